@@ -1,0 +1,26 @@
+"""Fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder with the COST2100 reference samples, which are not ours to ship."""
+    named = os.environ.get("CSIDEPLOY_REFERENCE_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not (folder / "cost2100_indoor_reference.npz").is_file():
+        pytest.skip(
+            f"no reference samples in {folder}; set CSIDEPLOY_REFERENCE_DATA to their folder"
+        )
+    return folder
