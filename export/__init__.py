@@ -1,0 +1,1 @@
+"""The compiler: ONNX to graph, plan and bundle."""

@@ -1,0 +1,1 @@
+"""The runtime: verifies and runs compiled parts. Needs numpy alone."""
