@@ -1,0 +1,39 @@
+"""ONNX local functions: what deserves a fast path, in standard operators.
+
+Any runtime that takes local functions runs them by their bodies; our compiler recognises them by
+name and maps each to one operation of the executor. One file a function.
+"""
+
+from onnx import FunctionProto, ModelProto
+
+from csideploy.export.functions import (
+    binary_linear,
+    pack_bits,
+    uniform_dequantize,
+    uniform_quantize,
+    unpack_bits,
+)
+
+DOMAIN = "csideploy"
+VERSION = 1
+
+_MODULES = (binary_linear, uniform_quantize, pack_bits, unpack_bits, uniform_dequantize)
+FUNCTIONS = {module.NAME: module.proto for module in _MODULES}
+"""Name -> what builds the function."""
+
+
+def attach_functions(model: ModelProto) -> None:
+    """Append the bodies of the functions that the model calls, and import their domain.
+
+    Bodies that are there already are replaced, so that the order and the text are always ours.
+    """
+    called = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
+    others: list[FunctionProto] = [f for f in model.functions if f.domain != DOMAIN]
+    del model.functions[:]
+    model.functions.extend(others)
+    model.functions.extend(build() for name, build in FUNCTIONS.items() if name in called)
+    imports = [entry for entry in model.opset_import if entry.domain != DOMAIN]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
+    if called:
+        model.opset_import.add(domain=DOMAIN, version=VERSION)
