@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-import oracles
+import function_oracles as oracles
 from csideploy.export.functions import DOMAIN, FUNCTIONS, attach_functions
 
 ELEMENT = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}

@@ -1,0 +1,304 @@
+"""torch -> ONNX: one file a part, opset 21, batch symbolic, 1-bit weights packed.
+
+torch's exporter writes the float network; the 1-bit layers leave it as calls of the local
+function BinaryLinear, and the payload's end is put on by `interface`. Node and tensor names come
+from the modules' attribute names, because reports and error messages show them.
+
+This is the only module of the compiler that needs torch, and it imports it when it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+import csideploy
+from csideploy.errors import InputError, MissingDependencyError
+from csideploy.export.functions import attach_functions
+from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
+
+if TYPE_CHECKING:
+    import torch
+
+OPSET = 21
+IR_VERSION = 10
+CSI_SHAPE = (2, 32, 32)
+"""Channels (real, imaginary), angle, delay."""
+
+_FP16_MIN_SIZE = 4096
+"""Smaller tensors stay fp32: they are a percent of the file, and scales and biases feel rounding."""
+
+
+@runtime_checkable
+class PackedLayer(Protocol):
+    """A 1-bit fully connected layer, by what it offers."""
+
+    def packed(self) -> tuple[NDArray[np.uint8], Any, Any]:
+        """Bits (M, ceil(K / 8)) as BinaryLinear wants them, scale () or (M,), bias (M,) or None."""
+
+
+def export_part(
+    module: torch.nn.Module,
+    side: str,
+    *,
+    bits: int | None = None,
+    features: int | None = None,
+    name: str | None = None,
+    csi_shape: tuple[int, int, int] = CSI_SHAPE,
+    half_weights: bool = False,
+) -> ModelProto:
+    """Export one part of a link.
+
+    Args:
+        module: a UE part maps x (n, 2, angle, delay) to a feature (n, M), which lies in [0, 1]
+            where bits is set; a BS part maps a feature (n, M) to h (n, 2, angle, delay).
+        side: "ue" or "bs".
+        bits: B of the uniform quantizer; the UE file then ends in `codes` uint8 (n, M) and
+            `payload` uint8 (n, ceil(M B / 8)), and the BS file begins with `payload`. None:
+            output or input `feature`, float32 (n, M).
+        features: M; needed for the BS, whose input it sizes.
+        name: prefix of node names; default "encoder" (ue) or "decoder" (bs).
+        csi_shape: channels, angle, delay.
+        half_weights: store float weights of at least 4096 elements as fp16, with a Cast to
+            float32 behind each (half the file; the arithmetic stays fp32).
+
+    Raises:
+        InputError: wrong side, bits, shapes; a BS part without `features`.
+        MissingDependencyError: torch or onnxscript is not installed.
+    """
+    if side not in ("ue", "bs"):
+        raise InputError(f"side '{side}': a link's parts run at 'ue' or 'bs'")
+    if side == "bs" and features is None:
+        raise InputError("a BS part needs `features`, the length M of the feature it receives")
+    prefix = name or {"ue": "encoder", "bs": "decoder"}[side]
+    shape = csi_shape if side == "ue" else (int(features or 0),)
+    ends = ("x", "feature") if side == "ue" else ("feature", "h")
+    model = _export_float(module, shape, *ends)
+    _name_by_modules(model, prefix)
+    if half_weights:
+        _store_half(model)
+    if bits is not None and side == "ue":
+        append_quantizer(model, bits)
+    elif bits is not None:
+        prepend_dequantizer(model, bits)
+    attach_functions(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _export_float(
+    module: torch.nn.Module, shape: tuple[int, ...], input_name: str, output_name: str
+) -> ModelProto:
+    """torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
+    try:
+        import onnxscript  # noqa: F401  (torch's exporter asks for it late and less clearly)
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"exporting from torch needs '{error.name}': pip install 'csideploy[train]'"
+        ) from error
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    # Two samples: torch specialises a batch of one.
+    example = torch.full((2, *shape), 0.5, device=device)
+    # Warnings of the exporter speak about torchvision and its own deprecations.
+    with _packed_layers(module), _evaluating(module), warnings.catch_warnings(), _quiet_logs():
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(io.StringIO()):
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[input_name],
+                output_names=[output_name],
+                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                verbose=False,
+            )
+    if program is None:
+        raise InputError("torch exported nothing for this module")
+    model: ModelProto = program.model_proto
+    return model
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each submodule's own mode again outside."""
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode
+
+
+@contextlib.contextmanager
+def _packed_layers(module: torch.nn.Module) -> Iterator[None]:
+    """Inside, every layer that offers packed() is a call of BinaryLinear."""
+    swapped = []
+    try:
+        for parent in list(module.modules()):
+            for key, child in list(parent.named_children()):
+                if isinstance(child, PackedLayer):
+                    swapped.append((parent, key, child))
+                    setattr(parent, key, _binary_call(child))
+        yield
+    finally:
+        for parent, key, child in swapped:
+            setattr(parent, key, child)
+
+
+def _binary_call(layer: PackedLayer) -> torch.nn.Module:
+    import torch
+
+    packed, scale, bias = layer.packed()
+    packed = np.asarray(packed, np.uint8)
+    outputs = packed.shape[0]
+    scale_array = np.asarray(scale, np.float32).reshape(-1)
+    bias_array = np.zeros(outputs, np.float32) if bias is None else np.asarray(bias, np.float32)
+
+    class BinaryCall(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("packed", torch.from_numpy(packed.copy()))
+            self.register_buffer("scale", torch.from_numpy(scale_array.copy()))
+            self.register_buffer("bias", torch.from_numpy(bias_array.copy()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            # The shape tells -(-K // 8), not K, so K is read where the call is made.
+            width = int(x.shape[1])
+            if -(-width // 8) != packed.shape[1]:
+                raise InputError(
+                    f"1-bit layer: {width} inputs need rows of {-(-width // 8)} bytes, "
+                    f"packed() gives {packed.shape[1]}"
+                )
+            return torch.onnx.ops.symbolic(
+                "csideploy::BinaryLinear",
+                (x, self.packed, self.scale, self.bias),
+                attrs={"in_features": width},
+                dtype=torch.float32,
+                shape=(x.shape[0], outputs),
+                version=1,
+            )
+
+    return BinaryCall()
+
+
+def _scope(node: onnx.NodeProto, stored: set[str]) -> str:
+    """Where a node comes from: the module of its weight, else the module that called it."""
+    for name in node.input[1:]:
+        if name in stored and "." in name:
+            return name.rsplit(".", 1)[0]
+    properties = {entry.key: entry.value for entry in node.metadata_props}
+    scopes = properties.get("pkg.torch.onnx.name_scopes", "")
+    # A printed list of strings: ['', 'block1', 'block1.act', 'prelu'], the last one torch's own.
+    parts = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
+    inner = parts[-2] if len(parts) > 1 else ""
+    return inner if node.op_type in _MODULE_OPS and inner else f"{inner}.{node.op_type.lower()}"
+
+
+_MODULE_OPS = {"PRelu", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "BatchNormalization"}
+
+
+def _name_by_modules(model: ModelProto, prefix: str) -> None:
+    """Names that people recognise, for nodes, tensors and weights; the exporter's notes go."""
+    graph = model.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    ends = {info.name for info in (*graph.input, *graph.output)}
+    renamed = {name: name for name in ends}
+    used: set[str] = set(ends)
+
+    def free(wanted: str) -> str:
+        name, number = wanted, 1
+        while name in used:
+            number += 1
+            name = f"{wanted}_{number}"
+        used.add(name)
+        return name
+
+    for node in graph.node:
+        scope = _scope(node, stored).strip(".")
+        node.name = free(f"{prefix}.{scope}")
+        for index, output in enumerate(node.output):
+            if output not in renamed:
+                renamed[output] = node.name if index == 0 else free(f"{node.name}.{index}")
+        # Constants that the exporter made have no module: they belong to their reader.
+        for index, name in enumerate(node.input):
+            if name in stored and name not in renamed:
+                own = f"{prefix}.{name}" if "." in name else f"{node.name}.const{index}"
+                renamed[name] = free(own)
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed[name] for name in node.output]
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for tensor in graph.initializer:
+        tensor.name = renamed.get(tensor.name, tensor.name)
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+    _tidy(model, prefix)
+
+
+def _tidy(model: ModelProto, prefix: str) -> None:
+    """Our own header, batch called n, nothing that depends on where or when it was exported."""
+    graph = model.graph
+    for info in (*graph.input, *graph.output):
+        info.type.tensor_type.shape.dim[0].dim_param = BATCH
+        del info.metadata_props[:]
+        info.doc_string = ""
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    graph.name = prefix
+    graph.doc_string = ""
+    del model.metadata_props[:]
+    del model.functions[:]
+    model.doc_string = ""
+    model.ir_version = IR_VERSION
+    model.producer_name = "csideploy"
+    model.producer_version = csideploy.__version__
+    imports = [helper.make_opsetid("", OPSET)]
+    if any(node.domain for node in graph.node):
+        imports.append(helper.make_opsetid("csideploy", 1))
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
+
+
+def _store_half(model: ModelProto) -> None:
+    """Large float weights as fp16, each with a Cast to float32 in front of its readers."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _FP16_MIN_SIZE:
+            continue
+        values = numpy_helper.to_array(tensor)
+        name = tensor.name
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            raise InputError(f"weight '{name}' holds values beyond fp16; store it as fp32")
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(
+            helper.make_node(
+                "Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT
+            )
+        )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
