@@ -1,0 +1,89 @@
+"""Verbs on one part: compile, run, inspect, supported-ops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from csideploy.cli_shell import Json, print_json, refuse, say, table_console
+
+Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
+
+
+def compile_onnx(
+    model: Annotated[Path, typer.Argument(help="An ONNX network.")],
+    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    calibration: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The bundle to write; MODEL.csib if left out.")
+    ] = None,
+    side: Annotated[str, typer.Option(help="Where it will run: ue, bs, ru or du.")] = "ue",
+    part: Annotated[str, typer.Option(help="What it is: encoder, decoder, ...")] = "network",
+    as_json: Json = False,
+) -> None:
+    """Compile any ONNX network of supported operators into a bundle.
+
+    Example: csideploy compile clnet.onnx --out clnet.csib --side bs --part decoder
+    """
+    from csideploy import bundles
+
+    refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
+    refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
+    result = bundles.compile_file(model, out, side=side, part=part)
+    if as_json:
+        print_json(result)
+    else:
+        say(
+            f"{result['out']}: {result['steps']} steps, {result['bytes']:,} bytes, "
+            f"arena {result['arena_bytes']:,} bytes"
+        )
+
+
+def run(
+    bundle: Bundle,
+    data: Annotated[Path, typer.Argument(metavar="IN.npy", help="The input; .npz for several.")],
+    out: Annotated[Path, typer.Option(help="The .npy to write; .npz for several outputs.")],
+    as_json: Json = False,
+) -> None:
+    """Run one part on an array.
+
+    Example: csideploy run P/ue.csib x.npy --out payload.npy
+    """
+    from csideploy import bundles
+
+    result = bundles.run_file(bundle, data, out)
+    if as_json:
+        print_json(result)
+    else:
+        for name, shape in result["outputs"].items():
+            say(f"{out}: {name} {tuple(shape)}")
+
+
+def inspect(bundle: Bundle, as_json: Json = False) -> None:
+    """What a bundle holds: header, inputs, outputs, steps, tensors, payload layout.
+
+    Example: csideploy inspect P/ue.csib
+    """
+    from csideploy import bundles
+
+    result = bundles.describe(bundle)
+    if as_json:
+        print_json(result)
+    else:
+        bundles.show(result, table_console())
+
+
+def supported_ops(as_json: Json = False) -> None:
+    """The ONNX operators that the compiler takes, each with its conditions.
+
+    Example: csideploy supported-ops
+    """
+    from csideploy import bundles
+
+    result = bundles.supported_operators()
+    if as_json:
+        print_json(result)
+    else:
+        bundles.show_operators(result, table_console())

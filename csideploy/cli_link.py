@@ -1,0 +1,258 @@
+"""Verbs on a link package: export, encode, decode, validate, report."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from csideploy.cli_shell import (
+    Convention,
+    Domain,
+    Json,
+    Seed,
+    print_json,
+    progress,
+    refuse,
+    say,
+    table_console,
+)
+from csideploy.errors import CheckFailedError
+
+Package = Annotated[Path, typer.Argument(help="A link package: the folder that export made.")]
+_later = {"hidden": True}
+
+
+class Binarize(StrEnum):
+    """Which fully connected layers have 1-bit weights."""
+
+    NONE = "none"
+    ENCODER = "encoder"
+    BOTH = "both"
+
+
+def export(
+    model: Annotated[str | None, typer.Option(help="A system; `csideploy systems` lists.")] = None,
+    cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Bits a feature, 1 to 8.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights that `train` wrote; without it, from the zoo.")
+    ] = None,
+    binarize: Annotated[Binarize | None, typer.Option(help="Layers with 1-bit weights.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    emit: Annotated[str, typer.Option(help="What to write: onnx, bundle or both.")] = "onnx,bundle",
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Write ONNX without local functions, for runtimes that lack them.")
+    ] = False,
+    calibration: Annotated[Path | None, typer.Option(**_later)] = None,
+    table: Annotated[str | None, typer.Option(**_later)] = None,
+    max_users: Annotated[int | None, typer.Option(**_later)] = None,
+    profile: Annotated[str | None, typer.Option(**_later)] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    seed: Seed = 7,
+    as_json: Json = False,
+) -> None:
+    """Make a link package: ONNX and a bundle for each side, golden vectors, report.
+
+    Example: csideploy export --model bacrnet10x --out P
+    """
+    from csideploy import link_export
+
+    refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
+    refuse(table, "--table", "no system with a table is there yet")
+    refuse(max_users, "--max-users", "no system with several users is there yet")
+    refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
+    _refuse_precision(precision)
+    wanted = link_export.Wanted(
+        model=model,
+        cr=cr,
+        bits=link_export.parse_bits(bits),
+        binarize=None if binarize is None else binarize.value,
+        emit=link_export.parse_emit(emit),
+        inline=inline,
+        seed=seed,
+    )
+    with progress("export") as advance:
+        result = link_export.export_link(
+            wanted, checkpoint=checkpoint, out=out, force=force, progress=advance
+        )
+    if as_json:
+        print_json(result)
+    else:
+        say(f"{result['out']}: {result['name']}, pairing id {result['pairing_id'][:16]}")
+        for name, size in result["files"].items():
+            say(f"  {name:<14}{size:>12,} bytes")
+
+
+def _refuse_precision(precision: str) -> None:
+    refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
+
+
+def encode(
+    package: Package,
+    csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
+    out: Annotated[Path, typer.Option(help="The payload file to write.")],
+    bits: Annotated[int | None, typer.Option(help="Bit budget; the package's, if left out.")] = None,
+    domain: Domain = "angular",
+    convention: Convention = "auto",
+    raw: Annotated[bool, typer.Option("--raw", help="Leave the 32-byte header out.")] = False,
+    with_scale: Annotated[
+        bool, typer.Option("--with-scale", help="16 more bits a sample carry max|H|.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The UE's side: CSI to payload bits.
+
+    Example: csideploy encode P indoor.npz --out p.bin
+    """
+    from csideploy import feedback
+    from csideploy.package import open_package
+
+    link = open_package(package)
+    feedback.check_bits(link, bits)
+    source = feedback.read_input(csi, domain=domain, convention=convention)
+    say(f"{csi}: {source.description}")
+    with progress("encode") as advance:
+        result = feedback.encode(
+            link, source, out, raw=raw, with_scale=with_scale, progress=advance
+        )
+    if as_json:
+        print_json(result)
+    else:
+        say(
+            f"{out}: {result['samples']} samples of {result['payload_bits']} bits "
+            f"({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes in all"
+        )
+
+
+def decode(
+    package: Package,
+    payload: Annotated[Path, typer.Argument(help="The payload file that encode wrote.")],
+    out: Annotated[Path, typer.Option(help="The .npy file to write, complex64.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="The CSI that was encoded: prints NMSE, SGCS and rho.")
+    ] = None,
+    domain: Annotated[
+        str, typer.Option(help="Domain of the output: angular or frequency.")
+    ] = "angular",
+    convention: Convention = "auto",
+    reference_domain: Annotated[str, typer.Option(help="Domain of the reference.")] = "angular",
+    raw: Annotated[bool, typer.Option("--raw", help="The payload has no header.")] = False,
+    with_scale: Annotated[
+        bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The BS's side: payload bits to CSI.
+
+    Example: csideploy decode P p.bin --out h.npy --reference indoor.npz
+    """
+    from csideploy import feedback
+    from csideploy.package import open_package
+
+    link = open_package(package)
+    feedback.check_domain(domain)
+    known = None
+    if reference is not None:
+        known = feedback.read_input(reference, domain=reference_domain, convention=convention)
+        say(f"{reference}: {known.description}")
+    with progress("decode") as advance:
+        result = feedback.decode(
+            link,
+            payload,
+            out,
+            raw=raw,
+            with_scale=with_scale,
+            domain=domain,
+            reference=known,
+            progress=advance,
+        )
+    if as_json:
+        print_json(result)
+        return
+    what = "max|H| of the payload" if with_scale else "unit maximum"
+    say(f"{out}: complex64 {tuple(result['shape'])}, {domain} domain, {what}")
+    if known is not None:
+        typer.echo(
+            f"NMSE {result['nmse_db']:.2f} dB   SGCS {result['sgcs']:.4f}   "
+            f"rho {result['rho']:.4f}   over {result['samples']} samples "
+            f"of {result['payload_bits']} bits"
+        )
+
+
+def validate(
+    target: Annotated[Path, typer.Argument(help="A link package, or a bundle (.csib).")],
+    reference: Annotated[
+        Path | None, typer.Option(help="CSI to run; the golden vectors, if left out.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    domain: Domain = "angular",
+    convention: Convention = "auto",
+    as_json: Json = False,
+) -> None:
+    """Our runtime against ONNX Runtime and the golden vectors; exit 1 if a check does not hold.
+
+    Example: csideploy validate P --reference indoor.npz
+    """
+    from csideploy import validate as validation
+    from csideploy.report import validation_table
+
+    with progress("validate") as advance:
+        result = validation.validate(
+            target,
+            reference=reference,
+            samples=samples,
+            domain=domain,
+            convention=convention,
+            progress=advance,
+        )
+    if as_json:
+        print_json(result)
+    else:
+        validation_table.show(result, table_console())
+    failed = [check["name"] for check in result["checks"] if not check["holds"]]
+    if failed:
+        raise CheckFailedError(f"{target}: these checks do not hold: {'; '.join(failed)}")
+
+
+class ReportFormat(StrEnum):
+    """Formats of the contract."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    THREEGPP = "3gpp"
+
+
+def report(
+    package: Package,
+    layout: Annotated[
+        ReportFormat, typer.Option("--format", help="table, json or markdown.")
+    ] = ReportFormat.TABLE,
+    target: Annotated[list[str] | None, typer.Option(**_later)] = None,
+    budget: Annotated[Path | None, typer.Option(**_later)] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs behind min and median.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Footprint by layer and by side: memory, operations, latency measured on this host.
+
+    Example: csideploy report P
+    """
+    from csideploy.package import open_package
+    from csideploy.report import footprint, render
+
+    refuse(target or None, "--target", "the latency printed is measured on this host")
+    refuse(budget, "--budget", "compare the figures of --format json")
+    if layout in (ReportFormat.HTML, ReportFormat.THREEGPP):
+        refuse(True, f"--format {layout}", "table, json and markdown are")
+    result = footprint.report(open_package(package), rounds=rounds)
+    if as_json or layout is ReportFormat.JSON:
+        print_json(result)
+    elif layout is ReportFormat.MARKDOWN:
+        typer.echo(render.markdown(result))
+    else:
+        render.show(result, table_console())

@@ -1,0 +1,154 @@
+"""What all verbs share: how they speak, how they fail, and how they show progress.
+
+Results go to standard output, as a table for people or one JSON object for scripts; everything
+else goes to standard error. `VerbGroup` is the one place where an exception becomes an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from typer.core import TyperGroup
+
+from csideploy.errors import CsideployError, InputError
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Domain = Annotated[
+    str, typer.Option(help="Domain of the CSI: angular (angle, delay) or frequency.")
+]
+Convention = Annotated[
+    str, typer.Option(help="Reading of a real array: auto, centred (0.5 is zero) or raw.")
+]
+
+
+class VerbGroup(TyperGroup):
+    """Turns what a verb raises into one line on standard error and an exit code.
+
+    0 done, 1 a check did not hold, 2 bad use or bad input. With --json a failure of exit code 2 is
+    reported as `{"error": ..., "exit_code": 2}` on standard output too; a check that did not hold
+    has printed its own object before. CSIDEPLOY_TRACEBACK=1 lets the exception through.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        wants_json = "--json" in ctx.args
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (CsideployError, OSError, MemoryError, KeyboardInterrupt) as error:
+            if os.environ.get("CSIDEPLOY_TRACEBACK") == "1":
+                raise
+            if isinstance(error, BrokenPipeError):
+                _silence_stdout()
+                raise typer.Exit(EXIT_BROKEN_PIPE) from error
+            if isinstance(error, KeyboardInterrupt):
+                say("csideploy: interrupted")
+                raise typer.Exit(EXIT_INTERRUPTED) from error
+            line, code = _line_and_code(error)
+            say(f"csideploy: error: {line}")
+            if wants_json and code == InputError.exit_code:
+                _report_as_json(line, code)
+            raise typer.Exit(code) from error
+        return result
+
+
+def _line_and_code(error: CsideployError | OSError | MemoryError) -> tuple[str, int]:
+    if isinstance(error, CsideployError):
+        return " ".join(str(error).split()), error.exit_code
+    if isinstance(error, MemoryError):
+        return "out of memory: take fewer samples", InputError.exit_code
+    place = f"{os.fspath(error.filename)}: " if error.filename is not None else ""
+    return place + (error.strerror or str(error)).lower(), InputError.exit_code
+
+
+def _report_as_json(line: str, code: int) -> None:
+    try:
+        print_json({"error": line, "exit_code": code})
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining, while it ends, about a stream that is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def say(message: str) -> None:
+    """One line to standard error, as it is: no wrapping, no markup."""
+    typer.echo(message, err=True)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """The one object on standard output. NaN and infinities become null, as JSON has none."""
+    typer.echo(json.dumps(_finite(result), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def table_console() -> Console:
+    """Standard output for tables: as wide as the terminal, 120 columns where there is none."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console(highlight=False)
+    return Console(highlight=False, width=120)
+
+
+def refuse(given: object, option: str, instead: str) -> None:
+    """An option of the contract whose function is not there yet: one clear line, never ignored.
+
+    Raises:
+        InputError: `given` says that the option was used.
+    """
+    if given not in (None, False):
+        raise InputError(f"{option} is not available in this version: {instead}")
+
+
+Advance = Callable[[int, int], None]
+"""Takes how much is done and how much there is to do."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """A progress bar on standard error, from the first call to the end of the block."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        task = bars.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield advance

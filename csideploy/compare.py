@@ -1,0 +1,87 @@
+"""Comparing two encoders code by code, and two float outputs sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.onnx_oracle import Arrays
+from csideploy.payload import pack_codes
+
+BAND = 1e-5
+"""Half the width around a threshold in which a float path may move a code."""
+TOLERANCE = 1e-4
+
+
+def float_error(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:
+    """Largest |a - b|, and the bound that it must keep, 1e-4 max(1, max|b|)."""
+    error = float(np.max(np.abs(a - b), initial=0.0))
+    return error, TOLERANCE * max(1.0, float(np.max(np.abs(b), initial=0.0)))
+
+
+def near_threshold(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
+    """Whether each value lies within `BAND` of a threshold k / 2^B, k = 1 .. 2^B - 1."""
+    levels = 2.0**bits
+    nearest = np.clip(np.rint(value.astype(np.float64) * levels), 1, levels - 1) / levels
+    close: NDArray[np.bool_] = np.abs(value - nearest) < BAND
+    return close
+
+
+@dataclass
+class CodeCount:
+    """How many codes and bits differ between two encoders, summed over chunks."""
+
+    bits: int
+    codes: int = 0
+    codes_differ: int = 0
+    codes_differ_in_band: int = 0
+    bits_differ: int = 0
+    codes_in_band: int = 0
+    unpacked_wrong: int = 0
+    culprit: int | None = None
+    """Index of the first sample with a code that differs outside the band."""
+
+    def add(
+        self,
+        start: int,
+        ours: Arrays,
+        theirs: Arrays,
+        before: NDArray[np.floating] | None,
+    ) -> None:
+        """Count one chunk; `before` is the tensor before the quantizer, None if unknown."""
+        a, b = ours["codes"], theirs["codes"]
+        differ = a != b
+        band = near_threshold(before, self.bits) if before is not None else np.zeros_like(differ)
+        self.codes += a.size
+        self.codes_differ += int(differ.sum())
+        self.codes_differ_in_band += int((differ & band).sum())
+        self.codes_in_band += int(band.sum())
+        self.bits_differ += int(np.bitwise_count(ours["payload"] ^ theirs["payload"]).sum())
+        self.unpacked_wrong += int((pack_codes(a, self.bits) != ours["payload"]).any(axis=1).sum())
+        outside = np.flatnonzero((differ & ~band).any(axis=1))
+        if self.culprit is None and outside.size:
+            self.culprit = start + int(outside[0])
+
+
+@dataclass
+class FloatError:
+    """Largest error of a float output, over chunks, against the bound of each chunk."""
+
+    error: float = 0.0
+    bound: float = TOLERANCE
+    holds: bool = True
+    culprit: int | None = None
+
+    def add(self, start: int, ours: NDArray[Any], theirs: NDArray[Any]) -> None:
+        """Compare one chunk sample by sample."""
+        for offset, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            error, bound = float_error(a, b)
+            self.error, self.bound = max(self.error, error), max(self.bound, bound)
+            # `not <=` so that a NaN fails.
+            if not error <= bound:
+                self.holds = False
+                if self.culprit is None:
+                    self.culprit = start + offset

@@ -1,0 +1,102 @@
+"""Writing files and folders so that nothing half-written is ever left behind.
+
+Everything is written aside, under a hidden name in the same folder, and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from csideploy.errors import OutputError
+
+
+def reason(error: OSError) -> str:
+    """What the system said, in its words, without the number and the path."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+@contextmanager
+def file_aside(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden sibling of `path` for writing; rename it to `path` when the block ends well.
+
+    Raises:
+        OutputError: the folder is missing or not writable, the disk is full, `path` is a folder.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)} in folder {path.parent}") from error
+    aside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}; nothing was written") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_aside(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Make a hidden sibling folder of `path`; rename it to `path` when the block ends well.
+
+    An existing `path` is refused unless it is an empty folder or `force` is given; with `force`
+    it is moved away before the rename and deleted after it.
+
+    Raises:
+        OutputError: `path` exists and is not empty, its parent cannot be written, the disk is full.
+    """
+    check_folder_free(path, force=force)
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)} in folder {path.parent}") from error
+    try:
+        yield aside
+        aside.chmod(0o777 & ~_umask())
+        if path.is_dir():
+            retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.replace(retired)
+            try:
+                aside.replace(path)
+            except OSError:
+                retired.replace(path)
+                raise
+            shutil.rmtree(retired, ignore_errors=True)
+        else:
+            aside.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}; nothing was written") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_folder_free(path: Path, *, force: bool) -> None:
+    """Refuse a place for a new folder that is taken, before any work is done for it.
+
+    Raises:
+        OutputError: `path` is a file, or a folder that is not empty and `force` is not given.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"cannot write folder {path}: a file of that name exists")
+    if path.is_dir() and any(path.iterdir()) and not force:
+        raise OutputError(f"folder {path} exists and is not empty: name another, or add --force")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

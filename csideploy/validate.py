@@ -1,0 +1,228 @@
+"""Does what we run compute what ONNX says? Our runtime against ONNX Runtime, on the same inputs.
+
+The checks, and why each has the bound it has:
+
+* Payload codes are equal, except where the value before the quantizer lies within 1e-5 of a
+  threshold k / 2^B: a float path may sum in another order, and only there can that move a code.
+* The payload is its codes packed, judged by the NumPy packer.
+* BS outputs, both fed the same payload: max|a - b| <= 1e-4 max(1, max|b|).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy import metrics
+from csideploy.channels.conventions import from_input, to_input
+from csideploy.channels.files import read_csi
+from csideploy.compare import CodeCount, FloatError
+from csideploy.divergence import first_diverging, tensor_before
+from csideploy.errors import FormatError
+from csideploy.export.bundle_read import read_bundle
+from csideploy.export.plan import Op
+from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.package import LinkPackage, open_package
+
+CHUNK = 250
+
+Advance = Callable[[int, int], None]
+
+
+def validate(
+    target: Path,
+    *,
+    reference: Path | None = None,
+    samples: int | None = None,
+    domain: str = "angular",
+    convention: str = "auto",
+    progress: Advance = lambda done, total: None,
+) -> dict[str, Any]:
+    """Run all checks on a package or on a bundle.
+
+    Args:
+        target: a link package, or a bundle that carries golden vectors.
+        reference: CSI to run; None takes the golden vectors.
+        samples: only the first so many.
+        domain, convention: how to read `reference`.
+        progress: called with samples done and samples in all.
+
+    Returns:
+        `checks`: a list of {name, holds, detail}; `holds`; `measured`: the figures behind them.
+
+    Raises:
+        InputError, FormatError, PairingError: what is to be checked cannot be read.
+    """
+    if target.suffix == ".csib":
+        return validate_bundle(target, reference)
+    link = _Link(open_package(target))
+    x, source = link.inputs(reference, samples, domain, convention)
+    golden = link.golden()
+    progress(0, len(x))
+    for start in range(0, len(x), CHUNK):
+        link.run(start, x[start : start + CHUNK])
+        progress(min(start + CHUNK, len(x)), len(x))
+    checks = [*link.checks(x), *link.golden_checks(golden)]
+    return {
+        "target": str(target),
+        "name": link.package.name,
+        "pairing_id": link.package.pairing_id.hex(),
+        "inputs": source,
+        "samples": len(x),
+        "holds": all(check["holds"] for check in checks),
+        "checks": checks,
+        "measured": link.measured(len(x)),
+    }
+
+
+def _check(name: str, holds: bool, detail: str, diverges: str | None = None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "holds": holds, "detail": detail}
+    return entry if diverges is None else {**entry, "first_diverging_layer": diverges}
+
+
+class _Link:
+    """Both ends of a package, twice: as bundles in our runtime and as ONNX in the oracle."""
+
+    def __init__(self, package: LinkPackage) -> None:
+        self.package = package
+        self.layout = package.layout
+        self.ue, self.bs = package.open_part("ue"), package.open_part("bs")
+        self.plans = {side: read_bundle(package.read(f"{side}.csib")) for side in ("ue", "bs")}
+        before = tensor_before(self.plans["ue"], Op.QUANTIZE_UNIFORM)
+        self.ue_oracle = Oracle(package.read("ue.onnx"), name="ue.onnx")
+        self.ue_inside = Oracle(package.read("ue.onnx"), name="ue.onnx", expose=(before,))
+        self.before = before if before in self.ue_inside.exposed else None
+        self.bs_oracle = Oracle(package.read("bs.onnx"), name="bs.onnx")
+        self.codes = CodeCount(self.layout.bits)
+        self.decoder = FloatError()
+        self.nmse = np.zeros(2)
+
+    def inputs(
+        self, reference: Path | None, samples: int | None, domain: str, convention: str
+    ) -> tuple[NDArray[np.float32], str]:
+        """x in [0, 1], and where it comes from."""
+        if reference is None:
+            x, source = self.golden()["x"], "golden vectors of the package"
+        else:
+            csi = read_csi(reference, convention=convention, domain=domain)
+            x, _ = to_input(csi.h)
+            source = f"{reference}: {csi.description}"
+        return x[:samples], source
+
+    def golden(self) -> Arrays:
+        """The package's vectors.
+
+        Raises:
+            FormatError: an array is missing, or does not fit the link.
+        """
+        data = self.package.read("vectors.npz")
+        try:
+            with np.load(io.BytesIO(data)) as archive:
+                arrays = {key: archive[key] for key in ("x", "codes", "payload", "h")}
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise FormatError(f"vectors.npz of {self.package.path} cannot be read: {error}") from error
+        return arrays
+
+    def encode(self, x: NDArray[np.float32]) -> Arrays:
+        """Codes and payload by our runtime."""
+        names = [name for name, _, _ in self.ue.outputs]
+        return dict(zip(names, self.ue.run(x), strict=True))
+
+    def run(self, start: int, x: NDArray[np.float32]) -> None:
+        """Both chains on one chunk."""
+        ours, theirs = self.encode(x), self.ue_oracle.run(x)
+        inside = self.ue_inside.run(x)[self.before] if self.before else None
+        self.codes.add(start, ours, theirs, inside)
+        h_theirs = self.bs_oracle.run(theirs["payload"])["h"]
+        (h_same,) = self.bs.run(theirs["payload"])
+        self.decoder.add(start, h_same, h_theirs)
+        (h_ours,) = self.bs.run(ours["payload"])
+        h = from_input(x)
+        self.nmse += len(x) * np.array(
+            [metrics.nmse(h, from_input(h_ours)), metrics.nmse(h, from_input(h_theirs))]
+        )
+
+    def checks(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """What must hold between our runtime and ONNX Runtime."""
+        c = self.codes
+        outside = c.codes_differ - c.codes_differ_in_band
+        ue = bs = None
+        if c.culprit is not None:
+            ue = first_diverging(
+                self.ue, self.plans["ue"], self.package.read("ue.onnx"), x[c.culprit : c.culprit + 1]
+            )
+        if self.decoder.culprit is not None:
+            sample = x[self.decoder.culprit : self.decoder.culprit + 1]
+            bs = first_diverging(
+                self.bs,
+                self.plans["bs"],
+                self.package.read("bs.onnx"),
+                self.ue_oracle.run(sample)["payload"],
+            )
+        return [
+            _check(
+                "UE payload codes equal ONNX Runtime's outside the band of 1e-5",
+                outside == 0,
+                f"{c.codes_differ} of {c.codes:,} codes differ ({c.bits_differ} bits), "
+                f"{c.codes_differ_in_band} of them inside the band",
+                ue,
+            ),
+            _check(
+                "UE payload is its codes packed (NumPy packer)",
+                c.unpacked_wrong == 0,
+                f"{c.unpacked_wrong} samples differ",
+            ),
+            _check(
+                "BS output within 1e-4 max(1, max|b|) of ONNX Runtime's",
+                self.decoder.holds,
+                f"max error {self.decoder.error:.3g}, bound {self.decoder.bound:.3g}",
+                bs,
+            ),
+        ]
+
+    def golden_checks(self, golden: Arrays) -> list[dict[str, Any]]:
+        """What must hold between our runtime and the vectors stored at export."""
+        ours = self.encode(golden["x"])
+        inside = self.ue_inside.run(golden["x"])[self.before] if self.before else None
+        count = CodeCount(self.layout.bits)
+        count.add(0, ours, golden, inside)
+        outside = count.codes_differ - count.codes_differ_in_band
+        error = FloatError()
+        error.add(0, self.bs.run(golden["payload"])[0], golden["h"])
+        n = len(golden["x"])
+        return [
+            _check(
+                "golden vectors: payload",
+                outside == 0,
+                f"{count.codes_differ} of {count.codes:,} codes differ over {n} samples, "
+                f"{count.codes_differ_in_band} of them inside the band",
+            ),
+            _check(
+                "golden vectors: BS output",
+                error.holds,
+                f"max error {error.error:.3g}, bound {error.bound:.3g}, {n} samples",
+            ),
+        ]
+
+    def measured(self, n: int) -> dict[str, Any]:
+        """The figures behind the checks."""
+        c = self.codes
+        ours, theirs = (float(metrics.to_db(float(value))) for value in self.nmse / n)
+        return {
+            "codes": c.codes,
+            "codes_differ": c.codes_differ,
+            "codes_differ_in_band": c.codes_differ_in_band,
+            "codes_in_band": c.codes_in_band,
+            "payload_bits": n * self.layout.payload_bits,
+            "payload_bits_differ": c.bits_differ,
+            "bs_max_error": self.decoder.error,
+            "bs_bound": self.decoder.bound,
+            "nmse_db": ours,
+            "nmse_db_onnxruntime": theirs,
+        }
