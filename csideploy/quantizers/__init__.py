@@ -1,0 +1,1 @@
+"""Quantizers of features and weights that training runs through."""

@@ -1,0 +1,75 @@
+"""ACRNet-kx and BACRNet-kx (paper 002, Fig. 4).
+
+Encoder: 5x5 head, two residual blocks of 1x9 and 9x1, 2 channels throughout; FC 2048 -> M.
+Decoder: FC M -> 2048; 5x5 head, two aggregated blocks of width 8k: 1x9, grouped 7x7 with two
+channels a group (4k groups, eq. 7-8), 9x1; sigmoid.
+Every convolution is free of bias and followed by batch norm and a PReLU with one slope a channel
+(eq. 11), which starts at 0.3; in a block's last step the identity is added before the PReLU.
+At compression 1/4: encoder 1,049,362 parameters and 1,298,432 MACs; decoder
+1,050,742 + 2240 k parameters and 1,150,976 + 2,195,456 k MACs.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from csideploy.registry import SystemSpec
+from csideploy.systems.link import Link, convolution, initialise
+
+SLOPE = 0.3
+"""First value of the PReLU slopes."""
+
+
+class ConvolutionBlock(nn.Sequential):
+    """Convolution, batch norm, PReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, int], *, groups: int = 1
+    ) -> None:
+        super().__init__(
+            convolution(inputs, outputs, kernel, groups=groups),
+            nn.BatchNorm2d(outputs),
+            nn.PReLU(outputs, init=SLOPE),
+        )
+
+
+class Residual(nn.Module):
+    """x -> PReLU(x + batch_norm(last(body(x))))."""
+
+    def __init__(self, body: nn.Sequential, last: nn.Conv2d) -> None:
+        super().__init__()
+        self.body = body
+        self.last = last
+        self.norm = nn.BatchNorm2d(2)
+        self.activation = nn.PReLU(2, init=SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 2, angle, delay) -> the same shape."""
+        out: Tensor = self.activation(self.norm(self.last(self.body(x))) + x)
+        return out
+
+
+def encoder_block() -> Residual:
+    """ACREnBlock: 1x9, 9x1."""
+    return Residual(nn.Sequential(ConvolutionBlock(2, 2, (1, 9))), convolution(2, 2, (9, 1)))
+
+
+def decoder_block(k: int) -> Residual:
+    """ACRDeBlock of expansion k: 1x9 to 8k channels, grouped 7x7, 9x1 back to 2."""
+    wide = 8 * k
+    body = nn.Sequential(
+        ConvolutionBlock(2, wide, (1, 9)),
+        ConvolutionBlock(wide, wide, (7, 7), groups=4 * k),
+    )
+    return Residual(body, convolution(wide, 2, (9, 1)))
+
+
+def build(spec: SystemSpec, cr: int, bits: int | None, binarize: str | None) -> Link:
+    """The link of ACRNet-kx, k = spec.width, with the paper's first weights."""
+    encoder = nn.Sequential(ConvolutionBlock(2, 2, (5, 5)), encoder_block(), encoder_block())
+    decoder = nn.Sequential(
+        ConvolutionBlock(2, 2, (5, 5)), decoder_block(spec.width), decoder_block(spec.width)
+    )
+    link = Link(spec, cr, bits, binarize, encoder, decoder)
+    initialise(link)
+    return link
