@@ -1,0 +1,97 @@
+"""From propagation paths to the angular-delay matrix, in closed form.
+
+A path of amplitude g, delay tau and departure azimuth theta gives, at frequency f_k and antenna n,
+
+    H(f_k, n) = g exp(-j 2 pi f_k tau) exp(-j pi n cos theta),      f_k = f_0 + k D, D = 20 MHz / 256
+
+(half-wavelength array along the x axis, 257 frequency points, 32 antennas). Both transforms of the
+data set's layout, the ifft over frequency (1/257 in front) and the unitary DFT over antennas, act
+on geometric series, so that no 257-point transform is needed. With v = 257 D tau and
+w = (32 / 2) cos theta:
+
+    (1/257) sum_k exp(j 2 pi k (l - v) / 257)
+        = exp(j pi 256 (l - v) / 257) sin(pi (l - v)) / (257 sin(pi (l - v) / 257))
+    (1/sqrt 32) sum_n exp(-j 2 pi n (a + w) / 32)
+        = exp(-j pi 31 (a + w) / 32) sin(pi (a + w)) / (sqrt(32) sin(pi (a + w) / 32))
+
+The phase factors split into one of the tap or row and one of the path, and
+sin(pi (l - v)) = -(-1)^l sin(pi v), so that a path costs two sines in all and a matrix is two
+real products of (32, paths) by (paths, 32).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SUBCARRIERS = 257
+ANTENNAS = 32
+TAPS = 32
+BANDWIDTH = 20e6
+SPACING = BANDWIDTH / (SUBCARRIERS - 1)
+
+# Shifted order of the angle rows: row r holds DFT bin r - 16.
+_BINS = np.arange(ANTENNAS) - ANTENNAS // 2
+_TAP = np.arange(TAPS)
+
+
+def _kernel(
+    positions: NDArray[np.float64], grid: NDArray[np.int_], points: int
+) -> NDArray[np.float32]:
+    """sin(pi x) / sin(pi x / points) at x = grid + position: (..., g) for positions (...,).
+
+    Two sines and two cosines a position: the grid's share comes from the addition theorem.
+    """
+    angle = np.pi / points * positions[..., None]
+    sign = 1.0 - 2.0 * (grid % 2)
+    # The grid's sign moves into the denominator, where it costs nothing.
+    sines = sign * np.sin(np.pi / points * grid)
+    cosines = sign * np.cos(np.pi / points * grid)
+    denominator = sines * np.cos(angle) + cosines * np.sin(angle)
+    on_grid = np.nonzero(np.abs(denominator) < 1e-9)
+    denominator[on_grid] = 1.0
+    ratio = np.sin(np.pi * positions)[..., None] / denominator
+    if on_grid[0].size:
+        # The rule of l'Hopital; rounding has left no digits in the quotient itself.
+        x = positions[on_grid[:-1]] + grid[on_grid[-1]]
+        ratio[on_grid] = points * np.cos(np.pi * x) / np.cos(np.pi * x / points)
+    return ratio.astype(np.float32)
+
+
+# What the phases and factors of a tap and of a row have in common for all paths.
+_TAP_FACTOR = np.exp(1j * np.pi * (SUBCARRIERS - 1) / SUBCARRIERS * _TAP) / SUBCARRIERS
+_ROW_FACTOR = np.exp(-1j * np.pi * (ANTENNAS - 1) / ANTENNAS * _BINS) / np.sqrt(ANTENNAS)
+_FACTOR = (_ROW_FACTOR[:, None] * _TAP_FACTOR).astype(np.complex64)
+
+
+def angular_delay(
+    azimuth: NDArray[np.float64],
+    delay: NDArray[np.float64],
+    amplitude: NDArray[np.complex128],
+    frequency_low: float,
+) -> NDArray[np.complex64]:
+    """Sums the paths of each sample into its angular-delay matrix.
+
+    Args:
+        azimuth: (n, paths), angle of departure from the array's axis, radians.
+        delay: (n, paths), seconds.
+        amplitude: (n, paths), complex; zero where a sample has fewer paths than another.
+        frequency_low: first frequency point, Hz.
+
+    Returns:
+        (n, angle, delay) = (n, 32, 32), angle rows shifted (broadside in row 16).
+    """
+    v = SUBCARRIERS * SPACING * delay
+    w = ANTENNAS / 2 * np.cos(azimuth)
+    cycles = frequency_low * delay
+    phase = -np.pi * (
+        2.0 * (cycles - np.rint(cycles))
+        + (SUBCARRIERS - 1) / SUBCARRIERS * v
+        + (ANTENNAS - 1) / ANTENNAS * w
+    )
+    weight = (amplitude * np.exp(1j * phase)).astype(np.complex64)
+    rows = _kernel(w, _BINS, ANTENNAS).swapaxes(-1, -2)
+    taps = _kernel(-v, _TAP, SUBCARRIERS)
+    h = np.empty((*azimuth.shape[:-1], ANTENNAS, TAPS), dtype=np.complex64)
+    h.real = (rows * weight.real[..., None, :]) @ taps
+    h.imag = (rows * weight.imag[..., None, :]) @ taps
+    h *= _FACTOR
+    return h
