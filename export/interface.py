@@ -88,6 +88,4 @@ def prepend_dequantizer(model: ModelProto, bits: int) -> None:
         ]
     )
     del model.graph.input[:]
-    model.graph.input.append(
-        _info("payload", TensorProto.UINT8, payload_bytes(count, bits))
-    )
+    model.graph.input.append(_info("payload", TensorProto.UINT8, payload_bytes(count, bits)))

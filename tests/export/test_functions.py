@@ -20,11 +20,7 @@ def call(name: str, output: Any, *arrays: Any, constants: dict[str, Any], **attr
     names = [f"in{i}" for i in range(len(arrays))]
     model = helper.make_model(
         helper.make_graph(
-            [
-                helper.make_node(
-                    name, [*names, *constants], ["out"], domain=DOMAIN, **attributes
-                )
-            ],
+            [helper.make_node(name, [*names, *constants], ["out"], domain=DOMAIN, **attributes)],
             "call",
             [
                 helper.make_tensor_value_info(n, ELEMENT[a.dtype], ["n", *a.shape[1:]])
@@ -85,9 +81,7 @@ def test_payload_bits(bits: int, count: int) -> None:
     for got in call("PackBits", TensorProto.UINT8, codes, constants={}, bits=bits):
         np.testing.assert_array_equal(got, want)
     noise = rng.integers(0, 256, want.shape, np.uint8)  # the pad is not zero: it must be ignored
-    for got in call(
-        "UnpackBits", TensorProto.UINT8, noise, constants={}, count=count, bits=bits
-    ):
+    for got in call("UnpackBits", TensorProto.UINT8, noise, constants={}, count=count, bits=bits):
         np.testing.assert_array_equal(got, oracles.unpack_bits(noise, count, bits))
     np.testing.assert_array_equal(
         oracles.unpack_bits(want, count, bits), codes % np.uint16(2**bits)

@@ -1,0 +1,105 @@
+"""ONNX -> plan: read, run the passes with a check after each, lower, place, check again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from onnx import ModelProto
+
+from csideploy.errors import InputError
+from csideploy.export.check import check_graph
+from csideploy.export.graph import Graph
+from csideploy.export.lower import Lowered, lower
+from csideploy.export.memory import plan_memory
+from csideploy.export.memory_check import check_memory
+from csideploy.export.passes import PIPELINE
+from csideploy.export.plan import Op, PayloadLayout, Plan, Storage
+from csideploy.export.read import read_model
+
+UNIFORM_LAYOUT = 0x0100
+"""Layout id of M codes of B uniform bits: this plus B."""
+
+
+def compile_model(
+    model: ModelProto,
+    *,
+    part: str,
+    side: str,
+    pairing_id: bytes = bytes(16),
+    payload: PayloadLayout | None = None,
+    metadata: Mapping[str, str] | None = None,
+    n_max: int = 1,
+) -> Plan:
+    """Compile one part.
+
+    Args:
+        model: ONNX, opset 13 to 21; weights inside. Inputs (n, ...), float32 or uint8.
+        part: its name, such as "encoder".
+        side: where it runs, such as "ue".
+        pairing_id: 16 bytes that both ends of a link share.
+        payload: what crosses the air; None: read off the network's payload functions, if any.
+        metadata: short strings for people.
+        n_max: samples that one run of the executor takes; sizes the arena.
+
+    Raises:
+        InputError: the model is not valid ONNX, or an argument does not fit it.
+        UnsupportedError: an operator, attribute, version or shape that the compiler does not
+            take; names the node.
+    """
+    if len(pairing_id) != 16:
+        raise InputError(f"pairing id of {len(pairing_id)} bytes; 16 are right")
+    if n_max < 1:
+        raise InputError(f"n_max = {n_max}; at least one sample is needed")
+    graph = read_model(model, part)
+    run_passes(graph)
+    lowered = lower(graph, n_max)
+    placement = plan_memory(lowered.lifetimes, lowered.reuses)
+    tensors = tuple(
+        replace(tensor, place=placement.offsets[tensor.place])
+        if tensor.storage is Storage.ARENA
+        else tensor
+        for tensor in lowered.tensors
+    )
+    plan = Plan(
+        part=part,
+        side=side,
+        tensors=tensors,
+        steps=tuple(lowered.steps),
+        inputs=lowered.inputs,
+        outputs=lowered.outputs,
+        weights=lowered.weights,
+        arena_bytes=placement.arena_bytes,
+        n_max=n_max,
+        pairing_id=pairing_id,
+        payload=_payload(lowered, payload),
+        metadata=dict(metadata or {}),
+    )
+    check_memory(plan, lowered.views)
+    return plan
+
+
+def run_passes(graph: Graph) -> None:
+    """All passes in their order, the graph checked after each one."""
+    for name, run in PIPELINE:
+        run(graph)
+        check_graph(graph, name)
+
+
+def _payload(lowered: Lowered, declared: PayloadLayout | None) -> PayloadLayout | None:
+    """The layout that the payload steps imply; a declared one must agree with it."""
+    found = None
+    for step in lowered.steps:
+        if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
+            index = step.inputs[0] if step.op is Op.PACK_BITS else step.outputs[0]
+            assert index is not None
+            count, bits = int(lowered.tensors[index].shape[1]), int(step.params["bits"])
+            found = PayloadLayout(UNIFORM_LAYOUT + bits, count, bits)
+    if declared is None:
+        return found
+    if found is not None and (found.count, found.bits) != (declared.count, declared.bits):
+        raise InputError(
+            f"payload of {declared.count} codes of {declared.bits} bits declared, but the network "
+            f"makes {found.count} of {found.bits}"
+        )
+    return declared

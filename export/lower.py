@@ -1,0 +1,162 @@
+"""Graph -> steps: every node is one operation of the executor, every value has a kind of place.
+
+Values of one VIEW chain share a buffer. What the planner then needs of the arena is, for each
+buffer, its size and the steps between which it lives, and which buffers may lie on one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.errors import UnsupportedError
+from csideploy.export.graph import VIEW, Graph, Node
+from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
+from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
+
+_DTYPES = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
+
+# Roles that an output may overwrite in place: the operation reads element i of them before it
+# writes element i and never reads it again. A convolution reads x around i, so never x.
+_IN_PLACE = {Op.ADD: ("a", "b"), Op.ACTIVATION: ("x",), Op.CONV2D: ("residual?",)}
+
+
+@dataclass
+class Lowered:
+    """Steps over tensors; `place` of an arena tensor is still the number of its buffer.
+
+    views: tensor index -> index of the tensor whose bytes it shows.
+    reuses: pairs of buffers that may be one.
+    """
+
+    tensors: list[Tensor] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    views: dict[int, int] = field(default_factory=dict)
+    lifetimes: list[Lifetime] = field(default_factory=list)
+    reuses: list[Reuse] = field(default_factory=list)
+    weights: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+
+def lower(graph: Graph, n_max: int = 1) -> Lowered:
+    """Lower a graph on which all passes have run.
+
+    Raises:
+        UnsupportedError: a node that no pass recognised.
+    """
+    for node in graph.nodes:
+        if not isinstance(node.op, Op) and node.op != VIEW:
+            raise UnsupportedError(
+                f"node '{node.name}': operator {node.label} is not supported where it stands"
+            )
+    return _Lowering(graph, n_max).result
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, n_max: int) -> None:
+        self.graph = graph
+        self.n_max = n_max
+        self.result = Lowered()
+        self.index: dict[str, int] = {}
+        self.packed = bytearray()
+        self.stored: dict[tuple[int, bytes], int] = {}
+        self.roots = self._roots()
+        self.steps = [node for node in graph.nodes if isinstance(node.op, Op)]
+        self.buffers = self._buffers()
+        self.result.inputs = tuple(self._tensor(name) for name in graph.inputs)
+        for node in self.steps:
+            self.result.steps.append(self._step(node))
+        self.result.outputs = tuple(self._tensor(name) for name in graph.outputs)
+        self.result.weights = np.frombuffer(bytes(self.packed), np.uint8)
+
+    def _roots(self) -> dict[str, str]:
+        roots: dict[str, str] = {}
+        for node in self.graph.nodes:
+            if node.op == VIEW:
+                source = node.inputs[0]
+                roots[node.outputs[0]] = roots.get(source, source)
+        return roots
+
+    def _root(self, name: str) -> str:
+        return self.roots.get(name, name)
+
+    def _buffers(self) -> dict[str, int]:
+        """Arena buffers by root, with their lifetimes and the pairs that may be one."""
+        outer = {self._root(name) for name in (*self.graph.inputs, *self.graph.outputs)}
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for index, node in enumerate(self.steps):
+            for name in node.outputs:
+                first[name] = last[name] = index
+            for name in node.inputs:
+                last[self._root(name)] = index
+        buffers = {}
+        for name, start in first.items():
+            if name not in outer:
+                buffers[name] = len(buffers)
+                size = self.graph.values[name].per_sample * self.n_max
+                nbytes = size * self.graph.values[name].dtype.itemsize
+                self.result.lifetimes.append(Lifetime(nbytes, start, last[name]))
+        for node in self.steps:
+            self._find_reuses(node, buffers)
+        return buffers
+
+    def _find_reuses(self, node: Node, buffers: dict[str, int]) -> None:
+        assert isinstance(node.op, Op)
+        result = buffers.get(node.outputs[0])
+        for role in _IN_PLACE.get(node.op, ()):
+            operand = self._root(node.inputs[OPS[node.op].inputs.index(role)])
+            others = [
+                name
+                for other, name in zip(OPS[node.op].inputs, node.inputs, strict=True)
+                if other not in _IN_PLACE[node.op]
+            ]
+            shared = operand in (self._root(name) for name in others)
+            if result is not None and operand in buffers and not shared:
+                self.result.reuses.append(Reuse(result, buffers[operand]))
+
+    def _tensor(self, name: str) -> int:
+        if name in self.index:
+            return self.index[name]
+        value = self.graph.values[name]
+        root = self._root(name)
+        if value.data is not None:
+            storage, place = Storage.WEIGHTS, self._store(value.data)
+        elif root in self.graph.inputs:
+            storage, place = Storage.INPUT, self.graph.inputs.index(root)
+        elif root in self.buffers:
+            storage, place = Storage.ARENA, self.buffers[root]
+        else:
+            names = [self._root(output) for output in self.graph.outputs]
+            storage, place = Storage.OUTPUT, names.index(root)
+        if value.dtype not in _DTYPES:
+            raise UnsupportedError(f"tensor '{name}' is {value.dtype}; float32 and uint8 are taken")
+        self.index[name] = index = len(self.result.tensors)
+        self.result.tensors.append(Tensor(name, _DTYPES[value.dtype], value.shape, storage, place))
+        if root != name:
+            self.result.views[index] = self._tensor(root)
+        return index
+
+    def _store(self, data: NDArray[np.generic]) -> int:
+        """Offset of a constant in the weights section; equal constants are stored once."""
+        little = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
+        key = (little.dtype.itemsize, little.tobytes())
+        if key not in self.stored:
+            self.packed.extend(bytes(-len(self.packed) % ALIGNMENT))
+            self.stored[key] = len(self.packed)
+            self.packed.extend(key[1])
+        return self.stored[key]
+
+    def _step(self, node: Node) -> Step:
+        assert isinstance(node.op, Op)
+        inputs = tuple(self._tensor(name) if name else None for name in node.inputs)
+        outputs = tuple(self._tensor(name) for name in node.outputs)
+        kinds = OPS[node.op].params
+        params: dict[str, int | float] = {
+            name: int(node.attributes[name]) if kind == "u32" else float(node.attributes[name])
+            for name, kind in kinds.items()
+        }
+        return Step(node.op, node.name, inputs, outputs, params)

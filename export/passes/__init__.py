@@ -1,0 +1,43 @@
+"""The passes, one file each, and the order in which they run.
+
+A pass changes the graph in place and keeps what the network computes; its docstring derives why.
+After each one the compiler checks the graph (`check`).
+"""
+
+from collections.abc import Callable
+
+from csideploy.export.graph import Graph
+from csideploy.export.passes import (
+    copy_outputs,
+    drop_dead,
+    drop_views,
+    fold_batch_norm,
+    fuse_activation,
+    fuse_bias,
+    fuse_residual,
+    infer,
+    recognise_activation,
+    recognise_convolution,
+    recognise_functions,
+    recognise_joins,
+    recognise_linear,
+)
+
+PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
+    ("infer", infer.run),
+    ("drop_dead", drop_dead.run),
+    ("drop_views", drop_views.run),
+    ("recognise_functions", recognise_functions.run),
+    ("recognise_convolution", recognise_convolution.run),
+    ("recognise_linear", recognise_linear.run),
+    # A batch norm may stand before or behind the Add of a bias, so the bias goes first and the
+    # batch norm folds it in.
+    ("fuse_bias", fuse_bias.run),
+    ("fold_batch_norm", fold_batch_norm.run),
+    ("recognise_joins", recognise_joins.run),
+    ("recognise_activation", recognise_activation.run),
+    ("fuse_residual", fuse_residual.run),
+    ("fuse_activation", fuse_activation.run),
+    ("copy_outputs", copy_outputs.run),
+)
+"""(name, pass) in order."""

@@ -1,0 +1,99 @@
+"""ONNX -> graph: what stands in the file, with the batch called n, nothing computed yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+
+from csideploy.errors import InputError, UnsupportedError
+from csideploy.export.functions import DOMAIN, VERSION
+from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
+from csideploy.export.supported import MAX_IR_VERSION, OPSETS
+
+
+def read_model(model: ModelProto, name: str) -> Graph:
+    """Read a model; intermediate tensors have no type and shape yet (the pass `infer` does that).
+
+    Raises:
+        InputError: not a valid model, or its weights are in another file that was not loaded.
+        UnsupportedError: an IR version, opset or input shape that the compiler does not take.
+    """
+    _check_versions(model)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"not a valid ONNX model: {first}") from error
+    proto = model.graph
+    if proto.sparse_initializer:
+        raise UnsupportedError("sparse initializers are not supported; store them dense")
+    values: dict[str, Value] = {}
+    for tensor in proto.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise InputError(
+                f"weight '{tensor.name}' is in another file; load the model with its external data"
+            )
+        data = numpy_helper.to_array(tensor)
+        shape = tuple(int(size) for size in data.shape)
+        values[tensor.name] = Value(tensor.name, data.dtype, shape, data)
+    inputs = []
+    for info in proto.input:
+        if info.name not in values:  # old exporters list the weights among the inputs
+            values[info.name] = _input(info)
+            inputs.append(info.name)
+    if not inputs or not proto.output:
+        raise InputError("a part needs at least one input and one output")
+    nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
+    return Graph(name, nodes, values, inputs, [info.name for info in proto.output])
+
+
+def _check_versions(model: ModelProto) -> None:
+    if not 3 <= model.ir_version <= MAX_IR_VERSION:
+        raise UnsupportedError(
+            f"ONNX IR version {model.ir_version}; 3 to {MAX_IR_VERSION} are supported"
+        )
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and entry.version not in OPSETS:
+            raise UnsupportedError(
+                f"ONNX opset {entry.version}; {OPSETS[0]} to {OPSETS[-1]} are supported"
+            )
+        if entry.domain == DOMAIN and entry.version != VERSION:
+            raise UnsupportedError(
+                f"functions of domain '{DOMAIN}' version {entry.version}; {VERSION} is supported"
+            )
+
+
+def _input(info: ValueInfoProto) -> Value:
+    """An input of the part: float32 or uint8, the batch first and symbolic from here on."""
+    kind = info.type.tensor_type
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)) if kind.elem_type else None
+    if dtype not in (np.dtype(np.float32), np.dtype(np.uint8)):
+        raise UnsupportedError(f"input '{info.name}' is {dtype}; float32 and uint8 are supported")
+    shape: list[int | str] = [
+        int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in kind.shape.dim
+    ]
+    # A network exported for one sample runs sample by sample just the same.
+    if len(shape) < 2 or (isinstance(shape[0], int) and shape[0] != 1):
+        raise UnsupportedError(
+            f"input '{info.name}' has shape {tuple(shape)}; (n, ...) or (1, ...) is supported"
+        )
+    if any(isinstance(dim, str) or dim < 1 for dim in shape[1:]):
+        raise UnsupportedError(
+            f"input '{info.name}' has shape {tuple(shape)}; only the batch may be symbolic"
+        )
+    fixed: Shape = (BATCH, *shape[1:])
+    return Value(info.name, dtype, fixed)
+
+
+def _node(entry: onnx.NodeProto, index: int) -> Node:
+    attributes: dict[str, Any] = {a.name: helper.get_attribute_value(a) for a in entry.attribute}
+    outputs = list(entry.output)
+    while len(outputs) > 1 and not outputs[-1]:
+        outputs.pop()
+    name = entry.name or f"{entry.op_type}_{index}"
+    domain = "" if entry.domain == "ai.onnx" else entry.domain
+    return Node(entry.op_type, name, list(entry.input), outputs, attributes, domain)
