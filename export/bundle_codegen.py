@@ -1,0 +1,290 @@
+"""Generates what must agree with `bundle_fields`: three C headers and docs/bundle-format.md."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from csideploy.export import bundle_fields as bf
+from csideploy.export.plan import OPS, Activation, DType, Op, Storage
+
+_C_TYPE = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t"}
+_TABLE_KINDS = (
+    bf.Kind.EXACT,
+    bf.Kind.COUNT,
+    bf.Kind.ENUM,
+    bf.Kind.NAME,
+    bf.Kind.TENSOR,
+    bf.Kind.PRODUCER,
+    bf.Kind.ZERO,
+)
+_NOTICE = (
+    "/* Generated from export/bundle_fields.py: do not edit.\n"
+    "   python -m csideploy.export.bundle_fields --write */"
+)
+
+
+def outputs() -> dict[str, str]:
+    """Path in the repository -> text of every generated file."""
+    return {
+        "runtime/include/csideploy/ops.h": ops_header(),
+        "runtime/include/csideploy/format.h": format_header(),
+        "runtime/src/tables.h": tables_header(),
+        "docs/bundle-format.md": page(),
+    }
+
+
+def _enum(name: str, prefix: str, members: list[tuple[str, int]]) -> str:
+    body = ",\n".join(f"    {prefix}{key} = {value}" for key, value in members)
+    return f"typedef enum {name} {{\n{body}\n}} {name};\n"
+
+
+def _role(role: str) -> str:
+    return role.removesuffix("?").upper()
+
+
+def ops_header() -> str:
+    """Operations, element types and the order of roles and parameters: all that a kernel knows."""
+    parts = [
+        _NOTICE,
+        "/* Operations: codes, element types, and the order of their inputs and parameters. */",
+        "#ifndef CSIDEPLOY_OPS_H\n#define CSIDEPLOY_OPS_H\n",
+        _enum("csd_dtype", "CSD_", [(d.name, d) for d in DType]),
+        _enum("csd_activation", "CSD_ACT_", [(a.name, a) for a in Activation]),
+        _enum("csd_op", "CSD_OP_", [(o.name, o) for o in Op]),
+        f"#define CSD_OP_LAST {max(Op)}u",
+        f"#define CSD_MAX_RANK {bf.MAX_RANK}u",
+        f"#define CSD_MAX_INPUTS {bf.MAX_INPUTS}u",
+        f"#define CSD_MAX_OUTPUTS {bf.MAX_OUTPUTS}u",
+        f"#define CSD_MAX_PARAMS {bf.MAX_PARAMS}u",
+    ]
+    for op, spec in OPS.items():
+        members = [f"    CSD_{op.name}_{_role(r)} = {i}" for i, r in enumerate(spec.inputs)]
+        members += [f"    CSD_{op.name}_OUT_{_role(r)} = {i}" for i, r in enumerate(spec.outputs)]
+        members += [f"    CSD_{op.name}_P_{p.upper()} = {i}" for i, p in enumerate(spec.params)]
+        parts.append("\nenum {\n" + ",\n".join(members) + "\n};")
+    return "\n".join([*parts, "\n#endif", ""])
+
+
+def format_header() -> str:
+    """Records of a bundle as C structures, and the format's constants."""
+    constants = {
+        "CSD_MAGIC": bf.MAGIC,
+        "CSD_FORMAT_MAJOR": bf.MAJOR,
+        "CSD_FORMAT_MINOR": bf.MINOR,
+        "CSD_BUNDLE_ALIGN": bf.ALIGN,
+        "CSD_NONE": bf.NONE,
+        "CSD_DIM_N": bf.DIM_N,
+        "CSD_DIM_K": bf.DIM_K,
+        "CSD_DIM_MAX": bf.DIM_MAX,
+        "CSD_MAX_TENSOR_BYTES": bf.MAX_TENSOR_BYTES,
+        "CSD_SECTION_REQUIRED": bf.SECTION_REQUIRED,
+    }
+    parts = [
+        _NOTICE,
+        "/* Records of a .csib bundle, as they lie in the file: little-endian, read in place. */",
+        "#ifndef CSIDEPLOY_FORMAT_H\n#define CSIDEPLOY_FORMAT_H\n",
+        "#include <stdint.h>\n",
+        '#include "csideploy/ops.h"\n',
+        *(f"#define {name} 0x{value:08X}u" for name, value in constants.items()),
+        "",
+        _enum("csd_storage", "CSD_STORAGE_", [(s.name, s) for s in Storage]),
+        _enum("csd_section_id", "CSD_SECTION_", [(s.name.upper(), s.id) for s in bf.SECTIONS]),
+        f"#define CSD_SECTION_KNOWN {len(bf.SECTIONS)}u\n",
+    ]
+    for record in bf.RECORDS:
+        name = f"csd_{record.name}_record"
+        lines = [f"typedef struct {name} {{"]
+        for f in record.fields:
+            array = f"[{f.count}]" if f.count > 1 else ""
+            lines.append(f"    {_C_TYPE[f.type]} {f.name}{array}; /* {f.text} */")
+        lines.append(f"}} {name};")
+        # A compiler that pads a record gets an array of negative size here.
+        lines.append(f"typedef char {name}_is_packed[sizeof({name}) == {record.size} ? 1 : -1];\n")
+        parts += lines
+    return "\n".join([*parts, "#endif", ""])
+
+
+def tables_header() -> str:
+    """The verifier's tables: every field with its kind, every operation with its rules."""
+    parts = [
+        _NOTICE,
+        "/* What the verifier checks by table. */",
+        "#ifndef CSIDEPLOY_TABLES_H\n#define CSIDEPLOY_TABLES_H\n",
+        "#include <stddef.h>\n#include <stdint.h>\n",
+        '#include "csideploy/format.h"\n',
+        _enum("csd_kind", "CSD_KIND_", [(k.name, i) for i, k in enumerate(_TABLE_KINDS)]),
+        "typedef struct csd_field {\n    const char *name;\n    uint32_t lo;\n    uint32_t hi;\n"
+        "    uint8_t offset;\n    uint8_t width;\n    uint8_t kind;\n} csd_field;\n",
+        "typedef struct csd_section_rule {\n    uint32_t width;\n    uint32_t most;\n"
+        "    uint32_t required;\n} csd_section_rule;\n",
+        _enum("csd_param_kind", "CSD_PARAM_", [(k.name, k) for k in bf.ParamKind]),
+        "typedef struct csd_param_rule {\n    uint32_t kind;\n    uint32_t lo;\n"
+        "    uint32_t hi;\n} csd_param_rule;\n",
+        "/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one for\n"
+        "   the whole step. */",
+        "typedef struct csd_op_rule {\n    uint8_t inputs;\n    uint8_t outputs;\n"
+        "    uint8_t params;\n    uint8_t optional;\n    uint8_t constant;\n    uint8_t in_place;\n"
+        "    uint8_t in_dtype[CSD_MAX_INPUTS];\n    uint8_t out_dtype[CSD_MAX_OUTPUTS];\n"
+        "    const csd_param_rule *rules;\n} csd_op_rule;\n",
+    ]
+    for record in bf.RECORDS:
+        parts.append(f"static const csd_field csd_{record.name}_fields[] = {{")
+        for f in record.fields:
+            if f.kind in _TABLE_KINDS:
+                row = f'"{f.name}", {f.lo}u, {f.hi}u, {record.offset(f.name)}, {f.size}'
+                parts.append(f"    {{{row}, CSD_KIND_{f.kind.name}}},")
+        parts.append("};\n")
+    parts.append("/* By section id; index 0 is no section. */")
+    parts.append("static const csd_section_rule csd_sections[CSD_SECTION_KNOWN + 1u] = {\n")
+    parts.append("    {0u, 0u, 0u},")
+    parts += [
+        f"    {{{s.record.size}u, {s.most}u, {int(s.required)}u}}, /* {s.name} */"
+        for s in bf.SECTIONS
+    ]
+    parts.append("};\n")
+    for op in Op:
+        parts += _param_table(op)
+    parts.append("/* By operation code; index 0 is no operation. */")
+    parts.append("static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {")
+    parts.append("    {0, 0, 0, 0, 0, 0, {0}, {0}, NULL},")
+    parts += [_op_row(op) for op in Op]
+    return "\n".join([*parts, "};\n", "#endif", ""])
+
+
+def _param_table(op: Op) -> list[str]:
+    rules = bf.param_rules(op)
+    if not rules:
+        return []
+    rows = [
+        f"    {{CSD_PARAM_{r.kind.name}, {r.lo}u, {r.hi}u}}, /* {name} */" for name, r in rules
+    ]
+    head = f"static const csd_param_rule csd_{op.name.lower()}_params[] = {{"
+    return [head, *rows, "};\n"]
+
+
+def _op_row(op: Op) -> str:
+    spec = OPS[op]
+    roles = [r.removesuffix("?") for r in spec.inputs]
+    optional = sum(1 << i for i, r in enumerate(spec.inputs) if r.endswith("?"))
+    constant = sum(1 << i for i, r in enumerate(roles) if r in bf.CONSTANT_ROLES)
+    in_place = sum(1 << i for i, r in enumerate(spec.inputs) if r in bf.IN_PLACE.get(op, ()))
+    types_in = ", ".join(str(int(bf.role_dtype(op, r) or 0)) for r in roles)
+    types_out = ", ".join(str(int(bf.role_dtype(op, r) or 0)) for r in spec.outputs)
+    rules = f"csd_{op.name.lower()}_params" if spec.params else "NULL"
+    return (
+        f"    {{{len(roles)}, {len(spec.outputs)}, {len(spec.params)}, {optional}, {constant}, "
+        f"{in_place}, {{{types_in}}}, {{{types_out}}}, {rules}}}, /* {op.name} */"
+    )
+
+
+_INTRO = f"""# The bundle format (.csib), version {bf.MAJOR}.{bf.MINOR}
+
+Generated from `export/bundle_fields.py` by `python -m csideploy.export.bundle_fields --write`.
+
+A bundle is one part of a link, compiled: a header, a directory, and sections. All numbers are
+little-endian; a big-endian host refuses. Records have a fixed width and are read in place, from
+a file in memory or from flash; the bundle must start at a multiple of {bf.ALIGN} bytes.
+
+**Trust.** A bundle is not trusted. The verifier runs at every load, allocates nothing, and checks
+every field by the kind in the tables below, every size in 64-bit arithmetic. After it accepts, no
+input and no payload makes the runtime crash or touch memory outside the bundle, the arena and
+the caller's buffers. The CRC32s catch accidents, not attackers. A bundle that passes may still
+compute nonsense or take long: where a file comes from remains the user's judgement.
+
+**Versions.** A reader accepts its own major version and a minor version that is not newer; the
+message names both. A section that a reader does not know is refused if it is flagged as required
+and skipped otherwise. `reserved` fields are 0.
+
+**Order.** Header, directory, sections in ascending order of id. A section starts at the end of
+the one before, rounded up to {bf.ALIGN}; the first starts after the directory. The bytes between
+are 0, so there are no holes and no overlaps. The file's length is a multiple of {bf.ALIGN}.
+The CRC32 is that of zlib (polynomial 0x04C11DB7, reflected, inverted at start and end).
+
+**Dimensions.** 0x80000001 stands for n, the batch, in the first dimension only; 0x80000002 stands
+for k, the number of users, at most once. All other dimensions are at least 1. No tensor has more
+than 2^31 - 1 bytes at n = n_max and k = k_max.
+
+**Tensors.** Several tensors may share bytes: a reshape is a second tensor of the same place and
+size. `producer` names the step that writes those bytes, always before the step that reads them,
+so a cycle cannot be written down. An output never overlaps an input of its step, unless the
+operation runs in place and the bytes are exactly the same.
+"""
+
+
+def page() -> str:
+    """docs/bundle-format.md."""
+    parts = [_INTRO, "## Sections\n", "| id | section | required | record | content |"]
+    parts.append("|---:|---|---|---|---|")
+    for s in bf.SECTIONS:
+        width = f"{s.record.name}, {s.record.size} B"
+        parts.append(f"| {s.id} | {s.name} | {'yes' if s.required else 'no'} | {width} | {s.text} |")
+    parts.append("\n`operand`: u32, an index into `tensors`, or NONE (0xFFFFFFFF) where the")
+    parts.append("operation lets an input be absent. `param`: u32, or the bits of a float32.")
+    for record in bf.RECORDS:
+        parts += [f"\n## Record `{record.name}` ({record.size} bytes)\n"]
+        parts += ["| offset | field | type | must be | meaning |", "|---:|---|---|---|---|"]
+        for f in record.fields:
+            type_ = f.type if f.count == 1 else f"{f.type} x {f.count}"
+            rule = f.kind.value
+            if f.kind in (bf.Kind.COUNT, bf.Kind.ENUM):
+                rule += f" {f.lo}..{f.hi}"
+            if f.kind is bf.Kind.EXACT:
+                rule += f" {f.lo}"
+            parts.append(f"| {record.offset(f.name)} | {f.name} | {type_} | {rule} | {f.text} |")
+    parts += ["\n## Operations\n", "`?` marks an input that may be absent, `*` one that must be a"]
+    parts += ["constant, `=` one whose bytes the output may take.\n"]
+    parts += ["| code | operation | inputs | outputs | parameters |", "|---:|---|---|---|---|"]
+    parts += [_page_op(op) for op in Op]
+    parts += ["\n## Parameters\n", "| name | type | range | when the plan leaves it out |"]
+    parts.append("|---|---|---|---|")
+    for name, rule in bf.PARAM_RULES.items():
+        is_float = rule.kind is bf.ParamKind.F32_FINITE
+        span = "finite" if is_float else f"{rule.lo}..{rule.hi}"
+        default = "an error" if rule.default is None else rule.default
+        parts.append(f"| {name} | {'f32' if is_float else 'u32'} | {span} | {default} |")
+    codes = ", ".join(f"{int(a)} {a.name.lower()}" for a in Activation)
+    parts.append(f"\nActivations: {codes}.")
+    return "\n".join([*parts, ""])
+
+
+def _page_op(op: Op) -> str:
+    spec = OPS[op]
+
+    def show(role: str) -> str:
+        name = role.removesuffix("?")
+        dtype = bf.role_dtype(op, name)
+        marks = ("?" if role.endswith("?") else "") + ("*" if name in bf.CONSTANT_ROLES else "")
+        marks += "=" if role in bf.IN_PLACE.get(op, ()) else ""
+        return f"{name}{marks} {dtype.name.lower() if dtype else 'any'}"
+
+    cells = (
+        ", ".join(map(show, spec.inputs)),
+        ", ".join(map(show, spec.outputs)),
+        ", ".join(spec.params) or "none",
+    )
+    return f"| {int(op)} | {op.name} | " + " | ".join(cells) + " |"
+
+
+def repository() -> Path:
+    """The checkout that this module lies in; the generated files are not in a wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "runtime" / "include").is_dir():
+        raise SystemExit("bundle_fields: not in a checkout of the repository: nothing to write")
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the generated files (--write), or says which are stale and returns 1."""
+    write = (sys.argv[1:] if arguments is None else arguments) == ["--write"]
+    root = repository()
+    stale = 0
+    for name, text in outputs().items():
+        path = root / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if write:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'written' if write else 'stale'}: {name}")
+    return 0 if write else int(stale > 0)

@@ -1,0 +1,45 @@
+/* Activations on a run of values, for all operations that fuse one. A NaN stays a NaN. */
+#include <math.h>
+
+#include "../kernels.h"
+
+static void rectify(float *y, size_t count, float slope) {
+    for (size_t i = 0; i < count; i++)
+        y[i] = y[i] < 0.0f ? slope * y[i] : y[i];
+}
+
+void CSD_KERNEL(activate)(float *y, size_t count, uint32_t activation, float slope) {
+    switch ((csd_activation)activation) {
+    case CSD_ACT_NONE:
+        return;
+    case CSD_ACT_RELU:
+        for (size_t i = 0; i < count; i++)
+            y[i] = y[i] < 0.0f ? 0.0f : y[i];
+        return;
+    case CSD_ACT_LEAKY:
+    case CSD_ACT_PRELU:
+        rectify(y, count, slope);
+        return;
+    case CSD_ACT_SIGMOID:
+        /* expf overflows to infinity below -88, and the quotient is then 0 as it should be. */
+        for (size_t i = 0; i < count; i++)
+            y[i] = 1.0f / (1.0f + expf(-y[i]));
+        return;
+    case CSD_ACT_TANH:
+        for (size_t i = 0; i < count; i++)
+            y[i] = tanhf(y[i]);
+        return;
+    }
+}
+
+void CSD_KERNEL(activate_columns)(float *y, size_t rows, size_t columns, uint32_t activation,
+                                  float alpha, const csd_input *slopes) {
+    if (slopes->data == NULL || slopes->shape.dims[0] == 1) {
+        CSD_KERNEL(activate)(y, rows * columns, activation, csd_slope(slopes, 0, alpha));
+        return;
+    }
+    const float *slope = slopes->data;
+    for (size_t r = 0; r < rows; r++, y += columns)
+        for (size_t c = 0; c < columns; c++)
+            y[c] = y[c] < 0.0f ? slope[c] * y[c] : y[c];
+}

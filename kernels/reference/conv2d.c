@@ -1,0 +1,97 @@
+/* y = activation(conv(x, weight) + bias + residual): x (n, C, H, W), weight (O, C/groups, kh, kw).
+
+   Order of summation of one output: bias, residual, then products by input channel, kernel row
+   and kernel column. The innermost loop runs along a row of the output, where neighbours do not
+   depend on one another, so that it vectorises without a change of that order. The residual may
+   lie in y itself. Zero padding is not multiplied: rows and columns outside the input are left
+   out. */
+#include "../kernels.h"
+
+/* Outputs [first, end) of a line whose input `o * stride + offset` lies inside [0, in). */
+typedef struct span {
+    size_t first;
+    size_t end;
+} span;
+
+static span inside(size_t in, size_t out, size_t stride, ptrdiff_t offset) {
+    span s = {0, 0};
+    if (offset < 0)
+        s.first = ((size_t)-offset + stride - 1) / stride;
+    if (offset < (ptrdiff_t)in)
+        s.end = (size_t)((ptrdiff_t)in - 1 - offset) / stride + 1;
+    if (s.end > out)
+        s.end = out;
+    if (s.first > s.end)
+        s.first = s.end;
+    return s;
+}
+
+static void add_row(float *restrict y, const float *restrict x, float w, size_t count,
+                    size_t stride) {
+    if (stride == 1) {
+        for (size_t i = 0; i < count; i++)
+            y[i] += w * x[i];
+    } else {
+        for (size_t i = 0; i < count; i++)
+            y[i] += w * x[i * stride];
+    }
+}
+
+/* One output plane gets the products with one input plane. */
+static void add_plane(float *y, const csd_shape *out, const float *x, const csd_shape *in,
+                      const float *w, const csd_shape *kernel, const csd_param *p) {
+    const size_t stride_h = p[CSD_CONV2D_P_STRIDE_H].u, stride_w = p[CSD_CONV2D_P_STRIDE_W].u;
+    const size_t height = in->dims[2], width = in->dims[3], out_width = out->dims[3];
+    for (size_t i = 0; i < kernel->dims[2]; i++) {
+        const ptrdiff_t down = (ptrdiff_t)(i * p[CSD_CONV2D_P_DILATION_H].u) -
+                               (ptrdiff_t)p[CSD_CONV2D_P_PAD_TOP].u;
+        const span rows = inside(height, out->dims[2], stride_h, down);
+        for (size_t j = 0; j < kernel->dims[3]; j++, w++) {
+            const ptrdiff_t right = (ptrdiff_t)(j * p[CSD_CONV2D_P_DILATION_W].u) -
+                                    (ptrdiff_t)p[CSD_CONV2D_P_PAD_LEFT].u;
+            const span columns = inside(width, out_width, stride_w, right);
+            if (columns.first == columns.end)
+                continue;
+            const size_t x_column = (size_t)((ptrdiff_t)(columns.first * stride_w) + right);
+            for (size_t row = rows.first; row < rows.end; row++) {
+                const size_t x_row = (size_t)((ptrdiff_t)(row * stride_h) + down);
+                add_row(y + row * out_width + columns.first, x + x_row * width + x_column, *w,
+                        columns.end - columns.first, stride_w);
+            }
+        }
+    }
+}
+
+void CSD_KERNEL(conv2d)(const csd_args *args) {
+    const csd_input *input = &args->in[CSD_CONV2D_X];
+    const csd_input *weight = &args->in[CSD_CONV2D_WEIGHT];
+    const csd_shape *out = &args->out[0].shape;
+    const csd_param *p = args->params;
+    const float *bias = args->in[CSD_CONV2D_BIAS].data;
+    const float *residual = args->in[CSD_CONV2D_RESIDUAL].data;
+    const size_t channels = weight->shape.dims[1]; /* of one group */
+    const size_t group_outputs = out->dims[1] / p[CSD_CONV2D_P_GROUPS].u;
+    const size_t plane = (size_t)out->dims[2] * out->dims[3];
+    const size_t x_plane = (size_t)input->shape.dims[2] * input->shape.dims[3];
+    const size_t taps = (size_t)weight->shape.dims[2] * weight->shape.dims[3];
+    float *y = args->out[0].data;
+    const float *x = input->data;
+
+    for (size_t n = 0; n < out->dims[0]; n++, x += x_plane * input->shape.dims[1]) {
+        for (size_t o = 0; o < out->dims[1]; o++, y += plane) {
+            const float start = bias ? bias[o] : 0.0f;
+            for (size_t i = 0; i < plane; i++)
+                y[i] = residual ? start + residual[i] : start;
+            if (residual)
+                residual += plane;
+            const float *x_group = x + o / group_outputs * channels * x_plane;
+            const float *w = (const float *)weight->data + o * channels * taps;
+            for (size_t c = 0; c < channels; c++)
+                add_plane(y, out, x_group + c * x_plane, &input->shape, w + c * taps,
+                          &weight->shape, p);
+            CSD_KERNEL(activate)
+            (y, plane, p[CSD_CONV2D_P_ACTIVATION].u,
+             csd_slope(&args->in[CSD_CONV2D_SLOPE], o, p[CSD_CONV2D_P_ALPHA].f));
+        }
+    }
+}
