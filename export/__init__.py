@@ -10,13 +10,13 @@ from typing import Any
 _WHERE = {
     "Plan": "plan",
     "compile_model": "compile",
+    "costs": "macs",
     "export_part": "torch_onnx",
     "inline_functions": "inline",
-    "plan_costs": "macs",
     "supported_ops": "supported",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

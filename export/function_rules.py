@@ -33,6 +33,7 @@ def _codes(node: Node, inputs: Inputs) -> int:
 
 
 def binary_linear(node: Node, inputs: Inputs) -> Made:
+    """X (n, K), packed (M, ceil(K / 8)), scale (1,) or (M,), bias (M,) -> (n, M)."""
     x = activation_input(node, inputs, 2)
     width = int(node.attributes.get("in_features", 0))
     packed = known(node, inputs, 1, "packed weight")
@@ -50,16 +51,19 @@ def binary_linear(node: Node, inputs: Inputs) -> Made:
 
 
 def uniform_quantize(node: Node, inputs: Inputs) -> Made:
+    """float32 (n, M) -> uint8 (n, M)."""
     x = activation_input(node, inputs, 2)
     _bits(node)
     return [(U8, x.shape)]
 
 
 def pack_bits(node: Node, inputs: Inputs) -> Made:
+    """Codes (n, M) -> payload (n, ceil(M B / 8))."""
     return [(U8, (BATCH, -(-_codes(node, inputs) * _bits(node) // 8)))]
 
 
 def unpack_bits(node: Node, inputs: Inputs) -> Made:
+    """Payload (n, ceil(M B / 8)) -> codes (n, M)."""
     count, bits, length = int(node.attributes.get("count", 0)), _bits(node), _codes(node, inputs)
     if count < 1 or length != -(-count * bits // 8):
         refuse(node, f"{count} codes of {bits} bits in {length} bytes")
@@ -67,5 +71,6 @@ def unpack_bits(node: Node, inputs: Inputs) -> Made:
 
 
 def uniform_dequantize(node: Node, inputs: Inputs) -> Made:
+    """uint8 (n, M) -> float32 (n, M)."""
     _bits(node)
     return [(F32, (BATCH, _codes(node, inputs)))]

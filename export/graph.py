@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from csideploy.export.plan import Dim, Op
+from numpy.typing import NDArray
 
 VIEW = "View"
 BATCH = "n"

@@ -7,10 +7,10 @@ that crosses the air.
 
 from __future__ import annotations
 
+from csideploy.export.functions import DOMAIN
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from csideploy.errors import InputError
-from csideploy.export.functions import DOMAIN
 
 BATCH = "n"
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
-
-from csideploy.errors import UnsupportedError
 from csideploy.export.graph import VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
 from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
+from numpy.typing import NDArray
+
+from csideploy.errors import UnsupportedError
 
 _DTYPES = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
 
@@ -62,7 +62,6 @@ class _Lowering:
         self.result = Lowered()
         self.index: dict[str, int] = {}
         self.packed = bytearray()
-        self.stored: dict[tuple[int, bytes], int] = {}
         self.roots = self._roots()
         self.steps = [node for node in graph.nodes if isinstance(node.op, Op)]
         self.buffers = self._buffers()
@@ -141,14 +140,12 @@ class _Lowering:
         return index
 
     def _store(self, data: NDArray[np.generic]) -> int:
-        """Offset of a constant in the weights section; equal constants are stored once."""
+        """Append a constant to the weights section; returns its offset."""
         little = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
-        key = (little.dtype.itemsize, little.tobytes())
-        if key not in self.stored:
-            self.packed.extend(bytes(-len(self.packed) % ALIGNMENT))
-            self.stored[key] = len(self.packed)
-            self.packed.extend(key[1])
-        return self.stored[key]
+        self.packed.extend(bytes(-len(self.packed) % ALIGNMENT))
+        offset = len(self.packed)
+        self.packed.extend(little.tobytes())
+        return offset
 
     def _step(self, node: Node) -> Step:
         assert isinstance(node.op, Op)

@@ -48,16 +48,16 @@ def _count(tensor: Tensor) -> int:
     return tensor.nbytes // tensor.dtype.size
 
 
-def plan_costs(plan: Plan) -> list[StepCost]:
+def costs(plan: Plan) -> list[StepCost]:
     """One row a step, in order."""
     seen: set[int] = set()
     return [_cost(plan, step, seen) for step in plan.steps]
 
 
-def total_cost(costs: list[StepCost], name: str = "total") -> StepCost:
+def total(rows: list[StepCost], name: str = "total") -> StepCost:
     """The sum of all rows."""
     numbers = [f.name for f in fields(StepCost) if f.type == "int"]
-    return StepCost(name, "", **{n: sum(getattr(cost, n) for cost in costs) for n in numbers})
+    return StepCost(name, "", **{n: sum(getattr(cost, n) for cost in rows) for n in numbers})
 
 
 def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
@@ -91,10 +91,12 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
     if step.params.get("activation", Activation.NONE) != Activation.NONE:
         each += 1
     weight_bytes = binary_bytes = parameters = 0
-    for index, tensor in enumerate(tensors):
-        if tensor is None or tensor.storage is not Storage.WEIGHTS or tensor.place in seen:
+    for index, (place, tensor) in enumerate(zip(step.inputs, tensors, strict=True)):
+        if place is None or tensor is None or place in seen:
             continue
-        seen.add(tensor.place)
+        if tensor.storage is not Storage.WEIGHTS:
+            continue
+        seen.add(place)
         if step.op is Op.BINARY_LINEAR and index == 1:
             binary_bytes += tensor.nbytes
             assert tensors[0] is not None

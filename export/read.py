@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
-
-from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN, VERSION
 from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
 from csideploy.export.supported import MAX_IR_VERSION, OPSETS
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+
+from csideploy.errors import InputError, UnsupportedError
 
 
 def read_model(model: ModelProto, name: str) -> Graph:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+from csideploy.export.graph import BATCH, Node, Shape, Value
+from csideploy.export.plan import Dim
 from numpy.typing import NDArray
 
 from csideploy.errors import UnsupportedError
-from csideploy.export.graph import BATCH, Node, Shape, Value
-from csideploy.export.plan import Dim
 
 Made = list[tuple[np.dtype[Any], Shape]]
 Inputs = Sequence[Value | None]
@@ -92,6 +92,7 @@ def conv_geometry(node: Node, x: Shape, kernel: Sequence[int]) -> dict[str, list
 
 
 def conv(node: Node, inputs: Inputs) -> Made:
+    """X (n, C, H, W), weight (O, C / groups, kh, kw), bias (O,) -> (n, O, H', W')."""
     x = activation_input(node, inputs, 4)
     weight = known(node, inputs, 1, "weight")
     if weight.ndim != 4 or weight.dtype != F32:
@@ -118,6 +119,7 @@ def conv(node: Node, inputs: Inputs) -> Made:
 
 
 def batch_norm(node: Node, inputs: Inputs) -> Made:
+    """X (n, C, ...) and four constants (C,) -> the same shape."""
     x = activation_input(node, inputs)
     if node.attributes.get("training_mode", 0) or len(node.outputs) != 1:
         refuse(node, "training mode; export the network in evaluation mode")
@@ -128,11 +130,13 @@ def batch_norm(node: Node, inputs: Inputs) -> Made:
 
 
 def elementwise(node: Node, inputs: Inputs) -> Made:
+    """Any shape -> the same shape."""
     x = activation_input(node, inputs)
     return [(F32, x.shape)]
 
 
 def prelu(node: Node, inputs: Inputs) -> Made:
+    """X (n, C, ...), slope of one element or (C, 1, 1) -> the same shape."""
     x = activation_input(node, inputs)
     slope = known(node, inputs, 1, "slope")
     if slope.size != 1:
@@ -144,6 +148,7 @@ def prelu(node: Node, inputs: Inputs) -> Made:
 
 
 def add(node: Node, inputs: Inputs) -> Made:
+    """Two equal shapes, or one and a constant by channel -> the same shape."""
     a, b = given(node, inputs, 0), given(node, inputs, 1)
     if a.data is not None:
         a, b = b, a
@@ -169,6 +174,7 @@ def channel_vector(data: NDArray[Any], shape: Shape) -> NDArray[Any] | None:
 
 
 def concat(node: Node, inputs: Inputs) -> Made:
+    """(n, C_i, ...) -> (n, sum of C_i, ...)."""
     first = activation_input(node, inputs)
     axis = int(node.attributes["axis"])
     if axis not in (1, 1 - len(first.shape)):
@@ -183,6 +189,7 @@ def concat(node: Node, inputs: Inputs) -> Made:
 
 
 def gemm(node: Node, inputs: Inputs) -> Made:
+    """X (n, K), weight (K, M), or (M, K) with transB, bias (M,) -> (n, M)."""
     x = activation_input(node, inputs, 2)
     weight = known(node, inputs, 1, "weight")
     if weight.ndim != 2 or weight.dtype != F32:
@@ -200,6 +207,7 @@ def gemm(node: Node, inputs: Inputs) -> Made:
 
 
 def reshape(node: Node, inputs: Inputs) -> Made:
+    """X and a known target -> the target, if no sample gets elements of another."""
     x = given(node, inputs, 0)
     wanted = given(node, inputs, 1)
     if wanted.data is None:
@@ -236,6 +244,7 @@ def batched(node: Node, x: Value, dims: list[Dim]) -> Shape:
 
 
 def flatten(node: Node, inputs: Inputs) -> Made:
+    """(n, ...) -> (n, product of the rest)."""
     x = given(node, inputs, 0)
     if int(node.attributes.get("axis", 1)) not in (1, 1 - len(x.shape)):
         refuse(node, "only axis 1, which keeps the batch, is supported")
@@ -243,6 +252,7 @@ def flatten(node: Node, inputs: Inputs) -> Made:
 
 
 def squeeze(node: Node, inputs: Inputs) -> Made:
+    """Without the axes named, which are of size one."""
     x = given(node, inputs, 0)
     axes = [int(a) % len(x.shape) for a in known(node, inputs, 1, "axes").reshape(-1)]
     if any(x.shape[a] != 1 for a in axes):
@@ -251,6 +261,7 @@ def squeeze(node: Node, inputs: Inputs) -> Made:
 
 
 def unsqueeze(node: Node, inputs: Inputs) -> Made:
+    """With axes of size one, none in front of the batch."""
     x = given(node, inputs, 0)
     axes = known(node, inputs, 1, "axes").reshape(-1)
     rank = len(x.shape) + len(axes)
@@ -262,6 +273,7 @@ def unsqueeze(node: Node, inputs: Inputs) -> Made:
 
 
 def transpose(node: Node, inputs: Inputs) -> Made:
+    """Only where axes of size one move."""
     x = given(node, inputs, 0)
     order = list(node.attributes.get("perm", range(len(x.shape))[::-1]))
     moving = [axis for axis in order if x.shape[axis] != 1]
@@ -271,11 +283,13 @@ def transpose(node: Node, inputs: Inputs) -> Made:
 
 
 def same(node: Node, inputs: Inputs) -> Made:
+    """Any -> the same type and shape."""
     x = given(node, inputs, 0)
     return [(x.dtype, x.shape)]
 
 
 def cast(node: Node, inputs: Inputs) -> Made:
+    """Only to the type it has."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     x = given(node, inputs, 0)
@@ -286,5 +300,6 @@ def cast(node: Node, inputs: Inputs) -> Made:
 
 
 def shape_of(node: Node, inputs: Inputs) -> Made:
+    """(rank,) int64; the sizes themselves are computed by the pass `infer`."""
     x = given(node, inputs, 0)
     return [(np.dtype(np.int64), (len(x.shape),))]

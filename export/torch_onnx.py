@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnx
+from csideploy.export.functions import attach_functions
+from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import csideploy
 from csideploy.errors import InputError, MissingDependencyError
-from csideploy.export.functions import attach_functions
-from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ CSI_SHAPE = (2, 32, 32)
 """Channels (real, imaginary), angle, delay."""
 
 _FP16_MIN_SIZE = 4096
-"""Smaller tensors stay fp32: they are a percent of the file, and scales and biases feel rounding."""
+"""Smaller tensors stay fp32: they are little of the file, and biases feel the rounding."""
 
 
 @runtime_checkable
@@ -98,7 +98,7 @@ def export_part(
 def _export_float(
     module: torch.nn.Module, shape: tuple[int, ...], input_name: str, output_name: str
 ) -> ModelProto:
-    """torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
+    """Torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
     try:
         import onnxscript  # noqa: F401  (torch's exporter asks for it late and less clearly)
         import torch
@@ -204,26 +204,51 @@ def _binary_call(layer: PackedLayer) -> torch.nn.Module:
     return BinaryCall()
 
 
-def _scope(node: onnx.NodeProto, stored: set[str]) -> str:
-    """Where a node comes from: the module of its weight, else the module that called it."""
-    for name in node.input[1:]:
-        if name in stored and "." in name:
-            return name.rsplit(".", 1)[0]
+def _scope(node: onnx.NodeProto, kernels: dict[str, list[int]]) -> str:
+    """Where a node comes from, for people: block1.conv1x9, fc, block1.add.
+
+    The module of its weight, else the module that called it. Numbers of a Sequential inside a
+    block say nothing beside a kernel size, so only the first of them stays.
+    """
     properties = {entry.key: entry.value for entry in node.metadata_props}
-    scopes = properties.get("pkg.torch.onnx.name_scopes", "")
     # A printed list of strings: ['', 'block1', 'block1.act', 'prelu'], the last one torch's own.
-    parts = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
-    inner = parts[-2] if len(parts) > 1 else ""
-    return inner if node.op_type in _MODULE_OPS and inner else f"{inner}.{node.op_type.lower()}"
+    printed = properties.get("pkg.torch.onnx.name_scopes", "").strip("[]").split(",")
+    scopes = [part.strip(" '\"") for part in printed]
+    module = scopes[-2] if len(scopes) > 1 else ""
+    weighted = [name for name in node.input[1:] if name in kernels and "." in name]
+    if weighted and node.op_type != "PRelu":
+        module = weighted[0].rsplit(".", 1)[0]
+    parts = module.split(".") if module else []
+    leaf = node.op_type.lower()
+    if node.op_type == "Conv" and weighted:
+        leaf = "conv" + "x".join(map(str, kernels[weighted[0]][2:]))
+        parts = parts[:-1]
+    elif parts and node.op_type in _MODULE_OPS:
+        last = parts.pop()
+        leaf = leaf if last.isdigit() else last
+    numbers = [index for index, part in enumerate(parts) if part.isdigit()]
+    kept = [part for index, part in enumerate(parts) if index not in numbers[1:]]
+    return ".".join([*kept, leaf])
 
 
-_MODULE_OPS = {"PRelu", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "BatchNormalization"}
+_MODULE_OPS = {
+    "BatchNormalization",
+    "BinaryLinear",
+    "Gemm",
+    "LeakyRelu",
+    "MatMul",
+    "PRelu",
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+}
+"""Operators that are a module's own work, and may carry its name."""
 
 
 def _name_by_modules(model: ModelProto, prefix: str) -> None:
     """Names that people recognise, for nodes, tensors and weights; the exporter's notes go."""
     graph = model.graph
-    stored = {tensor.name for tensor in graph.initializer}
+    stored = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     ends = {info.name for info in (*graph.input, *graph.output)}
     renamed = {name: name for name in ends}
     used: set[str] = set(ends)
@@ -237,8 +262,7 @@ def _name_by_modules(model: ModelProto, prefix: str) -> None:
         return name
 
     for node in graph.node:
-        scope = _scope(node, stored).strip(".")
-        node.name = free(f"{prefix}.{scope}")
+        node.name = free(f"{prefix}.{_scope(node, stored)}")
         for index, output in enumerate(node.output):
             if output not in renamed:
                 renamed[output] = node.name if index == 0 else free(f"{node.name}.{index}")

@@ -19,11 +19,10 @@ beta - g mean. All of it is computed in float64 and rounded once.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
 from csideploy.export.graph import Graph, Node
 from csideploy.export.plan import Activation, Op
 from csideploy.export.shape_rules import refuse
+from numpy.typing import NDArray
 
 _DEFAULT_EPSILON = 1e-5
 
@@ -51,7 +50,7 @@ def run(graph: Graph) -> None:
 
 
 def _affine(graph: Graph, node: Node) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """g and beta - g mean."""
+    """G and beta - g mean."""
     data = [graph.constant(name) for name in node.inputs[1:5]]
     gamma, beta, mean, variance = (np.asarray(x, np.float64) for x in data)
     spread = variance + float(node.attributes.get("epsilon", _DEFAULT_EPSILON))

@@ -2,15 +2,14 @@
 
 from typing import Any
 
+import function_oracles as oracles
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from csideploy.export.functions import DOMAIN, FUNCTIONS, attach_functions
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
-
-import function_oracles as oracles
-from csideploy.export.functions import DOMAIN, FUNCTIONS, attach_functions
 
 ELEMENT = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
 
