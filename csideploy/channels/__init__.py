@@ -1,0 +1,1 @@
+"""Channel state information: generated, read, transformed and described."""

@@ -2,11 +2,11 @@
 
 A path of amplitude g, delay tau and departure azimuth theta gives, at frequency f_k and antenna n,
 
-    H(f_k, n) = g exp(-j 2 pi f_k tau) exp(-j pi n cos theta),      f_k = f_0 + k D, D = 20 MHz / 256
+    H(f_k, n) = g exp(-j 2 pi f_k tau) exp(-j pi n cos theta),   f_k = f_0 + k 20 MHz / 256
 
 (half-wavelength array along the x axis, 257 frequency points, 32 antennas). Both transforms of the
 data set's layout, the ifft over frequency (1/257 in front) and the unitary DFT over antennas, act
-on geometric series, so that no 257-point transform is needed. With v = 257 D tau and
+on geometric series, so that no 257-point transform is needed. With v = 257 (20 MHz / 256) tau and
 w = (32 / 2) cos theta:
 
     (1/257) sum_k exp(j 2 pi k (l - v) / 257)
@@ -53,7 +53,7 @@ def _kernel(
         # The rule of l'Hopital; rounding has left no digits in the quotient itself.
         x = positions[on_grid[:-1]] + grid[on_grid[-1]]
         ratio[on_grid] = points * np.cos(np.pi * x) / np.cos(np.pi * x / points)
-    return ratio.astype(np.float32)
+    return np.asarray(ratio, dtype=np.float32)
 
 
 # What the phases and factors of a tap and of a row have in common for all paths.
