@@ -121,8 +121,8 @@ def tables_header() -> str:
         _enum("csd_param_kind", "CSD_PARAM_", [(k.name, k) for k in bf.ParamKind]),
         "typedef struct csd_param_rule {\n    uint32_t kind;\n    uint32_t lo;\n"
         "    uint32_t hi;\n} csd_param_rule;\n",
-        "/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one for\n"
-        "   the whole step. */",
+        "/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one\n"
+        "   for the whole step. */",
         "typedef struct csd_op_rule {\n    uint8_t inputs;\n    uint8_t outputs;\n"
         "    uint8_t params;\n    uint8_t optional;\n    uint8_t constant;\n    uint8_t in_place;\n"
         "    uint8_t in_dtype[CSD_MAX_INPUTS];\n    uint8_t out_dtype[CSD_MAX_OUTPUTS];\n"
@@ -156,9 +156,7 @@ def _param_table(op: Op) -> list[str]:
     rules = bf.param_rules(op)
     if not rules:
         return []
-    rows = [
-        f"    {{CSD_PARAM_{r.kind.name}, {r.lo}u, {r.hi}u}}, /* {name} */" for name, r in rules
-    ]
+    rows = [f"    {{CSD_PARAM_{r.kind.name}, {r.lo}u, {r.hi}u}}, /* {name} */" for name, r in rules]
     head = f"static const csd_param_rule csd_{op.name.lower()}_params[] = {{"
     return [head, *rows, "};\n"]
 
@@ -218,7 +216,9 @@ def page() -> str:
     parts.append("|---:|---|---|---|---|")
     for s in bf.SECTIONS:
         width = f"{s.record.name}, {s.record.size} B"
-        parts.append(f"| {s.id} | {s.name} | {'yes' if s.required else 'no'} | {width} | {s.text} |")
+        parts.append(
+            f"| {s.id} | {s.name} | {'yes' if s.required else 'no'} | {width} | {s.text} |"
+        )
     parts.append("\n`operand`: u32, an index into `tensors`, or NONE (0xFFFFFFFF) where the")
     parts.append("operation lets an input be absent. `param`: u32, or the bits of a float32.")
     for record in bf.RECORDS:

@@ -1,1 +1,5 @@
-"""The runtime: verifies and runs compiled parts. Needs numpy alone."""
+"""The runtime: verifies and runs compiled parts (.csib). Needs numpy alone."""
+
+from csideploy.runtime.part import Part, PayloadLayout, StepTime, TensorInfo
+
+__all__ = ["Part", "PayloadLayout", "StepTime", "TensorInfo"]

@@ -45,8 +45,8 @@ typedef struct csd_param_rule {
     uint32_t hi;
 } csd_param_rule;
 
-/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one for
-   the whole step. */
+/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one
+   for the whole step. */
 typedef struct csd_op_rule {
     uint8_t inputs;
     uint8_t outputs;

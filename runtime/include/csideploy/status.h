@@ -45,6 +45,10 @@
     X(NO_ARENA, 0x52, "no arena was given before the run")                                         \
     X(BAD_CALL, 0x53, "k must lie in 1..k_max and every buffer must be given, aligned to 4")
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum csd_status {
 #define CSD_X(name, code, text) CSD_##name = code,
     CSD_STATUS_LIST(CSD_X)
@@ -56,5 +60,9 @@ const char *csd_status_name(csd_status status);
 
 /* One clause in plain words. */
 const char *csd_status_text(csd_status status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
