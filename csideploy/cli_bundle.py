@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from csideploy.cli_shell import Json, print_json, refuse, say, table_console
+from csideploy.cli_shell import Json, Seed, print_json, refuse, say, table_console
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
 
@@ -21,6 +21,10 @@ def compile_onnx(
     ] = None,
     side: Annotated[str, typer.Option(help="Where it will run: ue, bs, ru or du.")] = "ue",
     part: Annotated[str, typer.Option(help="What it is: encoder, decoder, ...")] = "network",
+    vectors: Annotated[
+        int, typer.Option(min=0, help="Golden vectors inside: random inputs through ONNX Runtime.")
+    ] = 1,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Compile any ONNX network of supported operators into a bundle.
@@ -31,7 +35,7 @@ def compile_onnx(
 
     refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
     refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
-    result = bundles.compile_file(model, out, side=side, part=part)
+    result = bundles.compile_file(model, out, side=side, part=part, vectors=vectors, seed=seed)
     if as_json:
         print_json(result)
     else:
@@ -67,12 +71,13 @@ def inspect(bundle: Bundle, as_json: Json = False) -> None:
     Example: csideploy inspect P/ue.csib
     """
     from csideploy import bundles
+    from csideploy.report import bundle_table
 
     result = bundles.describe(bundle)
     if as_json:
         print_json(result)
     else:
-        bundles.show(result, table_console())
+        bundle_table.show(result, table_console())
 
 
 def supported_ops(as_json: Json = False) -> None:
@@ -81,9 +86,10 @@ def supported_ops(as_json: Json = False) -> None:
     Example: csideploy supported-ops
     """
     from csideploy import bundles
+    from csideploy.report import bundle_table
 
     result = bundles.supported_operators()
     if as_json:
         print_json(result)
     else:
-        bundles.show_operators(result, table_console())
+        bundle_table.show_operators(result, table_console())

@@ -15,7 +15,6 @@ from csideploy.cli_shell import (
     Seed,
     print_json,
     progress,
-    refuse,
     say,
     table_console,
 )
@@ -68,12 +67,8 @@ def generate(
     """
     from csideploy.channels.generate import generate_file
 
-    if scenario not in (Scenario.INDOOR, Scenario.OUTDOOR):
-        refuse(True, f"--scenario {scenario}", "indoor and outdoor are")
     with progress(f"{scenario} samples") as advance:
-        generate_file(
-            out, scenario.value, samples, seed=seed, workers=workers, progress=advance
-        )
+        generate_file(out, scenario.value, samples, seed=seed, workers=workers, progress=advance)
     result = {"out": str(out), "scenario": scenario.value, "samples": samples, "seed": seed}
     if as_json:
         print_json(result)

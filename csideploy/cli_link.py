@@ -44,13 +44,16 @@ def export(
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     emit: Annotated[str, typer.Option(help="What to write: onnx, bundle or both.")] = "onnx,bundle",
     inline: Annotated[
-        bool, typer.Option("--inline", help="Write ONNX without local functions, for runtimes that lack them.")
+        bool,
+        typer.Option("--inline", help="ONNX without local functions."),
     ] = False,
     calibration: Annotated[Path | None, typer.Option(**_later)] = None,
     table: Annotated[str | None, typer.Option(**_later)] = None,
     max_users: Annotated[int | None, typer.Option(**_later)] = None,
     profile: Annotated[str | None, typer.Option(**_later)] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     seed: Seed = 7,
     as_json: Json = False,
@@ -95,7 +98,7 @@ def encode(
     package: Package,
     csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
-    bits: Annotated[int | None, typer.Option(help="Bit budget; the package's, if left out.")] = None,
+    bits: Annotated[int | None, typer.Option(help="Bit budget, if it has several.")] = None,
     domain: Domain = "angular",
     convention: Convention = "auto",
     raw: Annotated[bool, typer.Option("--raw", help="Leave the 32-byte header out.")] = False,
@@ -191,6 +194,10 @@ def validate(
     samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     domain: Domain = "angular",
     convention: Convention = "auto",
+    onnx_file: Annotated[
+        Path | None, typer.Option("--onnx", help="What a bundle was compiled from.")
+    ] = None,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Our runtime against ONNX Runtime and the golden vectors; exit 1 if a check does not hold.
@@ -207,6 +214,8 @@ def validate(
             samples=samples,
             domain=domain,
             convention=convention,
+            onnx_file=onnx_file,
+            seed=seed,
             progress=advance,
         )
     if as_json:

@@ -54,7 +54,9 @@ class VerbGroup(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (CsideployError, OSError, MemoryError, KeyboardInterrupt) as error:
+        except (typer.Exit, typer.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("CSIDEPLOY_TRACEBACK") == "1":
                 raise
             if isinstance(error, BrokenPipeError):
@@ -64,20 +66,33 @@ class VerbGroup(TyperGroup):
                 say("csideploy: interrupted")
                 raise typer.Exit(EXIT_INTERRUPTED) from error
             line, code = _line_and_code(error)
-            say(f"csideploy: error: {line}")
             if wants_json and code == InputError.exit_code:
                 _report_as_json(line, code)
+            if _is_usage(error):
+                raise
+            say(f"csideploy: error: {line}")
             raise typer.Exit(code) from error
         return result
 
 
-def _line_and_code(error: CsideployError | OSError | MemoryError) -> tuple[str, int]:
+def _is_usage(error: BaseException) -> bool:
+    """Whether typer raised it: a missing argument, an unknown option. It prints these itself."""
+    return hasattr(error, "format_message")
+
+
+def _line_and_code(error: Exception) -> tuple[str, int]:
+    code = InputError.exit_code
     if isinstance(error, CsideployError):
         return " ".join(str(error).split()), error.exit_code
+    if isinstance(error, OSError):
+        place = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return place + (error.strerror or str(error)).lower(), code
     if isinstance(error, MemoryError):
-        return "out of memory: take fewer samples", InputError.exit_code
-    place = f"{os.fspath(error.filename)}: " if error.filename is not None else ""
-    return place + (error.strerror or str(error)).lower(), InputError.exit_code
+        return "out of memory: take fewer samples", code
+    if _is_usage(error):
+        return str(error), code
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"internal error, please report it: {what} (CSIDEPLOY_TRACEBACK=1 shows where)", code
 
 
 def _report_as_json(line: str, code: int) -> None:

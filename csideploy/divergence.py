@@ -32,7 +32,7 @@ def first_diverging(part: Part, plan: Plan, model: bytes, x: NDArray[Any]) -> st
     """
     names = tuple(plan.tensors[step.outputs[0]].name for step in plan.steps)
     theirs = Oracle(model, name="the ONNX file", expose=names).run(x)
-    for step, name, (_, ours) in zip(plan.steps, names, part.trace(x), strict=True):
+    for step, name, (_, (ours, *_)) in zip(plan.steps, names, part.trace(x), strict=True):
         if name not in theirs:
             continue
         expected = theirs[name].reshape(ours.shape)

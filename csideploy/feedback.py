@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,10 +65,10 @@ def encode(
     """
     part = package.open_part("ue")
     layout = Layout(package.layout.count, package.layout.bits, scale=with_scale)
-    _check_shape(csi, part.inputs[0][2])
+    _check_shape(csi, part.inputs[0].shape)
     total = csi.h.shape[0]
     header = Header(layout.layout_id, package.pairing_id[:8], total, layout.nbytes)
-    names = [name for name, _, _ in part.outputs]
+    names = [output.name for output in part.outputs]
     with file_aside(out) as stream:
         if not raw:
             stream.write(header.pack())
@@ -154,7 +153,7 @@ def decode(
                 f"{payload_path} carries no scale: encode with --with-scale, or decode without it"
             )
         if reference is not None:
-            _check_reference(reference, total, part.outputs[0][2])
+            _check_reference(reference, total, part.outputs[0].shape)
         sums = np.zeros(3)
         with file_aside(out) as sink:
             for start in range(0, total, CHUNK):
@@ -209,9 +208,7 @@ def _raw_count(size: int, layout: Layout, path: Path) -> int:
     return count
 
 
-def _read_exactly(
-    stream: BinaryIO, n: int, layout: Layout, path: Path
-) -> NDArray[np.uint8]:
+def _read_exactly(stream: BinaryIO, n: int, layout: Layout, path: Path) -> NDArray[np.uint8]:
     data = stream.read(n * layout.nbytes)
     if len(data) != n * layout.nbytes:
         raise FormatError(f"{path} became shorter while it was read")

@@ -18,6 +18,7 @@ from csideploy.channels.generate import generate
 from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.inline import inline_functions
 from csideploy.export.plan import PayloadLayout
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
@@ -26,8 +27,6 @@ from csideploy.payload import Layout
 
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
-BUNDLE_VECTORS = 1
-"""Of these, how many travel inside each bundle."""
 
 Advance = Callable[[int, int], None]
 
@@ -116,7 +115,7 @@ def export_link(
         UnsupportedError: the compiler lacks an operator.
     """
     if wanted.model is None and checkpoint is None:
-        raise InputError("export needs --model NAME or --checkpoint FILE; `csideploy systems` lists")
+        raise InputError("export needs --model NAME (see `csideploy systems`) or --checkpoint FILE")
     folder = out if out is not None else Path(wanted.model or "link")
     check_folder_free(folder, force=force)
     source = _from_checkpoint(wanted, checkpoint) if checkpoint else _from_zoo(wanted)
@@ -157,7 +156,10 @@ def _write(
 ) -> dict[str, Any]:
     from csideploy.report import footprint
 
-    models = {"ue": onnx.load_model_from_string(source.ue), "bs": onnx.load_model_from_string(source.bs)}
+    models = {
+        "ue": onnx.load_model_from_string(source.ue),
+        "bs": onnx.load_model_from_string(source.bs),
+    }
     layout = _layout(source, models["ue"])
     identity = {
         "system": source.system,
@@ -233,10 +235,7 @@ def _layout(source: LinkSource, ue: onnx.ModelProto) -> Layout | None:
 def _onnx_bytes(model: bytes, *, inline: bool) -> bytes:
     if not inline:
         return model
-    import onnx.inliner
-
-    inlined = onnx.inliner.inline_local_functions(onnx.load_model_from_string(model))
-    data: bytes = inlined.SerializeToString()
+    data: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
     return data
 
 
@@ -247,7 +246,7 @@ def golden_vectors(source: LinkSource, *, seed: int) -> Arrays:
         `x` float32 (n, 2, angle, delay); `codes` and `payload` uint8 (or `feature` float32 for a
         link without quantizer); `h` float32 like x.
     """
-    made = generate(source.scenario, VECTORS, seed=seed)["H"].astype(np.float32)
+    made = generate(source.scenario, VECTORS, seed=seed).H.astype(np.float32)
     x, _ = to_input(made[:, 0] + 1j * made[:, 1])
     sent = Oracle(source.ue, name="ue.onnx").run(x)
     received = sent["feature"] if source.bits is None else sent["payload"]

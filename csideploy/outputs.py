@@ -33,7 +33,9 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)} in folder {path.parent}") from error
+        raise OutputError(
+            f"cannot write {path}: {reason(error)} in folder {path.parent}"
+        ) from error
     aside = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -63,7 +65,9 @@ def folder_aside(path: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)} in folder {path.parent}") from error
+        raise OutputError(
+            f"cannot write {path}: {reason(error)} in folder {path.parent}"
+        ) from error
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
@@ -94,6 +98,10 @@ def check_folder_free(path: Path, *, force: bool) -> None:
         raise OutputError(f"cannot write folder {path}: a file of that name exists")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise OutputError(f"folder {path} exists and is not empty: name another, or add --force")
+
+
+def _where(path: Path, error: OSError) -> str:
+    return f"{reason(error)} (folder {path.parent})"
 
 
 def _umask() -> int:

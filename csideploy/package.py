@@ -33,7 +33,8 @@ def pairing_id(identity: dict[str, Any], ue_onnx: bytes, bs_onnx: bytes) -> byte
 
     Args:
         identity: system, cr, bits, binarize and layout id.
-        ue_onnx, bs_onnx: the bytes of both parts' ONNX files.
+        ue_onnx: the bytes of the UE part's ONNX file.
+        bs_onnx: those of the BS part's.
     """
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()
     digest = hashlib.sha256()
@@ -73,7 +74,7 @@ class LinkPackage:
         payload = self.manifest["payload"]
         if payload is None:
             raise InputError(
-                f"{self.path} has float features and so no payload: export a model with --bits 1 to 8"
+                f"{self.path} has float features and so no payload: export with --bits 1 to 8"
             )
         return Layout(payload["count"], payload["bits"])
 
@@ -113,7 +114,7 @@ class LinkPackage:
         try:
             part = Part(data)
         except FormatError as error:
-            raise FormatError(f"{self.path / name}: {error}") from error
+            raise FormatError(f"{self.path / name}: {refusal(error)}") from error
         if part.pairing_id != self.pairing_id:
             raise PairingError(
                 f"{self.path / name} belongs to another link: pairing id "
@@ -121,6 +122,11 @@ class LinkPackage:
             )
         self.read(name)
         return part
+
+
+def refusal(error: FormatError) -> str:
+    """What the verifier said of a bundle given as bytes, which have no name of their own."""
+    return str(error).removeprefix("bundle: ")
 
 
 def open_package(path: Path) -> LinkPackage:
@@ -132,7 +138,9 @@ def open_package(path: Path) -> LinkPackage:
     """
     manifest_path = path / MANIFEST
     if not path.exists():
-        raise InputError(f"no package at {path}: `csideploy export --model NAME --out {path}` makes one")
+        raise InputError(
+            f"no package at {path}: `csideploy export --model NAME --out {path}` makes one"
+        )
     if not manifest_path.is_file():
         what = "a file" if path.is_file() else f"a folder without {MANIFEST}"
         raise InputError(f"{path} is no link package but {what}: give the folder that export made")

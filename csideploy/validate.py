@@ -24,11 +24,12 @@ from csideploy.channels.conventions import from_input, to_input
 from csideploy.channels.files import read_csi
 from csideploy.compare import CodeCount, FloatError
 from csideploy.divergence import first_diverging, tensor_before
-from csideploy.errors import FormatError
+from csideploy.errors import FormatError, InputError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.plan import Op
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import LinkPackage, open_package
+from csideploy.validate_bundle import check, validate_bundle
 
 CHUNK = 250
 
@@ -42,6 +43,8 @@ def validate(
     samples: int | None = None,
     domain: str = "angular",
     convention: str = "auto",
+    onnx_file: Path | None = None,
+    seed: int = 0,
     progress: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
     """Run all checks on a package or on a bundle.
@@ -50,7 +53,10 @@ def validate(
         target: a link package, or a bundle that carries golden vectors.
         reference: CSI to run; None takes the golden vectors.
         samples: only the first so many.
-        domain, convention: how to read `reference`.
+        domain: of `reference`, angular or frequency.
+        convention: of `reference`, auto, centred or raw.
+        onnx_file: what a bundle was compiled from; runs it in ONNX Runtime.
+        seed: of the random inputs for that.
         progress: called with samples done and samples in all.
 
     Returns:
@@ -60,7 +66,11 @@ def validate(
         InputError, FormatError, PairingError: what is to be checked cannot be read.
     """
     if target.suffix == ".csib":
-        return validate_bundle(target, reference)
+        if reference is not None:
+            raise InputError("--reference needs a link package: a bundle alone is one side only")
+        return validate_bundle(target, onnx_file=onnx_file, samples=samples, seed=seed)
+    if onnx_file is not None:
+        raise InputError("--onnx goes with a bundle (.csib): a package has its own ONNX files")
     link = _Link(open_package(target))
     x, source = link.inputs(reference, samples, domain, convention)
     golden = link.golden()
@@ -79,11 +89,6 @@ def validate(
         "checks": checks,
         "measured": link.measured(len(x)),
     }
-
-
-def _check(name: str, holds: bool, detail: str, diverges: str | None = None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "holds": holds, "detail": detail}
-    return entry if diverges is None else {**entry, "first_diverging_layer": diverges}
 
 
 class _Link:
@@ -106,7 +111,7 @@ class _Link:
     def inputs(
         self, reference: Path | None, samples: int | None, domain: str, convention: str
     ) -> tuple[NDArray[np.float32], str]:
-        """x in [0, 1], and where it comes from."""
+        """The input x in [0, 1], and where it comes from."""
         if reference is None:
             x, source = self.golden()["x"], "golden vectors of the package"
         else:
@@ -126,12 +131,14 @@ class _Link:
             with np.load(io.BytesIO(data)) as archive:
                 arrays = {key: archive[key] for key in ("x", "codes", "payload", "h")}
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise FormatError(f"vectors.npz of {self.package.path} cannot be read: {error}") from error
+            raise FormatError(
+                f"vectors.npz of {self.package.path} cannot be read: {error}"
+            ) from error
         return arrays
 
     def encode(self, x: NDArray[np.float32]) -> Arrays:
         """Codes and payload by our runtime."""
-        names = [name for name, _, _ in self.ue.outputs]
+        names = [output.name for output in self.ue.outputs]
         return dict(zip(names, self.ue.run(x), strict=True))
 
     def run(self, start: int, x: NDArray[np.float32]) -> None:
@@ -155,7 +162,10 @@ class _Link:
         ue = bs = None
         if c.culprit is not None:
             ue = first_diverging(
-                self.ue, self.plans["ue"], self.package.read("ue.onnx"), x[c.culprit : c.culprit + 1]
+                self.ue,
+                self.plans["ue"],
+                self.package.read("ue.onnx"),
+                x[c.culprit : c.culprit + 1],
             )
         if self.decoder.culprit is not None:
             sample = x[self.decoder.culprit : self.decoder.culprit + 1]
@@ -166,19 +176,19 @@ class _Link:
                 self.ue_oracle.run(sample)["payload"],
             )
         return [
-            _check(
+            check(
                 "UE payload codes equal ONNX Runtime's outside the band of 1e-5",
                 outside == 0,
                 f"{c.codes_differ} of {c.codes:,} codes differ ({c.bits_differ} bits), "
                 f"{c.codes_differ_in_band} of them inside the band",
                 ue,
             ),
-            _check(
+            check(
                 "UE payload is its codes packed (NumPy packer)",
                 c.unpacked_wrong == 0,
                 f"{c.unpacked_wrong} samples differ",
             ),
-            _check(
+            check(
                 "BS output within 1e-4 max(1, max|b|) of ONNX Runtime's",
                 self.decoder.holds,
                 f"max error {self.decoder.error:.3g}, bound {self.decoder.bound:.3g}",
@@ -197,13 +207,13 @@ class _Link:
         error.add(0, self.bs.run(golden["payload"])[0], golden["h"])
         n = len(golden["x"])
         return [
-            _check(
+            check(
                 "golden vectors: payload",
                 outside == 0,
                 f"{count.codes_differ} of {count.codes:,} codes differ over {n} samples, "
                 f"{count.codes_differ_in_band} of them inside the band",
             ),
-            _check(
+            check(
                 "golden vectors: BS output",
                 error.holds,
                 f"max error {error.error:.3g}, bound {error.bound:.3g}, {n} samples",

@@ -1,0 +1,272 @@
+"""One part on its own: compile a stranger's ONNX file, run a bundle on arrays, look inside it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from csideploy.errors import FormatError, InputError
+from csideploy.export.bundle_read import read_bundle
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.compile import compile_model
+from csideploy.export.plan import OPS, Plan, Storage
+from csideploy.onnx_oracle import Oracle
+from csideploy.outputs import file_aside, reason
+from csideploy.package import refusal
+from csideploy.report.units import shape_text
+from csideploy.runtime import Part, TensorInfo
+
+SIDES = ("ue", "bs", "ru", "du")
+
+
+def compile_file(
+    model: Path, out: Path | None, *, side: str, part: str, vectors: int = 1, seed: int = 0
+) -> dict[str, Any]:
+    """Compile an ONNX file into a bundle beside it, or at `out`.
+
+    Args:
+        model: the ONNX file.
+        out: the bundle; MODEL.csib if None.
+        side: where it will run.
+        part: its name.
+        vectors: random inputs that the bundle carries, with what ONNX Runtime made of them.
+        seed: of these inputs.
+
+    Raises:
+        InputError: no such file, or no such side.
+        FormatError: the file is no ONNX network.
+        UnsupportedError: an operator that the compiler lacks.
+        OutputError: the bundle cannot be written.
+    """
+    if side not in SIDES:
+        raise InputError(f"--side {side}: one of {', '.join(SIDES)}")
+    target = out if out is not None else model.with_suffix(".csib")
+    plan = compile_model(read_onnx(model), part=part, side=side, metadata={"source": model.name})
+    bundle = write_bundle(plan)
+    if vectors:
+        (info, *more) = Part(bundle).inputs
+        if more:
+            raise InputError(f"{model} has several inputs: golden vectors need one; --vectors 0")
+        x = random_input(info, vectors, np.random.default_rng(seed))
+        made = Oracle(model.read_bytes(), name=str(model)).run(x)
+        bundle = write_bundle(plan, vectors={info.name: x, **made})
+    with file_aside(target) as stream:
+        stream.write(bundle)
+    return {
+        "out": str(target),
+        "bytes": len(bundle),
+        "arena_bytes": plan.arena_bytes,
+        "steps": len(plan.steps),
+        "part": part,
+        "side": side,
+    }
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Load an ONNX file, its external data included.
+
+    Raises:
+        InputError: it cannot be read; FormatError: it is no ONNX network.
+    """
+    read_file(path)
+    try:
+        model = onnx.load_model(path)
+    except Exception as error:
+        # protobuf raises DecodeError, onnx raises ValidationError; they share no root.
+        raise FormatError(f"{path} is no ONNX network: {str(error).splitlines()[0]}") from error
+    if not model.graph.node:
+        raise FormatError(f"{path} is no ONNX network: it has no node")
+    return model
+
+
+def random_input(info: TensorInfo, samples: int, random: np.random.Generator) -> NDArray[Any]:
+    """Uniform inputs (samples, ...): floats in [0, 1), the range of CSI inputs, or bytes."""
+    shape = tuple(
+        samples if dim == "n" else 1 if isinstance(dim, str) else dim for dim in info.shape
+    )
+    if info.dtype == "uint8":
+        return random.integers(0, 256, shape, dtype=np.uint8)
+    return random.random(shape, dtype=np.float32)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: it is a folder, is not there, or cannot be read.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file in it")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {reason(error)}") from error
+
+
+def open_bundle(path: Path) -> tuple[bytes, Part]:
+    """The bytes of a bundle, and the part that it holds, verified.
+
+    Raises:
+        InputError: it cannot be read; FormatError: it is damaged, or no bundle.
+    """
+    data = read_file(path)
+    try:
+        return data, Part(data)
+    except FormatError as error:
+        raise FormatError(f"{path}: {refusal(error)}") from error
+
+
+def run_file(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Run a bundle on the arrays of a file, and write what comes out.
+
+    Args:
+        bundle: a `.csib`.
+        data: `.npy` with the one input, or `.npz` with one array an input, by name.
+        out: `.npy` takes the payload, or the only or first output; `.npz` takes all, by name.
+
+    Raises:
+        InputError: a file cannot be read, or an array does not fit.
+        OutputError: `out` cannot be written.
+    """
+    _, part = open_bundle(bundle)
+    arrays = [
+        _fitted(array, info, data)
+        for array, info in zip(_arrays(data, part), part.inputs, strict=True)
+    ]
+    if len({len(array) for array in arrays}) > 1:
+        raise InputError(f"{data}: the inputs differ in their number of samples")
+    results = dict(zip([output.name for output in part.outputs], part.run(*arrays), strict=True))
+    if out.suffix != ".npz":
+        chosen = "payload" if "payload" in results else next(iter(results))
+        results = {chosen: results[chosen]}
+    stream = io.BytesIO()
+    if out.suffix == ".npz":
+        np.savez(stream, **results)
+    else:
+        np.save(stream, next(iter(results.values())))
+    with file_aside(out) as sink:
+        sink.write(stream.getbuffer())
+    return {"out": str(out), "outputs": {name: list(a.shape) for name, a in results.items()}}
+
+
+def _arrays(path: Path, part: Part) -> list[NDArray[Any]]:
+    read_file(path)
+    names = [info.name for info in part.inputs]
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            arrays = {names[0]: loaded}
+        else:
+            with loaded:
+                arrays = {name: loaded[name] for name in names if name in loaded}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is no .npy or .npz file of numbers: {error}") from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}: give an .npz with one array an input")
+    return [arrays[name] for name in names]
+
+
+def _fitted(array: NDArray[Any], info: TensorInfo, path: Path) -> NDArray[Any]:
+    """The array in the input's type, if that loses nothing but float precision."""
+    where = f"{path}: input {info.name}"
+    if array.ndim != len(info.shape) or any(
+        isinstance(want, int) and want != have
+        for want, have in zip(info.shape, array.shape, strict=True)
+    ):
+        raise InputError(
+            f"{where} has shape {shape_text(array.shape)}, the part takes {shape_text(info.shape)}"
+        )
+    target = np.dtype(info.dtype)
+    if array.dtype.kind == "f" and target.kind == "f":
+        if not np.isfinite(array).all():
+            raise InputError(f"{where} holds NaN or infinity")
+        array = array.astype(target)
+    if array.dtype != target:
+        raise InputError(f"{where} is {array.dtype}, the part takes {target}")
+    return np.ascontiguousarray(array)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """All that a bundle says about itself."""
+    data, part = open_bundle(path)
+    plan = read_bundle(data)
+    return {
+        "bundle": str(path),
+        "bytes": len(data),
+        "part": plan.part,
+        "side": plan.side,
+        "pairing_id": plan.pairing_id.hex(),
+        "arena_bytes": plan.arena_bytes,
+        "n_max": plan.n_max,
+        "k_max": plan.k_max,
+        "weights_bytes": len(plan.weights),
+        "payload": _payload(plan),
+        "metadata": dict(plan.metadata),
+        "inputs": [_interface(entry) for entry in part.inputs],
+        "outputs": [_interface(entry) for entry in part.outputs],
+        "steps": [_step(plan, index) for index in range(len(plan.steps))],
+        "tensors": [
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype.name.lower(),
+                "shape": list(tensor.shape),
+                "storage": Storage(tensor.storage).name.lower(),
+                "place": tensor.place,
+                "bytes": tensor.nbytes,
+            }
+            for tensor in plan.tensors
+        ],
+    }
+
+
+def _payload(plan: Plan) -> dict[str, int] | None:
+    layout = plan.payload
+    if layout is None:
+        return None
+    return {
+        "layout_id": layout.layout_id,
+        "count": layout.count,
+        "bits": layout.bits,
+        "bytes_per_sample": layout.nbytes,
+    }
+
+
+def _interface(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
+
+
+def _step(plan: Plan, index: int) -> dict[str, Any]:
+    step = plan.steps[index]
+    spec = OPS[step.op]
+    return {
+        "name": step.name,
+        "op": step.op.name,
+        "inputs": {
+            role.rstrip("?"): plan.tensors[i].name
+            for role, i in zip(spec.inputs, step.inputs, strict=True)
+            if i is not None
+        },
+        "outputs": {
+            role: plan.tensors[i].name for role, i in zip(spec.outputs, step.outputs, strict=True)
+        },
+        "params": dict(step.params),
+    }
+
+
+def supported_operators() -> dict[str, Any]:
+    """The compiler's rule table."""
+    from csideploy.export.supported import OPSETS, RULES
+
+    return {
+        "opsets": [OPSETS.start, OPSETS.stop - 1],
+        "operators": [
+            {"operator": rule.op, "domain": rule.domain or "ai.onnx", "accepts": rule.accepts}
+            for rule in RULES.values()
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Reports: what a link costs, and whether it computes what it should."""

@@ -1,0 +1,134 @@
+"""The footprint as tables: rich for a terminal, markdown for a page. Both print the same cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from csideploy.report.units import binary, duration, shape_text
+
+COLUMNS = ("layer", "output", "1-bit", "fp32", "MACs", "FLOPs", "min", "median")
+
+
+def title(side: str, data: dict[str, Any]) -> str:
+    """`UE: encoder`."""
+    return f"{side.upper()}: {data['part']}"
+
+
+def layer_rows(data: dict[str, Any]) -> list[list[str]]:
+    """One row of cells a layer, then the totals."""
+    rows = []
+    for layer in data["layers"]:
+        name = layer["name"].removeprefix(f"{data['part']}.")
+        rows.append([name, shape_text(layer["output_shape"][1:]), *_figures(layer)])
+    return [*rows, ["total", "", *_figures(data)]]
+
+
+def _figures(entry: dict[str, Any]) -> list[str]:
+    latency = entry.get("latency_s")
+    return [
+        binary(entry["binary_bytes"]) if entry["binary_bytes"] else "",
+        binary(entry["fp32_bytes"]) if entry["fp32_bytes"] else "",
+        f"{entry['macs']:,}" if entry["macs"] else "",
+        f"{entry['flops']:,}" if entry["flops"] else "",
+        duration(latency["min"]) if latency else "",
+        duration(latency["median"]) if latency else "",
+    ]
+
+
+def summary_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Name, then one cell a side."""
+    sides = list(result["sides"].values())
+    rows = []
+    for text, key in (
+        ("  1-bit weights", "binary_bytes"),
+        ("  fp32 weights, biases, slopes, scales", "fp32_bytes"),
+        ("  padding between constants", "padding_bytes"),
+        ("  header, plan, names", "tables_bytes"),
+        ("  golden vectors (may be stripped)", "vectors_bytes"),
+        ("bundle, as stored", "bundle_bytes"),
+        ("arena", "arena_bytes"),
+        ("memory = bundle + arena", "memory_bytes"),
+        ("caller's input buffer", "input_bytes"),
+        ("caller's output buffers", "output_bytes"),
+    ):
+        rows.append([text, *(binary(side[key]) for side in sides)])
+    for text, key in (
+        ("parameters", "parameters"),
+        ("MACs", "macs"),
+        ("  of these with 1-bit weights", "binary_macs"),
+        ("element-wise operations", "elementwise"),
+        ("FLOPs", "flops"),
+    ):
+        rows.append([text, *(f"{side[key]:,}" for side in sides)])
+    for which in ("min", "median"):
+        rows.append(
+            [f"latency of a sample, {which}", *(duration(s["run_latency_s"][which]) for s in sides)]
+        )
+    return rows
+
+
+def closing_lines(result: dict[str, Any]) -> list[str]:
+    """What has to be said below the tables."""
+    payload = result["payload"]
+    lines = []
+    if payload is not None:
+        lines.append(
+            f"Payload: {payload['count']} codes of {payload['bits']} bits = "
+            f"{payload['bits_per_sample']} bits, {payload['bytes_per_sample']} bytes a sample."
+        )
+    if result["runtime_code_bytes"] is not None:
+        lines.append(
+            f"Code of the C runtime, apart from the above: {binary(result['runtime_code_bytes'])} "
+            f"({result['runtime_code_what']})."
+        )
+    lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
+    return [*lines, *result["notes"]]
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print the report for a terminal."""
+    console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
+    for side, data in result["sides"].items():
+        table = Table(title=title(side, data), title_justify="left")
+        for index, column in enumerate(COLUMNS):
+            if column == "output" and console.width < 100:
+                continue
+            table.add_column(
+                column,
+                justify="left" if index < 2 else "right",
+                overflow="fold",
+                no_wrap=index >= 2,
+            )
+        rows = layer_rows(data)
+        for row in rows:
+            cells = row if console.width >= 100 else [row[0], *row[2:]]
+            table.add_row(*cells, end_section=row is rows[-2])
+        console.print(table)
+    table = Table(title="By side", title_justify="left")
+    table.add_column("")
+    for side in result["sides"]:
+        table.add_column(side.upper(), justify="right")
+    for row in summary_rows(result):
+        table.add_row(*row)
+    console.print(table)
+    for line in closing_lines(result):
+        console.print(line, style="dim")
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The report as GitHub-flavoured markdown."""
+    lines = [f"# {result['name']}", "", f"Pairing id `{result['pairing_id']}`."]
+    for side, data in result["sides"].items():
+        lines += ["", f"## {title(side, data)}", "", *_markdown_table(COLUMNS, layer_rows(data), 2)]
+    heads = ("", *(side.upper() for side in result["sides"]))
+    rows = [[row[0].strip(), *row[1:]] for row in summary_rows(result)]
+    lines += ["", "## By side", "", *_markdown_table(heads, rows, 1), ""]
+    return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
+
+
+def _markdown_table(heads: tuple[str, ...], rows: list[list[str]], left: int) -> list[str]:
+    rule = [":--" if index < left else "--:" for index in range(len(heads))]
+    return [f"| {' | '.join(cells)} |" for cells in (list(heads), rule, *rows)]

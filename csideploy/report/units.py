@@ -1,0 +1,23 @@
+"""How figures are written: bytes in KiB (1024), times in us or ms, shapes with x."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def binary(size: int) -> str:
+    """`128 KiB`, `6.5 KiB`, `400 B`: exact where that takes two decimals or less."""
+    if size < 1024:
+        return f"{size} B"
+    kibi = f"{size / 1024:,.2f}".rstrip("0").rstrip(".")
+    return f"{kibi} KiB"
+
+
+def duration(seconds: float) -> str:
+    """`12.3 us` or `1.234 ms`."""
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
+
+
+def shape_text(shape: Sequence[int | str]) -> str:
+    """`n x 2 x 32 x 32`."""
+    return " x ".join(str(dim) for dim in shape)

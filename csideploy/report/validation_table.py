@@ -1,0 +1,30 @@
+"""The outcome of `csideploy validate`, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print every check with what was measured."""
+    table = Table(title=f"{result['target']}: {result['name']}", show_lines=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("check")
+    table.add_column("measured")
+    for check in result["checks"]:
+        detail = check["detail"]
+        if "first_diverging_layer" in check:
+            detail += f"\nfirst diverging layer: {check['first_diverging_layer']}"
+        table.add_row("ok" if check["holds"] else "FAILS", check["name"], detail)
+    console.print(table)
+    measured = result["measured"]
+    if "nmse_db" in measured:
+        console.print(
+            f"NMSE {measured['nmse_db']:.4f} dB by our runtime, "
+            f"{measured['nmse_db_onnxruntime']:.4f} dB by ONNX Runtime; "
+            f"{measured['codes_in_band']} of {measured['codes']:,} codes lie inside the band"
+        )
+    console.print(f"{result['samples']} samples: {result['inputs']}", style="dim")
