@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from csideploy.export.graph import BATCH, VIEW, Graph, Node, Shape
 from csideploy.export.plan import OPS, Activation, DType, Op
 

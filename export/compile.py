@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from onnx import ModelProto
+
+from csideploy.errors import InputError
 from csideploy.export.check import check_graph
 from csideploy.export.graph import Graph
 from csideploy.export.lower import Lowered, lower
@@ -13,9 +16,6 @@ from csideploy.export.memory_check import check_memory
 from csideploy.export.passes import PIPELINE
 from csideploy.export.plan import Op, PayloadLayout, Plan, Storage
 from csideploy.export.read import read_model
-from onnx import ModelProto
-
-from csideploy.errors import InputError
 
 UNIFORM_LAYOUT = 0x0100
 """Layout id of M codes of B uniform bits: this plus B."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from csideploy.export.graph import Node
-from csideploy.export.shape_rules import refuse
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.helper import tensor_dtype_to_np_dtype
+
+from csideploy.export.graph import Node
+from csideploy.export.shape_rules import refuse
 
 Data = NDArray[Any]
 Fold = Callable[[Node, Sequence[Data]], Data]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from csideploy.export.plan import Dim, Op
 from numpy.typing import NDArray
+
+from csideploy.export.plan import Dim, Op
 
 VIEW = "View"
 BATCH = "n"

@@ -6,9 +6,10 @@ Each call is replaced by the function's body. The 1-bit weights stay packed in t
 from __future__ import annotations
 
 import onnx
-from csideploy.export.functions import DOMAIN
 from onnx import ModelProto
 from onnx.inliner import inline_local_functions
+
+from csideploy.export.functions import DOMAIN
 
 
 def inline_functions(model: ModelProto) -> ModelProto:

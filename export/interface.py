@@ -7,10 +7,10 @@ that crosses the air.
 
 from __future__ import annotations
 
-from csideploy.export.functions import DOMAIN
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from csideploy.errors import InputError
+from csideploy.export.functions import DOMAIN
 
 BATCH = "n"
 
@@ -43,9 +43,9 @@ def _rename(model: ModelProto, old: str, new: str) -> None:
 
 
 def _call(name: str, inputs: list[str], outputs: list[str], **attributes: int) -> NodeProto:
-    return helper.make_node(
-        name, inputs, outputs, name=f"payload.{name}", domain=DOMAIN, **attributes
-    )
+    node = helper.make_node(name, inputs, outputs, name=f"payload.{name}", domain=DOMAIN)
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+    return node
 
 
 def append_quantizer(model: ModelProto, bits: int) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from csideploy.export.graph import VIEW, Graph, Node
-from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
-from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 from numpy.typing import NDArray
 
 from csideploy.errors import UnsupportedError
+from csideploy.export.graph import VIEW, Graph, Node
+from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
+from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 
 _DTYPES = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
 
@@ -92,7 +92,7 @@ class _Lowering:
                 first[name] = last[name] = index
             for name in node.inputs:
                 last[self._root(name)] = index
-        buffers = {}
+        buffers: dict[str, int] = {}
         for name, start in first.items():
             if name not in outer:
                 buffers[name] = len(buffers)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from csideploy.export.functions import DOMAIN, VERSION
-from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
-from csideploy.export.supported import MAX_IR_VERSION, OPSETS
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from csideploy.errors import InputError, UnsupportedError
+from csideploy.export.functions import DOMAIN, VERSION
+from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
+from csideploy.export.supported import MAX_IR_VERSION, OPSETS
 
 
 def read_model(model: ModelProto, name: str) -> Graph:
@@ -22,20 +22,17 @@ def read_model(model: ModelProto, name: str) -> Graph:
         UnsupportedError: an IR version, opset or input shape that the compiler does not take.
     """
     _check_versions(model)
-    try:
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"not a valid ONNX model: {first}") from error
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise InputError(
+                f"weight '{tensor.name}' is in another file; load the model with its external data"
+            )
+    _check_valid(model)
     proto = model.graph
     if proto.sparse_initializer:
         raise UnsupportedError("sparse initializers are not supported; store them dense")
     values: dict[str, Value] = {}
     for tensor in proto.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise InputError(
-                f"weight '{tensor.name}' is in another file; load the model with its external data"
-            )
         data = numpy_helper.to_array(tensor)
         shape = tuple(int(size) for size in data.shape)
         values[tensor.name] = Value(tensor.name, data.dtype, shape, data)
@@ -48,6 +45,19 @@ def read_model(model: ModelProto, name: str) -> Graph:
         raise InputError("a part needs at least one input and one output")
     nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
     return Graph(name, nodes, values, inputs, [info.name for info in proto.output])
+
+
+def _check_valid(model: ModelProto) -> None:
+    """Onnx's own checker, which wants shapes of outputs that runtimes do without."""
+    whole = ModelProto()
+    whole.CopyFrom(model)
+    for info in whole.graph.output:
+        info.type.tensor_type.shape.SetInParent()
+    try:
+        onnx.checker.check_model(whole)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"not a valid ONNX model: {first}") from error
 
 
 def _check_versions(model: ModelProto) -> None:

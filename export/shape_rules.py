@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from csideploy.export.graph import BATCH, Node, Shape, Value
-from csideploy.export.plan import Dim
 from numpy.typing import NDArray
 
 from csideploy.errors import UnsupportedError
+from csideploy.export.graph import BATCH, Node, Shape, Value
+from csideploy.export.plan import Dim
 
 Made = list[tuple[np.dtype[Any], Shape]]
 Inputs = Sequence[Value | None]

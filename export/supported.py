@@ -9,13 +9,12 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from csideploy.errors import UnsupportedError
 from csideploy.export import fold_rules, function_rules, shape_rules
 from csideploy.export.fold_rules import Fold
 from csideploy.export.functions import DOMAIN
 from csideploy.export.graph import Node
 from csideploy.export.shape_rules import Inputs, Made
-
-from csideploy.errors import UnsupportedError
 
 OPSETS = range(13, 22)
 """Opsets of the standard domain that these rules describe."""

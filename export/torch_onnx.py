@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnx
-from csideploy.export.functions import attach_functions
-from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import csideploy
 from csideploy.errors import InputError, MissingDependencyError
+from csideploy.export.functions import attach_functions
+from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
 
 if TYPE_CHECKING:
     import torch
@@ -178,6 +178,10 @@ def _binary_call(layer: PackedLayer) -> torch.nn.Module:
     bias_array = np.zeros(outputs, np.float32) if bias is None else np.asarray(bias, np.float32)
 
     class BinaryCall(torch.nn.Module):
+        packed: torch.Tensor
+        scale: torch.Tensor
+        bias: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("packed", torch.from_numpy(packed.copy()))

@@ -4,6 +4,8 @@ Any runtime that takes local functions runs them by their bodies; our compiler r
 name and maps each to one operation of the executor. One file a function.
 """
 
+from onnx import FunctionProto, ModelProto
+
 from csideploy.export.functions import (
     binary_linear,
     pack_bits,
@@ -11,7 +13,6 @@ from csideploy.export.functions import (
     uniform_quantize,
     unpack_bits,
 )
-from onnx import FunctionProto, ModelProto
 
 DOMAIN = "csideploy"
 VERSION = 1

@@ -4,10 +4,9 @@ A view costs nothing because it has no bytes of its own. The caller's buffers ar
 view of an input, and a second output on the same bytes, needs a COPY.
 """
 
+from csideploy.errors import UnsupportedError
 from csideploy.export.graph import VIEW, Graph, Node, Value
 from csideploy.export.plan import Op
-
-from csideploy.errors import UnsupportedError
 
 
 def run(graph: Graph) -> None:

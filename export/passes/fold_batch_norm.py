@@ -19,10 +19,11 @@ beta - g mean. All of it is computed in float64 and rounded once.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from csideploy.export.graph import Graph, Node
 from csideploy.export.plan import Activation, Op
 from csideploy.export.shape_rules import refuse
-from numpy.typing import NDArray
 
 _DEFAULT_EPSILON = 1e-5
 

@@ -5,6 +5,7 @@ the layer's result.
 """
 
 import numpy as np
+
 from csideploy.export.graph import Graph, Node
 from csideploy.export.plan import Op
 from csideploy.export.shape_rules import channel_vector

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from csideploy.errors import InputError
 from csideploy.export.graph import Graph, Node, Value
 from csideploy.export.shape_rules import refuse
 from csideploy.export.supported import rule_for
-
-from csideploy.errors import InputError
 
 
 def run(graph: Graph) -> None:

@@ -5,6 +5,7 @@ the same with one slope, alpha, for all.
 """
 
 import numpy as np
+
 from csideploy.export.graph import Graph
 from csideploy.export.plan import Activation, Op
 from csideploy.export.shape_rules import channel_vector

@@ -6,6 +6,7 @@ it joins in the pass `fuse_bias`.
 """
 
 import numpy as np
+
 from csideploy.export.graph import Graph, Node
 from csideploy.export.plan import Activation, Op
 from csideploy.export.shape_rules import channel_vector

@@ -1,4 +1,4 @@
-"""NumPy oracles of the local functions, written from their definitions and not from their bodies."""
+"""NumPy oracles of the local functions, from their definitions and not from their bodies."""
 
 import numpy as np
 from numpy.typing import NDArray

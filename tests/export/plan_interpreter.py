@@ -9,8 +9,9 @@ from typing import Any
 
 import function_oracles as oracles
 import numpy as np
-from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage
 from numpy.typing import NDArray
+
+from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage
 
 F64 = np.dtype(np.float64)
 

@@ -7,15 +7,16 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from csideploy.export.functions import DOMAIN, FUNCTIONS, attach_functions
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
+
+from csideploy.export.functions import DOMAIN, FUNCTIONS, attach_functions
 
 ELEMENT = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
 
 
 def call(name: str, output: Any, *arrays: Any, constants: dict[str, Any], **attributes: int) -> Any:
-    """A model of one call, batch symbolic; run by both runtimes, which must agree exactly in type."""
+    """A model of one call, batch symbolic; run by both runtimes, which must agree in type."""
     names = [f"in{i}" for i in range(len(arrays))]
     model = helper.make_model(
         helper.make_graph(

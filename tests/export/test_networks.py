@@ -13,13 +13,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import ModelProto
+from plan_interpreter import run_plan
+
 from csideploy.export.compile import compile_model
 from csideploy.export.inline import inline_functions
 from csideploy.export.macs import costs, total
 from csideploy.export.plan import Op, Plan
 from csideploy.export.torch_onnx import export_part
-from onnx import ModelProto
-from plan_interpreter import run_plan
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("brevitas")

@@ -1,0 +1,166 @@
+"""What the compiler does not take, and what it says: one line, the node, what would be right."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto
+from small_models import call, floats, model, node
+
+from csideploy.errors import CsideployError, InputError, UnsupportedError
+from csideploy.export.compile import compile_model
+from csideploy.export.interface import append_quantizer
+from csideploy.export.plan import PayloadLayout
+from csideploy.export.supported import supported_ops
+from csideploy.export.torch_onnx import export_part
+
+X = {"x": ("n", 2, 4, 4)}
+W = {"w": floats(3, 2, 3, 3)}
+NORM = {key: floats(2, low=0.1) for key in "gbmv"}
+
+
+def integers(*values: int) -> Any:
+    return np.array(values, np.int64)
+
+
+def one(entry: onnx.NodeProto, constants: Any = None, shape: Any = None, **more: Any) -> ModelProto:
+    inputs = {"x": shape or X["x"]}
+    return model([entry], inputs, [entry.output[0]], constants, **more)
+
+
+def versions(ir: int = 10, opset: int = 21, own: int | None = None) -> ModelProto:
+    made = one(node("Relu", ["x"], ["y"]))
+    made.ir_version = ir
+    made.opset_import[0].version = opset
+    if own is not None:
+        made.opset_import.add(domain="csideploy", version=own)
+    return made
+
+
+def elsewhere() -> ModelProto:
+    made = one(node("Conv", ["x", "w"], ["y"]), W)
+    made.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    made.graph.initializer[0].ClearField("raw_data")
+    made.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+    return made
+
+
+BN = ["x", "g", "b", "m", "v"]
+CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
+    "unknown operator": (
+        one(node("Softmax", ["x"], ["y"], name="attention.soft")),
+        UnsupportedError,
+        "node 'attention.soft': operator Softmax is not supported; supported: Add, .*Conv, ",
+    ),
+    "unknown domain": (
+        one(node("Relu", ["x"], ["y"], domain="com.example")),
+        UnsupportedError,
+        "com.example::Relu",
+    ),
+    "opset too old": (versions(opset=12), UnsupportedError, "opset 12; 13 to 21"),
+    "opset too new": (versions(opset=22), UnsupportedError, "opset 22; 13 to 21"),
+    "IR too new": (versions(ir=14), UnsupportedError, "IR version 14; 3 to 13"),
+    "functions too new": (versions(own=2), UnsupportedError, "version 2; 1 is supported"),
+    "not valid": (one(node("Relu", ["nowhere"], ["y"])), InputError, "not a valid ONNX model"),
+    "weights in another file": (elsewhere(), InputError, "weight 'w' is in another file"),
+    "input of doubles": (
+        one(node("Relu", ["x"], ["y"]), dtype="float64"), UnsupportedError, "'x' is float64"),
+    "input without batch": (
+        one(node("Relu", ["x"], ["y"]), shape=(2, 4, 4)), UnsupportedError, "input 'x' has shape"),
+    "two symbols": (
+        one(node("Relu", ["x"], ["y"]), shape=("n", 2, "w")), UnsupportedError, "only the batch"),
+    "a weight that is computed": (
+        model([node("Relu", ["z"], ["w"]), node("Gemm", ["x", "w"], ["y"])],
+              {"x": ("n", 4), "z": (1, 4)}, ["y"]),
+        UnsupportedError, "weight 'w' must be a constant"),
+    "1-D convolution": (
+        one(node("Conv", ["x", "w"], ["y"]), {"w": floats(3, 2, 3)}, ("n", 2, 9)),
+        UnsupportedError, "4 dimensions"),
+    "groups that do not fit": (
+        one(node("Conv", ["x", "w"], ["y"], group=2), W), UnsupportedError, "2 groups"),
+    "a kernel larger than the image": (
+        one(node("Conv", ["x", "w"], ["y"]), {"w": floats(1, 2, 5, 5)}), UnsupportedError,
+        "does not fit"),
+    "batch norm in training": (
+        one(node("BatchNormalization", BN, ["y", "m2", "v2"], training_mode=1), NORM),
+        UnsupportedError, "training mode"),
+    "batch norm of a row": (
+        one(node("BatchNormalization", BN, ["y"]), NORM, ("n", 2)), UnsupportedError,
+        "follows no layer"),
+    "batch norm of negative variance": (
+        one(node("BatchNormalization", BN, ["y"]), {**NORM, "v": floats(2, low=-2, high=-1)}),
+        UnsupportedError, "variance"),
+    "a slope a pixel": (
+        one(node("PRelu", ["x", "s"], ["y"]), {"s": floats(2, 4, 4)}), UnsupportedError, "slope"),
+    "addition that broadcasts": (
+        model([node("Add", ["x", "z"], ["y"])], {**X, "z": ("n", 1, 4, 4)}, ["y"]),
+        UnsupportedError, "two equal shapes"),
+    "a constant image": (
+        one(node("Add", ["x", "k"], ["y"]), {"k": floats(2, 4, 4)}), UnsupportedError,
+        "one number a channel"),
+    "a constant with no layer in front": (
+        one(node("Add", ["x", "k"], ["y"]), {"k": floats(2, 1, 1)}), UnsupportedError,
+        "can hold it"),
+    "joined along the angle": (
+        one(node("Concat", ["x", "x"], ["y"], axis=2)), UnsupportedError, "axis 2"),
+    "samples mixed": (
+        one(node("Reshape", ["x", "t"], ["y"]), {"t": integers(-1, 64)}), UnsupportedError,
+        "mixes samples"),
+    "flattened with the batch": (
+        one(node("Flatten", ["x"], ["y"], axis=0)), UnsupportedError, "axis 1"),
+    "moved data": (
+        one(node("Transpose", ["x"], ["y"], perm=[0, 2, 1, 3])), UnsupportedError, "moves data"),
+    "calculation with the batch": (
+        model([node("Shape", ["x"], ["s"]), node("Mul", ["s", "two"], ["t"]),
+               node("Reshape", ["x", "t"], ["y"])], X, ["y"], {"two": integers(2)}),
+        UnsupportedError, "arithmetic with the batch"),
+    "activations multiplied": (
+        one(node("Mul", ["x", "x"], ["y"])), UnsupportedError, "constants and sizes only"),
+    "to another type": (one(node("Cast", ["x"], ["y"], to=10)), UnsupportedError, "float16"),
+    "nine bits": (
+        one(call("UniformQuantize", ["x"], ["y"], bits=9), None, ("n", 4)), UnsupportedError,
+        "9 bits"),
+    "packed rows too short": (
+        one(call("BinaryLinear", ["x", "p", "s", "b"], ["y"], in_features=9),
+            {"p": np.ones((2, 1), np.uint8), "s": floats(1), "b": floats(2)}, ("n", 9)),
+        UnsupportedError, "rows of 1 bytes; 9 inputs need 2"),
+    "an input as output": (
+        model([node("Relu", ["x"], ["y"])], X, ["y", "x"]), UnsupportedError, "nothing to compile"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_in_one_line(name: str) -> None:
+    proto, error, message = CASES[name]
+    with pytest.raises(error, match=message) as caught:
+        compile_model(proto, part="small", side="ue")
+    assert "\n" not in str(caught.value)
+
+
+def test_arguments_are_checked() -> None:
+    relu = one(node("Relu", ["x"], ["y"]), None, ("n", 4))
+    with pytest.raises(InputError, match="16 are right"):
+        compile_model(relu, part="a", side="ue", pairing_id=b"short")
+    with pytest.raises(InputError, match="n_max = 0"):
+        compile_model(relu, part="a", side="ue", n_max=0)
+    packing = one(call("PackBits", ["x"], ["y"], bits=4), None, ("n", 4), dtype="uint8")
+    with pytest.raises(InputError, match="8 codes of 4 bits declared, but the network makes 4"):
+        compile_model(packing, part="a", side="ue", payload=PayloadLayout(0x104, 8, 4))
+    with pytest.raises(InputError, match="9 bits"):
+        append_quantizer(relu, 9)
+
+
+def test_export_arguments_are_checked() -> None:
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(4, 4)
+    with pytest.raises(InputError, match="side 'gnb'"):
+        export_part(layer, "gnb")
+    with pytest.raises(InputError, match="needs `features`"):
+        export_part(layer, "bs")
+
+
+def test_supported_operators_are_listed_once() -> None:
+    names = [(row["domain"], row["operator"]) for row in supported_ops()]
+    assert len(set(names)) == len(names)
+    assert ("csideploy", "BinaryLinear") in names
