@@ -146,7 +146,7 @@ def run_file(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
         results = {chosen: results[chosen]}
     stream = io.BytesIO()
     if out.suffix == ".npz":
-        np.savez(stream, **results)
+        np.savez(stream, allow_pickle=False, **results)
     else:
         np.save(stream, next(iter(results.values())))
     with file_aside(out) as sink:

@@ -11,6 +11,7 @@ import typer
 from csideploy.cli_shell import (
     Convention,
     Domain,
+    Domains,
     Json,
     Seed,
     print_json,
@@ -78,7 +79,7 @@ def generate(
 
 def info(
     file: Annotated[Path, typer.Argument(help="A CSI file: .npy, .npz, .h5 or .mat.")],
-    domain: Domain = "angular",
+    domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     as_json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 from csideploy.cli_shell import (
     Convention,
     Domain,
+    Domains,
     Json,
     Seed,
     print_json,
@@ -99,7 +100,7 @@ def encode(
     csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
     bits: Annotated[int | None, typer.Option(help="Bit budget, if it has several.")] = None,
-    domain: Domain = "angular",
+    domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     raw: Annotated[bool, typer.Option("--raw", help="Leave the 32-byte header out.")] = False,
     with_scale: Annotated[
@@ -112,11 +113,12 @@ def encode(
     Example: csideploy encode P indoor.npz --out p.bin
     """
     from csideploy import feedback
+    from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
     link = open_package(package)
     feedback.check_bits(link, bits)
-    source = feedback.read_input(csi, domain=domain, convention=convention)
+    source = read_csi(csi, convention=convention, domain=domain.value)
     say(f"{csi}: {source.description}")
     with progress("encode") as advance:
         result = feedback.encode(
@@ -138,11 +140,11 @@ def decode(
     reference: Annotated[
         Path | None, typer.Option(help="The CSI that was encoded: prints NMSE, SGCS and rho.")
     ] = None,
-    domain: Annotated[
-        str, typer.Option(help="Domain of the output: angular or frequency.")
-    ] = "angular",
+    domain: Annotated[Domains, typer.Option(help="Domain of the output.")] = Domains.ANGULAR,
     convention: Convention = "auto",
-    reference_domain: Annotated[str, typer.Option(help="Domain of the reference.")] = "angular",
+    reference_domain: Annotated[
+        Domains, typer.Option(help="Domain of the reference.")
+    ] = Domains.ANGULAR,
     raw: Annotated[bool, typer.Option("--raw", help="The payload has no header.")] = False,
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
@@ -154,13 +156,13 @@ def decode(
     Example: csideploy decode P p.bin --out h.npy --reference indoor.npz
     """
     from csideploy import feedback
+    from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
     link = open_package(package)
-    feedback.check_domain(domain)
     known = None
     if reference is not None:
-        known = feedback.read_input(reference, domain=reference_domain, convention=convention)
+        known = read_csi(reference, convention=convention, domain=reference_domain.value)
         say(f"{reference}: {known.description}")
     with progress("decode") as advance:
         result = feedback.decode(
@@ -169,7 +171,7 @@ def decode(
             out,
             raw=raw,
             with_scale=with_scale,
-            domain=domain,
+            domain=domain.value,
             reference=known,
             progress=advance,
         )
@@ -192,7 +194,7 @@ def validate(
         Path | None, typer.Option(help="CSI to run; the golden vectors, if left out.")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    domain: Domain = "angular",
+    domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     onnx_file: Annotated[
         Path | None, typer.Option("--onnx", help="What a bundle was compiled from.")
@@ -212,7 +214,7 @@ def validate(
             target,
             reference=reference,
             samples=samples,
-            domain=domain,
+            domain=domain.value,
             convention=convention,
             onnx_file=onnx_file,
             seed=seed,

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -32,9 +33,16 @@ EXIT_BROKEN_PIPE = 141
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-Domain = Annotated[
-    str, typer.Option(help="Domain of the CSI: angular (angle, delay) or frequency.")
-]
+
+
+class Domains(StrEnum):
+    """Domains of CSI arrays."""
+
+    ANGULAR = "angular"
+    FREQUENCY = "frequency"
+
+
+Domain = Annotated[Domains, typer.Option(help="(n, angle, delay), or (n, subcarrier, antenna).")]
 Convention = Annotated[
     str, typer.Option(help="Reading of a real array: auto, centred (0.5 is zero) or raw.")
 ]
@@ -151,14 +159,16 @@ Advance = Callable[[int, int], None]
 
 @contextmanager
 def progress(what: str) -> Iterator[Advance]:
-    """A progress bar on standard error, from the first call to the end of the block."""
+    """A progress bar on standard error, if that is a terminal, to the end of the block."""
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
         transient=True,
     ) as bars:
         task = bars.add_task(what, total=None)

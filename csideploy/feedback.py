@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csideploy import metrics
 from csideploy.channels.conventions import from_input, to_input
-from csideploy.channels.files import Csi, read_csi
+from csideploy.channels.files import Csi
 from csideploy.channels.transform import to_frequency
 from csideploy.errors import FormatError, InputError
 from csideploy.outputs import file_aside, reason
@@ -243,6 +243,14 @@ def _npy_header(sink: BinaryIO, shape: tuple[int, ...]) -> None:
     )
 
 
-def read_input(path: Path, *, domain: str, convention: str) -> Csi:
-    """`read_csi` under the names that the command line uses."""
-    return read_csi(path, convention=convention, domain=domain)
+def check_bits(package: LinkPackage, bits: int | None) -> None:
+    """`encode --bits`: the package must have that budget.
+
+    Raises:
+        InputError: it has another.
+    """
+    if bits is not None and bits != package.layout.bits:
+        raise InputError(
+            f"--bits {bits}: {package.path} has {package.layout.bits} bits a feature; "
+            f"export another package with --bits {bits}"
+        )

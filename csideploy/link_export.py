@@ -1,4 +1,4 @@
-"""`export`: from trained weights, out of the zoo or out of a checkpoint, to a link package."""
+"""`export`: from trained weights to a link package."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.inline import inline_functions
-from csideploy.export.plan import PayloadLayout
+from csideploy.link_source import LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import pairing_id, write_package
 from csideploy.payload import Layout
+from csideploy.report import footprint
 
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
+
+PARTS = {"ue": "encoder", "bs": "decoder"}
 
 Advance = Callable[[int, int], None]
 
@@ -42,21 +45,6 @@ class Wanted:
     emit: frozenset[str]
     inline: bool
     seed: int
-
-
-@dataclass(frozen=True)
-class LinkSource:
-    """A trained link as two ONNX files, and what is known about it."""
-
-    system: str
-    cr: int
-    bits: int | None
-    binarize: str
-    ue: bytes
-    bs: bytes
-    scenario: str
-    provenance: dict[str, Any]
-    metrics: dict[str, Any]
 
 
 def parse_bits(text: str | None) -> int | None:
@@ -109,134 +97,132 @@ def export_link(
         force: replace an existing folder.
         progress: called with steps done and steps in all.
 
+    Returns:
+        Where it is and what is in it.
+
     Raises:
         InputError: no such system, zoo entry or checkpoint, or it is not what was asked for.
         OutputError: the folder is taken or cannot be written.
         UnsupportedError: the compiler lacks an operator.
     """
-    if wanted.model is None and checkpoint is None:
+    if checkpoint is None and wanted.model is None:
         raise InputError("export needs --model NAME (see `csideploy systems`) or --checkpoint FILE")
-    folder = out if out is not None else Path(wanted.model or "link")
-    check_folder_free(folder, force=force)
-    source = _from_checkpoint(wanted, checkpoint) if checkpoint else _from_zoo(wanted)
-    progress(1, 4)
-    return _write(source, wanted, folder, force=force, progress=progress)
+    if out is not None:
+        check_folder_free(out, force=force)
+    source = _source(wanted, checkpoint)
+    folder = out if out is not None else Path(wanted.model or source.system)
+    return make_package(source, wanted, folder, force=force, progress=progress)
 
 
-def _from_zoo(wanted: Wanted) -> LinkSource:
-    from csideploy import zoo
-
-    if wanted.model is None:
-        raise InputError("export from the zoo needs --model NAME; `csideploy systems` lists them")
-    entry = zoo.find(wanted.model, cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize)
-    card = entry.card
-    return LinkSource(
-        system=card["system"],
-        cr=card["cr"],
-        bits=card["bits"],
-        binarize=card["binarize"],
-        ue=(entry.path / "ue.onnx").read_bytes(),
-        bs=(entry.path / "bs.onnx").read_bytes(),
-        scenario=card["data"]["scenario"],
-        provenance={"source": "zoo", "entry": entry.path.name, "card": card},
-        metrics=card["metrics"],
-    )
-
-
-def _from_checkpoint(wanted: Wanted, path: Path) -> LinkSource:
-    from csideploy.export.torch_onnx import export_part
-    from csideploy.training import load_checkpoint
-
-    loaded = load_checkpoint(path)
-    raise NotImplementedError(loaded, export_part)
-
-
-def _write(
-    source: LinkSource, wanted: Wanted, folder: Path, *, force: bool, progress: Advance
+def make_package(
+    source: LinkSource,
+    wanted: Wanted,
+    folder: Path,
+    *,
+    force: bool = False,
+    progress: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
-    from csideploy.report import footprint
-
-    models = {
-        "ue": onnx.load_model_from_string(source.ue),
-        "bs": onnx.load_model_from_string(source.bs),
+    """Make the package of a link at `folder`; the rest is as in `export_link`."""
+    check_folder_free(folder, force=force)
+    progress(1, 4)
+    files = {"vectors.npz": _npz(golden_vectors(source, seed=wanted.seed))}
+    progress(2, 4)
+    manifest = _manifest(source, wanted)
+    if "onnx" in wanted.emit:
+        for side in PARTS:
+            files[f"{side}.onnx"] = _onnx_bytes(getattr(source, side), inline=wanted.inline)
+    if "bundle" in wanted.emit:
+        bundles = {side: _bundle(source, side, manifest) for side in PARTS}
+        files |= {f"{side}.csib": data for side, data in bundles.items()}
+        report = json.dumps(footprint.of_bundles(bundles), indent=2) + "\n"
+        files["report.json"] = report.encode()
+    progress(3, 4)
+    with folder_aside(folder, force=force) as aside:
+        write_package(aside, manifest, files)
+    progress(4, 4)
+    return {
+        "out": str(folder),
+        **{key: manifest[key] for key in ("system", "cr", "bits", "binarize")},
+        "pairing_id": manifest["pairing_id"],
+        "payload": manifest["payload"],
+        "files": {name: len(data) for name, data in sorted(files.items())},
     }
-    layout = _layout(source, models["ue"])
-    identity = {
+
+
+def _source(wanted: Wanted, checkpoint: Path | None) -> LinkSource:
+    if checkpoint is None:
+        assert wanted.model is not None
+        return from_zoo(wanted.model, cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize)
+    source = from_checkpoint(checkpoint)
+    if wanted.model is not None and wanted.model != source.system:
+        raise InputError(f"--model {wanted.model}: {checkpoint} holds {source.system}")
+    source.demand(cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize)
+    return source
+
+
+def _manifest(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
+    layout = _layout(source)
+    sizes = {
         "system": source.system,
         "cr": source.cr,
         "bits": source.bits,
         "binarize": source.binarize,
-        "layout_id": layout.layout_id if layout else 0,
     }
+    payload = layout and {
+        "layout_id": layout.layout_id,
+        "count": layout.count,
+        "bits": layout.bits,
+        "bits_per_sample": layout.payload_bits,
+        "bytes_per_sample": layout.nbytes,
+    }
+    identity = {**sizes, "layout_id": layout.layout_id if layout else 0}
+    # Of the weights' own files: a package with inlined ONNX still pairs with one without.
     pairing = pairing_id(identity, source.ue, source.bs)
-    vectors = golden_vectors(source, seed=wanted.seed)
-    progress(2, 4)
-    files: dict[str, bytes] = {}
-    for side, model in models.items():
-        if "bundle" in wanted.emit:
-            plan = compile_model(
-                model,
-                part={"ue": "encoder", "bs": "decoder"}[side],
-                side=side,
-                pairing_id=pairing,
-                payload=layout and PayloadLayout(layout.layout_id, layout.count, layout.bits),
-                metadata={key: str(value) for key, value in identity.items()},
-            )
-            files[f"{side}.csib"] = write_bundle(plan)
-        if "onnx" in wanted.emit:
-            files[f"{side}.onnx"] = _onnx_bytes(getattr(source, side), inline=wanted.inline)
-    progress(3, 4)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **vectors)
-    files["vectors.npz"] = stream.getvalue()
-    manifest = {
-        "name": wanted.model or source.system,
-        **{key: identity[key] for key in ("system", "cr", "bits", "binarize")},
-        "payload": layout
-        and {
-            "layout_id": layout.layout_id,
-            "count": layout.count,
-            "bits": layout.bits,
-            "bits_per_sample": layout.payload_bits,
-            "bytes_per_sample": layout.nbytes,
-        },
+    return {
+        **sizes,
+        "payload": payload,
         "pairing_id": pairing.hex(),
         "parts": [
-            {"part": "encoder", "side": "ue", "precision": "fp32"},
-            {"part": "decoder", "side": "bs", "precision": "fp32"},
+            {"part": part, "side": side, "precision": "fp32"} for side, part in PARTS.items()
         ],
         "csideploy": __version__,
         "provenance": source.provenance,
         "metrics": source.metrics,
         "vectors": {"scenario": source.scenario, "samples": VECTORS, "seed": wanted.seed},
     }
-    with folder_aside(folder, force=force) as aside:
-        if "bundle" in wanted.emit:
-            report = footprint.of_bundles({s: files[f"{s}.csib"] for s in models})
-            files["report.json"] = (json.dumps(report, indent=2) + "\n").encode()
-        write_package(aside, manifest, files)
-    progress(4, 4)
-    return {
-        "out": str(folder),
-        "name": f"{source.system}, cr {source.cr}",
-        "pairing_id": pairing.hex(),
-        "payload": manifest["payload"],
-        "files": {name: len(data) for name, data in sorted(files.items())},
-    }
 
 
-def _layout(source: LinkSource, ue: onnx.ModelProto) -> Layout | None:
+def _layout(source: LinkSource) -> Layout | None:
     if source.bits is None:
         return None
-    (codes,) = [output for output in ue.graph.output if output.name == "codes"]
+    graph = onnx.load_model_from_string(source.ue).graph
+    (codes,) = [output for output in graph.output if output.name == "codes"]
     return Layout(codes.type.tensor_type.shape.dim[1].dim_value, source.bits)
+
+
+def _bundle(source: LinkSource, side: str, manifest: dict[str, Any]) -> bytes:
+    sizes = ("system", "cr", "bits", "binarize")
+    plan = compile_model(
+        onnx.load_model_from_string(getattr(source, side)),
+        part=PARTS[side],
+        side=side,
+        pairing_id=bytes.fromhex(manifest["pairing_id"]),
+        metadata={key: str(manifest[key]) for key in sizes},
+    )
+    return write_bundle(plan)
 
 
 def _onnx_bytes(model: bytes, *, inline: bool) -> bytes:
     if not inline:
         return model
-    data: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
-    return data
+    inlined: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
+    return inlined
+
+
+def _npz(arrays: Arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
 
 
 def golden_vectors(source: LinkSource, *, seed: int) -> Arrays:

@@ -20,6 +20,7 @@ from csideploy.export.bundle_read import read_whole
 from csideploy.export.macs import StepCost, costs
 from csideploy.export.plan import Dim
 from csideploy.package import SIDES, LinkPackage
+from csideploy.report.code_size import runtime_code_bytes
 from csideploy.runtime import Part
 
 NOTES = (
@@ -67,7 +68,7 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         "pairing_id": package.pairing_id.hex(),
         "payload": package.manifest["payload"],
         **of_bundles(bundles),
-        "runtime_code_bytes": code_bytes(),
+        "runtime_code_bytes": runtime_code_bytes(),
         "latency": {
             "where": f"measured on this host ({host()}), 1 thread, n = 1",
             "rounds": rounds,
@@ -114,11 +115,6 @@ def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
         "elementwise": cost.elementwise,
         "flops": 2 * cost.macs + cost.elementwise,
     }
-
-
-def code_bytes() -> int | None:
-    """Bytes of machine code of the C runtime on this host."""
-    return None
 
 
 def host() -> str:

@@ -13,8 +13,8 @@ COLUMNS = ("layer", "output", "1-bit", "fp32", "MACs", "FLOPs", "min", "median")
 
 
 def title(side: str, data: dict[str, Any]) -> str:
-    """`UE: encoder`."""
-    return f"{side.upper()}: {data['part']}"
+    """`UE: encoder`, and what the two columns of times are."""
+    return f"{side.upper()}: {data['part']} (min, median: measured on this host, 1 thread, n = 1)"
 
 
 def layer_rows(data: dict[str, Any]) -> list[list[str]]:
@@ -54,7 +54,8 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("caller's input buffer", "input_bytes"),
         ("caller's output buffers", "output_bytes"),
     ):
-        rows.append([text, *(binary(side[key]) for side in sides)])
+        if key != "vectors_bytes" or any(side[key] for side in sides):
+            rows.append([text, *(binary(side[key]) for side in sides)])
     for text, key in (
         ("parameters", "parameters"),
         ("MACs", "macs"),
@@ -79,22 +80,25 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
             f"Payload: {payload['count']} codes of {payload['bits']} bits = "
             f"{payload['bits_per_sample']} bits, {payload['bytes_per_sample']} bytes a sample."
         )
-    if result["runtime_code_bytes"] is not None:
-        lines.append(
-            f"Code of the C runtime, apart from the above: {binary(result['runtime_code_bytes'])} "
-            f"({result['runtime_code_what']})."
-        )
+    code = result["runtime_code_bytes"]
+    lines.append(
+        f"Code of the C runtime, apart from the above: {binary(code)} on this host "
+        "(`size` of the library: all kernels, the verifier and its messages)."
+        if code is not None
+        else "Code of the C runtime, apart from the above: not recorded by this build."
+    )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
     return [*lines, *result["notes"]]
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print the report for a terminal."""
+    """Print the report for a terminal; a narrow one gets no output shapes."""
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
+    wide = console.width >= 110
     for side, data in result["sides"].items():
-        table = Table(title=title(side, data), title_justify="left")
+        table = Table(title=title(side, data), title_justify="left", padding=(0, 1 if wide else 0))
         for index, column in enumerate(COLUMNS):
-            if column == "output" and console.width < 100:
+            if column == "output" and not wide:
                 continue
             table.add_column(
                 column,
@@ -104,7 +108,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             )
         rows = layer_rows(data)
         for row in rows:
-            cells = row if console.width >= 100 else [row[0], *row[2:]]
+            cells = row if wide else [row[0], *row[2:]]
             table.add_row(*cells, end_section=row is rows[-2])
         console.print(table)
     table = Table(title="By side", title_justify="left")
