@@ -219,10 +219,7 @@ def _explain(refusal: tuple[str, str, str, str, int], data: bytes) -> str:
     if status == "BAD_VERSION":
         major, minor = _core.FORMAT_VERSION
         found = (int.from_bytes(data[4:6], "little"), int.from_bytes(data[6:8], "little"))
-        return (
-            f"bundle refused: format version {found[0]}.{found[1]}, "
-            f"supported is {major}.0 to {major}.{minor}"
-        )
+        return f"format version {found[0]}.{found[1]}, supported is {major}.0 to {major}.{minor}"
     where = record if record in ("header", "host") else f"{record} {index}"
     at = f"{where}, {field}" if field else where
-    return f"bundle refused at {at}: {text} [{status}]"
+    return f"refused at {at}: {text} [{status}]"
