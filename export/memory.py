@@ -108,7 +108,7 @@ def _merge(lifetimes: Sequence[Lifetime], reuses: Sequence[Reuse]) -> list[list[
     written_over: set[int] = set()
     for reuse in reuses:
         result, operand = lifetimes[reuse.result], lifetimes[reuse.operand]
-        if operand.last != result.first or operand.nbytes != result.nbytes:
+        if not operand.first < operand.last == result.first or operand.nbytes != result.nbytes:
             continue
         if reuse.result in written_over or reuse.operand in overwritten:
             continue

@@ -1,8 +1,8 @@
 """Pass: a convolution takes the Add behind it as its residual.
 
 y = conv(x) + r needs no tensor for conv(x) where nothing else reads it: the executor adds r
-before it writes. The step runs where the Add stood, so r is there. Of two convolutions that could
-take the Add, the later one does: the earlier one's result is then complete.
+before it writes. The convolution moves to where the Add stood, so that r is there. Of two that
+could take the Add, the later one does, which moves less.
 """
 
 from csideploy.export.graph import Graph

@@ -1,7 +1,8 @@
 """The field's networks: torch -> ONNX -> plan, against ONNX Runtime on the same file.
 
-Random weights, batch norm statistics and slopes; inputs never zero. The plan is run by a float64
-NumPy interpreter, so what is judged here is the exporter, the passes and the planner.
+Random weights, batch norm statistics and slopes; inputs never zero. The plan is run twice: by a
+float64 NumPy interpreter, which judges the exporter, the passes and the planner alone, and as a
+bundle by the C runtime.
 """
 
 import functools
@@ -16,11 +17,13 @@ import pytest
 from onnx import ModelProto
 from plan_interpreter import run_plan
 
+from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.inline import inline_functions
 from csideploy.export.macs import costs, total
 from csideploy.export.plan import Op, Plan
 from csideploy.export.torch_onnx import export_part
+from csideploy.runtime import Part
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("brevitas")
@@ -70,6 +73,11 @@ def bound(expected: np.ndarray) -> float:
     return 1e-4 * max(1.0, float(np.abs(expected).max()))
 
 
+def runs(plan: Plan, *arrays: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    """What the interpreter and the C runtime make of it."""
+    return [run_plan(plan, *arrays), Part(write_bundle(plan)).run(*arrays)]
+
+
 def csi(n: int = 2, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0.05, 0.95, (n, 2, 32, 32)).astype(np.float32)
 
@@ -91,10 +99,10 @@ def test_encoder_sends_what_onnx_runtime_sends(name: str) -> None:
     exposed.graph.output.append(onnx.ValueInfoProto(name="feature"))
     theirs, payload, feature = session(exposed).run(None, {"x": x})
     assert feature.std() > 0.01
-    ours, packed = run_plan(plan, x)
-    assert_codes(ours, theirs, feature, 4)
-    if np.array_equal(ours, theirs):
-        np.testing.assert_array_equal(packed, payload)
+    for ours, packed in runs(plan, x):
+        assert_codes(ours, theirs, feature, 4)
+        if np.array_equal(ours, theirs):
+            np.testing.assert_array_equal(packed, payload)
     with torch.no_grad():
         wanted = link(name, 4).encoder(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(feature, wanted, rtol=0, atol=bound(wanted))
@@ -106,9 +114,9 @@ def test_decoder_makes_what_onnx_runtime_makes(name: str) -> None:
     plan = compile_model(model, part="decoder", side="bs")
     payload = np.random.default_rng(5).integers(0, 256, (2, 256), np.uint8)
     (theirs,) = session(model).run(None, {"payload": payload})
-    (ours,) = run_plan(plan, payload)
     assert theirs.std() > 0.01
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound(theirs))
+    for (ours,) in runs(plan, payload):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound(theirs))
 
 
 def test_both_sides_binarized_and_float_features() -> None:
@@ -162,7 +170,7 @@ def test_older_exporter(name: str, opset: int, fold: bool) -> None:
         assert has_batch_norm != fold
         plan = compile_model(model, part="any", side=side)
         (theirs,) = session(model).run(None, {"in": x})
-        (ours,) = run_plan(plan, x)
+        (ours,) = Part(write_bundle(plan)).run(x)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound(theirs))
         left = {s.op for s in plan.steps} - {Op.CONV2D, Op.LINEAR, Op.CONCAT, Op.ACTIVATION}
         assert not left, "batch norm, bias and residual are all folded"
@@ -181,6 +189,14 @@ def test_every_layer_is_one_step() -> None:
     bs = compile_model(exported("bacrnet10x", "bs", 4), part="decoder", side="bs")
     assert conv_steps(bs) == 7
     assert len(bs.steps) == 11
+
+
+@pytest.mark.parametrize("name", ["bacrnet1x", "acrnet20x", "csinet", "crnet", "bcsinet-b3"])
+def test_macs_are_those_of_the_formula(name: str) -> None:
+    wanted = registry.macs(registry.get(name), 4)
+    for part, side in (("encoder", "ue"), ("decoder", "bs")):
+        plan = compile_model(exported(name, side, 4), part=part, side=side)
+        assert total(costs(plan)).macs == wanted[part]
 
 
 def test_sizes() -> None:
