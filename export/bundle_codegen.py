@@ -238,10 +238,10 @@ def page() -> str:
     parts += [_page_op(op) for op in Op]
     parts += ["\n## Parameters\n", "| name | type | range | when the plan leaves it out |"]
     parts.append("|---|---|---|---|")
-    for name, rule in bf.PARAM_RULES.items():
-        is_float = rule.kind is bf.ParamKind.F32_FINITE
-        span = "finite" if is_float else f"{rule.lo}..{rule.hi}"
-        default = "an error" if rule.default is None else rule.default
+    for name, limits in bf.PARAM_RULES.items():
+        is_float = limits.kind is bf.ParamKind.F32_FINITE
+        span = "finite" if is_float else f"{limits.lo}..{limits.hi}"
+        default = "an error" if limits.default is None else limits.default
         parts.append(f"| {name} | {'f32' if is_float else 'u32'} | {span} | {default} |")
     codes = ", ".join(f"{int(a)} {a.name.lower()}" for a in Activation)
     parts.append(f"\nActivations: {codes}.")

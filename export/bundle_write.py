@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from csideploy.errors import FormatError
 from csideploy.export import bundle_fields as bf
 from csideploy.export.plan import OPS, Dim, DType, Plan, Step, Storage, Tensor
 
-_NUMPY = {DType.F32: np.dtype("<f4"), DType.U8: np.dtype("u1")}
+_NUMPY: dict[DType, np.dtype[Any]] = {DType.F32: np.dtype("<f4"), DType.U8: np.dtype("u1")}
 
 
 def write_bundle(plan: Plan, *, vectors: Mapping[str, NDArray[np.generic]] | None = None) -> bytes:
@@ -178,7 +179,9 @@ def _params(step: Step) -> list[int]:
 
 
 def _steps(plan: Plan, names: _Names) -> dict[str, bytes]:
-    steps, operands, params = b"", [], []
+    steps = b""
+    operands: list[int] = []
+    params: list[int] = []
     for step in plan.steps:
         spec = OPS[step.op]
         if len(step.inputs) != len(spec.inputs) or len(step.outputs) != len(spec.outputs):
