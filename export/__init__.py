@@ -5,7 +5,15 @@ The names below are loaded when they are used: `import csideploy.export` costs n
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csideploy.export.compile import compile_model
+    from csideploy.export.inline import inline_functions
+    from csideploy.export.macs import costs
+    from csideploy.export.plan import Plan
+    from csideploy.export.supported import supported_ops
+    from csideploy.export.torch_onnx import export_part
 
 _WHERE = {
     "Plan": "plan",
@@ -16,7 +24,14 @@ _WHERE = {
     "supported_ops": "supported",
 }
 
-__all__ = sorted(_WHERE)
+__all__ = [
+    "Plan",
+    "compile_model",
+    "costs",
+    "export_part",
+    "inline_functions",
+    "supported_ops",
+]
 
 
 def __getattr__(name: str) -> Any:

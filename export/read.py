@@ -9,7 +9,7 @@ import onnx
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from csideploy.errors import InputError, UnsupportedError
-from csideploy.export.functions import DOMAIN, VERSION
+from csideploy.export.functions import DOMAIN, FUNCTIONS, VERSION
 from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
 from csideploy.export.supported import MAX_IR_VERSION, OPSETS
 
@@ -28,6 +28,7 @@ def read_model(model: ModelProto, name: str) -> Graph:
                 f"weight '{tensor.name}' is in another file; load the model with its external data"
             )
     _check_valid(model)
+    _check_functions(model)
     proto = model.graph
     if proto.sparse_initializer:
         raise UnsupportedError("sparse initializers are not supported; store them dense")
@@ -74,6 +75,23 @@ def _check_versions(model: ModelProto) -> None:
             raise UnsupportedError(
                 f"functions of domain '{DOMAIN}' version {entry.version}; {VERSION} is supported"
             )
+
+
+def _check_functions(model: ModelProto) -> None:
+    """Our functions are recognised by name, so a body of that name must be ours."""
+    for function in model.functions:
+        if function.domain == DOMAIN and function.name in FUNCTIONS:
+            own = FUNCTIONS[function.name]()
+            if [_essence(node) for node in function.node] != [_essence(node) for node in own.node]:
+                raise UnsupportedError(
+                    f"function {DOMAIN}::{function.name} has another body than version {VERSION} "
+                    "of that function; rename it, or inline it"
+                )
+
+
+def _essence(node: onnx.NodeProto) -> tuple[object, ...]:
+    attributes = sorted((a.name, a.SerializeToString(deterministic=True)) for a in node.attribute)
+    return node.domain, node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
 def _input(info: ValueInfoProto) -> Value:

@@ -45,6 +45,14 @@ def known(node: Node, inputs: Inputs, index: int, what: str) -> NDArray[Any]:
     return value.data
 
 
+def floats(node: Node, inputs: Inputs, index: int, what: str) -> NDArray[np.float32]:
+    """An input that must be a float32 constant."""
+    data = known(node, inputs, index, what)
+    if data.dtype != F32:
+        refuse(node, f"{what} is {data.dtype}; float32 is supported")
+    return data
+
+
 def activation_input(node: Node, inputs: Inputs, rank: int | None = None) -> Value:
     """Input 0: float32 with the batch in front."""
     x = given(node, inputs, 0)
@@ -94,9 +102,9 @@ def conv_geometry(node: Node, x: Shape, kernel: Sequence[int]) -> dict[str, list
 def conv(node: Node, inputs: Inputs) -> Made:
     """X (n, C, H, W), weight (O, C / groups, kh, kw), bias (O,) -> (n, O, H', W')."""
     x = activation_input(node, inputs, 4)
-    weight = known(node, inputs, 1, "weight")
-    if weight.ndim != 4 or weight.dtype != F32:
-        refuse(node, f"weight has shape {weight.shape}, {weight.dtype}; 4-D float32 is supported")
+    weight = floats(node, inputs, 1, "weight")
+    if weight.ndim != 4 or weight.size == 0:
+        refuse(node, f"weight has shape {weight.shape}; (O, C / groups, kh, kw) is right")
     groups = int(node.attributes.get("group", 1))
     outputs, per_group, *kernel = weight.shape
     if groups < 1 or per_group * groups != x.shape[1] or outputs % groups:
@@ -104,7 +112,7 @@ def conv(node: Node, inputs: Inputs) -> Made:
             node, f"{groups} groups of {per_group} inputs and {outputs} outputs against {x.shape}"
         )
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = known(node, inputs, 2, "bias")
+        bias = floats(node, inputs, 2, "bias")
         if bias.shape != (outputs,):
             refuse(node, f"bias has shape {bias.shape}; ({outputs},) is right")
     geometry = conv_geometry(node, x.shape, kernel)
@@ -124,7 +132,7 @@ def batch_norm(node: Node, inputs: Inputs) -> Made:
     if node.attributes.get("training_mode", 0) or len(node.outputs) != 1:
         refuse(node, "training mode; export the network in evaluation mode")
     for index, what in enumerate(("scale", "bias", "mean", "variance"), 1):
-        if known(node, inputs, index, what).shape != x.shape[1:2]:
+        if floats(node, inputs, index, what).shape != x.shape[1:2]:
             refuse(node, f"{what} must have the {x.shape[1]} channels of the input")
     return [(F32, x.shape)]
 
@@ -138,7 +146,7 @@ def elementwise(node: Node, inputs: Inputs) -> Made:
 def prelu(node: Node, inputs: Inputs) -> Made:
     """X (n, C, ...), slope of one element or (C, 1, 1) -> the same shape."""
     x = activation_input(node, inputs)
-    slope = known(node, inputs, 1, "slope")
+    slope = floats(node, inputs, 1, "slope")
     if slope.size != 1:
         channels = x.shape[1]
         aligned = (1,) * (len(x.shape) - slope.ndim) + slope.shape
@@ -191,16 +199,16 @@ def concat(node: Node, inputs: Inputs) -> Made:
 def gemm(node: Node, inputs: Inputs) -> Made:
     """X (n, K), weight (K, M), or (M, K) with transB, bias (M,) -> (n, M)."""
     x = activation_input(node, inputs, 2)
-    weight = known(node, inputs, 1, "weight")
-    if weight.ndim != 2 or weight.dtype != F32:
-        refuse(node, f"weight has shape {weight.shape}, {weight.dtype}; 2-D float32 is supported")
+    weight = floats(node, inputs, 1, "weight")
+    if weight.ndim != 2 or weight.size == 0:
+        refuse(node, f"weight has shape {weight.shape}; two dimensions are supported")
     if node.attributes.get("transA", 0):
         refuse(node, "transA is not supported: the batch comes first")
     rows, columns = weight.shape[::-1] if node.attributes.get("transB", 0) else weight.shape
     if rows != x.shape[1]:
         refuse(node, f"{x.shape[1]} inputs against a weight of shape {weight.shape}")
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = known(node, inputs, 2, "bias")
+        bias = floats(node, inputs, 2, "bias")
         if channel_vector(bias, (BATCH, columns)) is None:
             refuse(node, f"bias has shape {bias.shape}; ({columns},) is right")
     return [(F32, (BATCH, columns))]

@@ -10,6 +10,7 @@ This is the only module of the compiler that needs torch, and it imports it when
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import logging
 import warnings
@@ -36,6 +37,8 @@ CSI_SHAPE = (2, 32, 32)
 
 _FP16_MIN_SIZE = 4096
 """Smaller tensors stay fp32: they are little of the file, and biases feel the rounding."""
+
+_MISSING = "exporting from torch needs '{}': pip install 'csideploy[train]'"
 
 
 @runtime_checkable
@@ -100,29 +103,37 @@ def _export_float(
 ) -> ModelProto:
     """Torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
     try:
-        import onnxscript  # noqa: F401  (torch's exporter asks for it late and less clearly)
         import torch
     except ImportError as error:
-        raise MissingDependencyError(
-            f"exporting from torch needs '{error.name}': pip install 'csideploy[train]'"
-        ) from error
+        raise MissingDependencyError(_MISSING.format("torch")) from error
+    if importlib.util.find_spec("onnxscript") is None:
+        raise MissingDependencyError(_MISSING.format("onnxscript"))
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     # Two samples: torch specialises a batch of one.
     example = torch.full((2, *shape), 0.5, device=device)
     # Warnings of the exporter speak about torchvision and its own deprecations.
     with _packed_layers(module), _evaluating(module), warnings.catch_warnings(), _quiet_logs():
         warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(io.StringIO()):
-            program = torch.onnx.export(
-                module,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[input_name],
-                output_names=[output_name],
-                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
-                verbose=False,
-            )
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                program = torch.onnx.export(
+                    module,
+                    (example,),
+                    dynamo=True,
+                    opset_version=OPSET,
+                    input_names=[input_name],
+                    output_names=[output_name],
+                    dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                    verbose=False,
+                )
+        # Any module may come here, and its forward may raise anything.
+        except Exception as error:
+            cause = error.__cause__ or error
+            first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+            raise InputError(
+                f"torch cannot export {type(module).__name__} on input (n, "
+                f"{', '.join(map(str, shape))}): {first}"
+            ) from error
     if program is None:
         raise InputError("torch exported nothing for this module")
     model: ModelProto = program.model_proto

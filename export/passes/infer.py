@@ -17,6 +17,9 @@ from csideploy.export.graph import Graph, Node, Value
 from csideploy.export.shape_rules import refuse
 from csideploy.export.supported import rule_for
 
+_MALFORMED = (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError)
+"""What NumPy and dictionaries raise on attributes and sizes that fit nothing."""
+
 
 def run(graph: Graph) -> None:
     """Infer in place; afterwards every value has a shape and no foldable node is left."""
@@ -31,12 +34,15 @@ def run(graph: Graph) -> None:
         elif rule.fold is not None and len(known) == len(data) == len(node.inputs):
             try:
                 _store(graph, node, rule.fold(node, known))
-            except (ValueError, IndexError, TypeError, KeyError) as error:
+            except _MALFORMED as error:
                 refuse(node, f"cannot be computed from its constants: {error}")
         elif rule.shape is None:
             refuse(node, f"takes {rule.accepts}")
         else:
-            made = rule.shape(node, inputs)
+            try:
+                made = rule.shape(node, inputs)
+            except _MALFORMED as error:
+                refuse(node, f"is malformed: {error!r}")
             for name, (dtype, shape) in zip(node.outputs, made, strict=False):
                 graph.values[name] = Value(name, dtype, shape)
             kept.append(node)

@@ -46,6 +46,13 @@ def elsewhere() -> ModelProto:
     return made
 
 
+def other_body() -> ModelProto:
+    made = one(call("UniformQuantize", ["x"], ["y"], bits=4), None, ("n", 4))
+    (floor,) = (entry for entry in made.functions[0].node if entry.op_type == "Floor")
+    floor.op_type = "Round"
+    return made
+
+
 BN = ["x", "g", "b", "m", "v"]
 CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "unknown operator": (
@@ -118,6 +125,12 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "activations multiplied": (
         one(node("Mul", ["x", "x"], ["y"])), UnsupportedError, "constants and sizes only"),
     "to another type": (one(node("Cast", ["x"], ["y"], to=10)), UnsupportedError, "float16"),
+    "a type that does not exist": (
+        one(node("Cast", ["x"], ["y"], to=99)), UnsupportedError, "malformed"),
+    "weights of doubles": (
+        one(node("Conv", ["x", "w"], ["y"]), {"w": W["w"].astype(np.float64)}), CsideployError,
+        "weight is float64|not a valid"),
+    "our name, another body": (other_body(), UnsupportedError, "another body than version 1"),
     "nine bits": (
         one(call("UniformQuantize", ["x"], ["y"], bits=9), None, ("n", 4)), UnsupportedError,
         "9 bits"),
@@ -158,6 +171,11 @@ def test_export_arguments_are_checked() -> None:
         export_part(layer, "gnb")
     with pytest.raises(InputError, match="needs `features`"):
         export_part(layer, "bs")
+    with pytest.raises(
+        InputError, match=r"torch cannot export Linear on input \(n, 9\): "
+    ) as caught:
+        export_part(layer, "bs", features=9)
+    assert "\n" not in str(caught.value)
 
 
 def test_supported_operators_are_listed_once() -> None:
