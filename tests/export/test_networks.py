@@ -31,8 +31,9 @@ pytest.importorskip("brevitas")
 from csideploy import registry  # noqa: E402
 from csideploy.systems import build  # noqa: E402
 
-SYSTEMS = ("bacrnet1x", "bacrnet10x", "acrnet20x", "csinet", "crnet", "bcsinet-a2", "bcsinet-b3")
-SIDES = ("ue", "bs")
+# The encoder does not depend on ACRNet's width.
+ENCODERS = ("bacrnet10x", "acrnet1x", "csinet", "crnet", "bcsinet-b3")
+DECODERS = ("acrnet1x", "bacrnet10x", "acrnet20x", "csinet", "crnet", "bcsinet-b3")
 
 
 def randomise(module: Any, seed: int) -> Any:
@@ -89,7 +90,7 @@ def assert_codes(ours: np.ndarray, theirs: np.ndarray, feature: np.ndarray, bits
     assert not ((ours != theirs) & ~near).any()
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_sends_what_onnx_runtime_sends(name: str) -> None:
     model = exported(name, "ue", 4)
     plan = compile_model(model, part="encoder", side="ue")
@@ -108,7 +109,7 @@ def test_encoder_sends_what_onnx_runtime_sends(name: str) -> None:
     np.testing.assert_allclose(feature, wanted, rtol=0, atol=bound(wanted))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", DECODERS)
 def test_decoder_makes_what_onnx_runtime_makes(name: str) -> None:
     model = exported(name, "bs", 4)
     plan = compile_model(model, part="decoder", side="bs")
@@ -191,7 +192,7 @@ def test_every_layer_is_one_step() -> None:
     assert len(bs.steps) == 11
 
 
-@pytest.mark.parametrize("name", ["bacrnet1x", "acrnet20x", "csinet", "crnet", "bcsinet-b3"])
+@pytest.mark.parametrize("name", ["acrnet1x", "bacrnet10x", "csinet", "crnet", "bcsinet-b3"])
 def test_macs_are_those_of_the_formula(name: str) -> None:
     wanted = registry.macs(registry.get(name), 4)
     for part, side in (("encoder", "ue"), ("decoder", "bs")):
@@ -217,12 +218,11 @@ def test_sizes() -> None:
 
 
 def test_same_weights_same_bytes() -> None:
-    part = link("bacrnet1x", 4)
-    files = [
-        export_part(part.encoder, "ue", bits=4).SerializeToString(deterministic=True)
-        for _ in range(2)
-    ]
-    assert files[0] == files[1]
+    again = export_part(link("bacrnet10x", 4).encoder, "ue", bits=4)
+    first = exported("bacrnet10x", "ue", 4)
+    assert again.SerializeToString(deterministic=True) == first.SerializeToString(
+        deterministic=True
+    )
 
 
 def test_half_weights_are_half_the_file_and_round_only() -> None:
@@ -237,7 +237,7 @@ def test_half_weights_are_half_the_file_and_round_only() -> None:
 
 
 def test_inlined_file_is_still_packed_and_equal() -> None:
-    model = exported("bacrnet1x", "ue", 4)
+    model = exported("bacrnet10x", "ue", 4)
     inlined = inline_functions(model)
     assert not inlined.functions
     assert {entry.domain for entry in inlined.opset_import} == {""}
