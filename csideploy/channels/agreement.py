@@ -30,6 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.errors import InputError
+
 Real = NDArray[np.float64]
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
@@ -58,37 +60,55 @@ class Comparison:
         return float(np.max(np.abs(self.candidate - self.reference) / self.margin))
 
 
-def _power(h: NDArray[np.complex64]) -> Real:
-    return np.asarray(np.abs(h) ** 2, dtype=np.float64)
+def _power(h: NDArray[np.complex64]) -> NDArray[np.float32]:
+    return h.real**2 + h.imag**2
 
 
-def _energy_shares(h: NDArray[np.complex64]) -> Real:
-    power = _power(h)
-    return np.asarray(power / power.sum(axis=(1, 2), keepdims=True))
+def _shares(power: NDArray[np.float32], axis: int) -> Real:
+    """Energy left when `axis` is summed over, per sample adding up to 1."""
+    profile = power.sum(axis=axis, dtype=np.float64)
+    return np.asarray(profile / profile.sum(axis=1, keepdims=True))
+
+
+def _spread(profile: Real) -> Real:
+    taps = np.arange(profile.shape[1])
+    mean = profile @ taps
+    return np.asarray(np.sqrt(np.maximum(profile @ taps**2 - mean**2, 0.0)))
+
+
+def _variance(power: NDArray[np.float32]) -> Real:
+    mean = power.mean(axis=(1, 2), dtype=np.float64)
+    return np.asarray(mean / (8.0 * power.max(axis=(1, 2))))
 
 
 def delay_profile(h: NDArray[np.complex64]) -> Real:
     """Share of each sample's energy by tap: (n, delay) from (n, angle, delay)."""
-    return np.asarray(_energy_shares(h).sum(axis=1))
+    return _shares(_power(h), axis=1)
 
 
 def angle_profile(h: NDArray[np.complex64]) -> Real:
     """Share of each sample's energy by angle row: (n, angle) from (n, angle, delay)."""
-    return np.asarray(_energy_shares(h).sum(axis=2))
+    return _shares(_power(h), axis=2)
 
 
 def rms_delay_spread(h: NDArray[np.complex64]) -> Real:
     """Square root of the second central moment of the delay profile, in taps: (n,)."""
-    profile = delay_profile(h)
-    taps = np.arange(profile.shape[1])
-    mean = profile @ taps
-    return np.sqrt(np.maximum(profile @ taps**2 - mean**2, 0.0))
+    return _spread(delay_profile(h))
 
 
 def pixel_variance(h: NDArray[np.complex64]) -> Real:
     """Mean of (x - 0.5)^2 over a sample's 2 x angle x delay pixels: (n,)."""
+    return _variance(_power(h))
+
+
+def _row_statistics(h: NDArray[np.complex64]) -> dict[str, Real]:
+    """What is averaged over samples: (n, points) each."""
     power = _power(h)
-    return np.asarray(power.mean(axis=(1, 2)) / (8.0 * power.max(axis=(1, 2))))
+    return {
+        "delay profile": _shares(power, axis=1),
+        "angle profile": _shares(power, axis=2),
+        "pixel variance": _variance(power)[:, None],
+    }
 
 
 def _pixels(h: NDArray[np.complex64]) -> NDArray[np.float32]:
@@ -101,22 +121,48 @@ def _principal(pixels: NDArray[np.float32]) -> tuple[Real, NDArray[np.float32]]:
     """Eigenvalues (descending) and eigenvectors (columns) of the second moment."""
     # The mean is zero by the paths' random phases: it is known, not estimated.
     values, vectors = np.linalg.eigh(pixels.T @ pixels)
-    return values[::-1].astype(np.float64), vectors[:, ::-1]
+    return np.asarray(values[::-1], dtype=np.float64), vectors[:, ::-1]
 
 
 def _energy_curve(pixels: NDArray[np.float32]) -> Real:
+    """Share of the energy in the first k components, at every k from 1 to min(n, pixels)."""
     small = pixels if len(pixels) < pixels.shape[1] else pixels.T
     values = np.linalg.eigvalsh(small @ small.T)[::-1].astype(np.float64)
-    shares = np.cumsum(values) / values.sum()
-    return np.asarray(shares[[count - 1 for count in COMPONENTS]])
+    return np.asarray(np.cumsum(values) / values.sum())
 
 
-def _block_sums(rows: Real, block: int) -> Real:
-    """(blocks, points) from (n, points); a short last block counts as it is."""
-    return np.add.reduceat(rows, np.arange(0, len(rows), block), axis=0)
+class _Bootstrap:
+    """Replicates of a reference's statistics: whole blocks drawn with replacement."""
+
+    def __init__(self, rows: int, block: int, replicates: int, seed: int) -> None:
+        self.block_of_row = np.arange(rows) // block
+        blocks = int(self.block_of_row[-1]) + 1
+        rng = np.random.default_rng(seed)
+        even = np.full(blocks, 1.0 / blocks)
+        self.weights = rng.multinomial(blocks, even, replicates).astype(np.float64)
+
+    def sums(self, rows: Real) -> Real:
+        """(replicates, points) from (n, points)."""
+        first = np.searchsorted(self.block_of_row, np.arange(self.block_of_row[-1] + 1))
+        return np.asarray(self.weights @ np.add.reduceat(rows, first, axis=0))
+
+    def means(self, rows: Real) -> Real:
+        """(replicates, points) from (n, points); a short last block counts by its rows."""
+        return self.sums(rows) / self.sums(np.ones((len(rows), 1)))
+
+    def percentiles(self, values: Real) -> Real:
+        """(replicates, percentiles) from (n,)."""
+        order = np.argsort(values)
+        ordered, block = values[order], self.block_of_row[order]
+        result = np.empty((len(self.weights), len(PERCENTILES)))
+        for row, weights in enumerate(self.weights):
+            running = np.cumsum(weights[block])
+            levels = running[-1] * (np.asarray(PERCENTILES) / 100.0)
+            result[row] = ordered[np.minimum(np.searchsorted(running, levels), len(ordered) - 1)]
+        return result
 
 
-def _compare(
+def _judge(
     name: str,
     points: tuple[int, ...],
     reference: Real,
@@ -131,18 +177,54 @@ def _compare(
     return Comparison(name, points, reference, candidate, margin)
 
 
-def _weighted_percentiles(values: Real, weights: Real, chunk: int = 100) -> Real:
-    """(replicates, percentiles) of values (n,) under integer weights (replicates, n)."""
-    order = np.argsort(values)
-    ordered = values[order]
-    result = np.empty((len(weights), len(PERCENTILES)))
-    for start in range(0, len(weights), chunk):
-        running = np.cumsum(weights[start : start + chunk, order], axis=1)
-        levels = running[:, -1:] * (np.asarray(PERCENTILES) / 100.0)
-        for row, (sums, level) in enumerate(zip(running, levels, strict=True)):
-            at = np.minimum(np.searchsorted(sums, level), len(ordered) - 1)
-            result[start + row] = ordered[at]
-    return result
+def _judge_means(name: str, reference: Real, candidate: Real, bootstrap: _Bootstrap) -> Comparison:
+    """Compares means over rows: (n, points) and (m, points)."""
+    return _judge(
+        name,
+        tuple(range(reference.shape[1])),
+        reference.mean(axis=0),
+        candidate.mean(axis=0),
+        bootstrap.means(reference),
+        len(reference) / len(candidate),
+    )
+
+
+def _judge_percentiles(
+    name: str, reference: Real, candidate: Real, bootstrap: _Bootstrap
+) -> Comparison:
+    return _judge(
+        name,
+        PERCENTILES,
+        np.percentile(reference, PERCENTILES),
+        np.percentile(candidate, PERCENTILES),
+        bootstrap.percentiles(reference),
+        len(reference) / len(candidate),
+    )
+
+
+def _judge_energy_curves(
+    reference: NDArray[np.complex64], candidate: NDArray[np.complex64], bootstrap: _Bootstrap
+) -> Comparison:
+    pixels = _pixels(reference)
+    rows = len(reference)
+    components = tuple(k for k in COMPONENTS if k < min(pixels.shape))
+    at = np.asarray(components) - 1
+    values, vectors = _principal(pixels)
+    inside = np.cumsum((pixels @ vectors[:, : components[-1]]) ** 2, axis=1, dtype=np.float64)
+    total = np.asarray((pixels**2).sum(axis=1, keepdims=True), dtype=np.float64)
+    parts = len(candidate) // rows
+    curves = [
+        _energy_curve(_pixels(candidate[part * rows : (part + 1) * rows]))[at]
+        for part in range(parts)
+    ]
+    return _judge(
+        "PCA energy",
+        components,
+        np.asarray(np.cumsum(values) / values.sum())[at],
+        np.asarray(np.mean(curves, axis=0)),
+        bootstrap.sums(inside[:, at]) / bootstrap.sums(total),
+        1.0 / parts,
+    )
 
 
 def compare(
@@ -150,6 +232,7 @@ def compare(
     candidate: NDArray[np.complex64],
     block: int,
     *,
+    energy_curve: bool = True,
     replicates: int = 2000,
     seed: int = 0,
 ) -> list[Comparison]:
@@ -159,62 +242,29 @@ def compare(
         reference: (n, angle, delay), rows of an environment following one another.
         candidate: (m, angle, delay), m >= n.
         block: rows that share an environment.
+        energy_curve: take the PCA energy curve too, which costs most of the time.
         replicates: of the bootstrap.
         seed: of the bootstrap.
+
+    Raises:
+        InputError: the matrices differ in size, or the candidate has fewer rows.
     """
-    rng = np.random.default_rng(seed)
-    blocks = -(-len(reference) // block)
-    drawn = rng.multinomial(blocks, np.full(blocks, 1.0 / blocks), replicates).astype(np.float64)
-    rows = drawn @ _block_sums(np.ones((len(reference), 1)), block)
-    error_ratio = len(reference) / len(candidate)
-    results = []
-
-    def by_mean(name: str, of_reference: Real, of_candidate: Real) -> None:
-        first, second = of_reference.reshape(len(reference), -1), of_candidate.reshape(
-            len(candidate), -1
+    if reference.shape[1:] != candidate.shape[1:] or len(candidate) < len(reference):
+        raise InputError(
+            f"candidate of shape {candidate.shape}, reference of shape {reference.shape}: "
+            "matrices of one size are needed, and no fewer in the candidate"
         )
-        redrawn = drawn @ _block_sums(first, block) / rows
-        points = tuple(range(first.shape[1]))
-        results.append(
-            _compare(name, points, first.mean(0), second.mean(0), redrawn, error_ratio)
-        )
-
-    by_mean("delay profile", delay_profile(reference), delay_profile(candidate))
-    by_mean("angle profile", angle_profile(reference), angle_profile(candidate))
-    by_mean("pixel variance", pixel_variance(reference), pixel_variance(candidate))
-
-    spread = rms_delay_spread(reference)
-    redrawn = _weighted_percentiles(spread, drawn[:, np.arange(len(reference)) // block])
+    bootstrap = _Bootstrap(len(reference), block, replicates, seed)
+    first, second = _row_statistics(reference), _row_statistics(candidate)
+    results = [_judge_means(name, first[name], second[name], bootstrap) for name in first]
     results.append(
-        _compare(
+        _judge_percentiles(
             "rms delay spread",
-            PERCENTILES,
-            np.percentile(spread, PERCENTILES),
-            np.percentile(rms_delay_spread(candidate), PERCENTILES),
-            redrawn,
-            error_ratio,
+            _spread(first["delay profile"]),
+            _spread(second["delay profile"]),
+            bootstrap,
         )
     )
-
-    pixels = _pixels(reference)
-    values, vectors = _principal(pixels)
-    caught = np.cumsum((pixels @ vectors[:, : max(COMPONENTS)]) ** 2, axis=1, dtype=np.float64)
-    caught = caught[:, [count - 1 for count in COMPONENTS]]
-    total = np.sum(pixels**2, axis=1, dtype=np.float64)[:, None]
-    redrawn = (drawn @ _block_sums(caught, block)) / (drawn @ _block_sums(total, block))
-    parts = len(candidate) // len(reference)
-    curves = [
-        _energy_curve(_pixels(candidate[part * len(reference) : (part + 1) * len(reference)]))
-        for part in range(parts)
-    ]
-    results.append(
-        _compare(
-            "PCA energy",
-            COMPONENTS,
-            np.cumsum(values)[[count - 1 for count in COMPONENTS]] / values.sum(),
-            np.mean(curves, axis=0),
-            redrawn,
-            1.0 / parts,
-        )
-    )
+    if energy_curve:
+        results.append(_judge_energy_curves(reference, candidate, bootstrap))
     return results

@@ -2,91 +2,159 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from csideploy.channels.cost2100 import draw_environment
-from csideploy.channels.parameters import SCENARIOS, Scenario
-from csideploy.channels.synthesis import ANTENNAS, TAPS, angular_delay
-from csideploy.errors import InputError
+from csideploy.channels.blocks import Samples, block_rows, generate_blocks
+from csideploy.channels.parts import PartFolder, describe_run
+from csideploy.channels.synthesis import ANTENNAS, TAPS
+from csideploy.errors import CsideployError, InputError
 
-_ORDER = ("indoor", "outdoor", "rayleigh")
-"""Place in this list enters the seed: add at its end."""
+Advance = Callable[[int, int], None]
+"""Takes how many samples are done and how many there are to do."""
 
-_PLANNED = ("umi", "raytraced")
-_TASK_SAMPLES = 1000
+_PART_SAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Generated CSI: the arrays of a file of generated samples.
+def generate(
+    scenario: str,
+    samples: int,
+    *,
+    seed: int,
+    workers: int = 1,
+    progress: Advance | None = None,
+) -> Samples:
+    """Draws CSI samples in memory.
 
-    `H`: float16 (n, 2, angle, delay), re and im, path loss left out; `sample_absmax`: float32
-    (n,), largest modulus of each sample; `ue_xy`: float32 (n, 2), metres; `bs_xy`: float32 (2,).
+    Args:
+        scenario: `indoor`, `outdoor` (COST2100) or `rayleigh` (independent unit-variance entries).
+        samples: how many; fewer samples of the same seed are the first rows of more.
+        seed: not negative.
+        workers: processes. More than one are started afresh, so that a script that asks for them
+            needs the usual `if __name__ == "__main__"`.
+        progress: called after each part.
+
+    Raises:
+        InputError: unknown scenario, or a number out of range.
     """
-
-    H: NDArray[np.float16]
-    sample_absmax: NDArray[np.float32]
-    ue_xy: NDArray[np.float32]
-    bs_xy: NDArray[np.float32]
-
-
-def block_rows(scenario: str) -> int:
-    """Samples that share an environment; they stay together in splits and bootstraps."""
-    _check_scenario(scenario)
-    return 1 if scenario == "rayleigh" else SCENARIOS[scenario].ues_per_environment
-
-
-def _check_scenario(scenario: str) -> None:
-    if scenario in _PLANNED:
-        raise InputError(f"scenario {scenario!r} is not there yet; there are {', '.join(_ORDER)}")
-    if scenario not in _ORDER:
-        raise InputError(f"unknown scenario {scenario!r}; there are {', '.join(_ORDER)}")
-
-
-def _random(scenario: str, seed: int, block: int) -> np.random.Generator:
-    # A block's stream depends on nothing but its own number: workers cannot change it.
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(_ORDER.index(scenario), block))
-    return np.random.default_rng(sequence)
-
-
-def _cost2100_block(
-    scenario: Scenario, seed: int, block: int
-) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    paths = draw_environment(scenario, _random(scenario.name, seed, block))
-    h = angular_delay(paths.azimuth, paths.delay, paths.amplitude, scenario.frequency_low)
-    return h, paths.ue_xy
-
-
-def generate_blocks(scenario: str, first: int, last: int, *, seed: int) -> Samples:
-    """Blocks first to last - 1 of a scenario's endless list, each with `block_rows` samples."""
-    rows = block_rows(scenario)
-    count = (last - first) * rows
-    h = np.empty((count, ANTENNAS, TAPS), dtype=np.complex64)
-    ue_xy = np.zeros((count, 2), dtype=np.float32)
-    for block in range(first, last):
-        at = slice((block - first) * rows, (block - first + 1) * rows)
-        if scenario == "rayleigh":
-            parts = _random(scenario, seed, block).standard_normal((2, rows, ANTENNAS, TAPS))
-            h[at] = (parts[0] + 1j * parts[1]) / np.sqrt(2.0)
-        else:
-            h[at], ue_xy[at] = _cost2100_block(SCENARIOS[scenario], seed, block)
-    absmax = np.abs(h).reshape(count, -1).max(axis=1)
-    return Samples(
-        H=np.stack([h.real, h.imag], axis=1).astype(np.float16),
-        sample_absmax=absmax.astype(np.float32),
-        ue_xy=ue_xy,
+    parts = _split(scenario, samples, seed=seed, workers=workers)
+    result = Samples(
+        H=np.empty((samples, 2, ANTENNAS, TAPS), dtype=np.float16),
+        sample_absmax=np.empty(samples, dtype=np.float32),
+        ue_xy=np.empty((samples, 2), dtype=np.float32),
         bs_xy=np.zeros(2, dtype=np.float32),
     )
+    done = 0
+    with closing(_run(scenario, parts, seed, workers)) as made:
+        for part in made:
+            at = slice(done, min(done + len(part.H), samples))
+            for name in ("H", "sample_absmax", "ue_xy"):
+                getattr(result, name)[at] = getattr(part, name)[: at.stop - done]
+            done = at.stop
+            if progress is not None:
+                progress(done, samples)
+    return result
 
 
-def _task(task: tuple[str, int, int, int]) -> Samples:
+def generate_file(
+    path: str | Path,
+    scenario: str,
+    samples: int,
+    *,
+    seed: int,
+    workers: int = 1,
+    progress: Advance | None = None,
+) -> None:
+    """Writes an `.npz` of CSI samples; stopped in any way and called again, it goes on.
+
+    Finished parts wait in a hidden folder beside the file, and the file appears when it is whole.
+    Calling again when the file is there, made by the same call, does nothing.
+
+    The file's arrays are those of `Samples`, `seed`, and `parameters` (JSON: scenario, sizes).
+
+    Args, besides those of `generate`:
+        path: ends in `.npz`.
+
+    Raises:
+        InputError: as `generate`; or the name does not end in `.npz`.
+        OutputError: the folder cannot be written, the disk is full, or another file is there.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise InputError(f"cannot write {path}: CSI is written as .npz; end the name so")
+    ranges = _split(scenario, samples, seed=seed, workers=workers)
+    settings = describe_run(scenario, samples, seed)
+    folder = PartFolder(path, settings, count=len(ranges))
+    if folder.is_finished():
+        if progress is not None:
+            progress(samples, samples)
+        return
+    folder.open()
+    missing = folder.missing()
+    done = min(samples, (len(ranges) - len(missing)) * _PART_SAMPLES)
+    if progress is not None:
+        progress(done, samples)
+    made = _run(scenario, [ranges[number] for number in missing], seed, workers)
+    with closing(made):
+        for number, part in zip(missing, made, strict=True):
+            folder.store(number, part)
+            done = min(samples, done + len(part.H))
+            if progress is not None:
+                progress(done, samples)
+    folder.join(samples)
+
+
+def _split(scenario: str, samples: int, *, seed: int, workers: int) -> list[tuple[int, int]]:
+    """Ranges of blocks, one a part: no part depends on the number of workers or of samples."""
+    rows = block_rows(scenario)
+    for name, value, least in (("samples", samples, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise InputError(f"{name} is {value}; it must be at least {least}")
+    step = _PART_SAMPLES // rows
+    blocks = -(-samples // rows)
+    return [(first, min(first + step, blocks)) for first in range(0, blocks, step)]
+
+
+def _run(
+    scenario: str, parts: list[tuple[int, int]], seed: int, workers: int
+) -> Generator[Samples, None, None]:
+    """The parts in their order; closing it early stops the workers."""
+    tasks = [(scenario, first, last, seed) for first, last in parts]
+    if workers == 1 or len(tasks) < 2:
+        yield from map(_make, tasks)
+        return
+    executor = ProcessPoolExecutor(
+        max_workers=min(workers, len(tasks)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_ignore_interrupt,
+    )
+    try:
+        with _single_threaded_children():
+            made = executor.map(_make, tasks)
+        yield from made
+    except BrokenProcessPool as error:
+        raise CsideployError(
+            "a worker process died (out of memory?): take fewer --workers"
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _make(task: tuple[str, int, int, int]) -> Samples:
     scenario, first, last, seed = task
     return generate_blocks(scenario, first, last, seed=seed)
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone answers, with one line.
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -103,58 +171,3 @@ def _single_threaded_children() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _run(tasks: list[tuple[str, int, int, int]], workers: int) -> Iterator[Samples]:
-    if workers == 1:
-        yield from map(_task, tasks)
-        return
-    with _single_threaded_children():
-        pool = multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)))
-    with pool:
-        yield from pool.imap(_task, tasks)
-
-
-def generate(
-    scenario: str,
-    samples: int,
-    *,
-    seed: int,
-    workers: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> Samples:
-    """Draws CSI samples in memory.
-
-    Args:
-        scenario: `indoor`, `outdoor` (COST2100) or `rayleigh` (independent unit-variance entries).
-        samples: how many; fewer samples of the same seed are the first rows of more.
-        seed: not negative.
-        workers: processes.
-        progress: called with the number of samples done so far.
-
-    Raises:
-        InputError: unknown scenario, or a number out of range.
-    """
-    rows = block_rows(scenario)
-    for name, value, least in (("samples", samples, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < least:
-            raise InputError(f"{name} is {value}; it must be at least {least}")
-    blocks = -(-samples // rows)
-    step = max(1, _TASK_SAMPLES // rows)
-    tasks = [(scenario, first, min(first + step, blocks), seed) for first in range(0, blocks, step)]
-    result = Samples(
-        H=np.empty((samples, 2, ANTENNAS, TAPS), dtype=np.float16),
-        sample_absmax=np.empty(samples, dtype=np.float32),
-        ue_xy=np.empty((samples, 2), dtype=np.float32),
-        bs_xy=np.zeros(2, dtype=np.float32),
-    )
-    done = 0
-    for part in _run(tasks, workers):
-        count = min(len(part.H), samples - done)
-        result.H[done : done + count] = part.H[:count]
-        result.sample_absmax[done : done + count] = part.sample_absmax[:count]
-        result.ue_xy[done : done + count] = part.ue_xy[:count]
-        done += count
-        if progress is not None:
-            progress(done)
-    return result

@@ -8,7 +8,6 @@ and its 300 MHz semi-urban (LOS) measurement campaigns; the bands, the half-wave
 import math
 from dataclasses import dataclass
 
-
 LIGHT_SPEED = 3e8
 """Metres a second, the model's round value."""
 

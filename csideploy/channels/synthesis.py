@@ -32,6 +32,8 @@ SPACING = BANDWIDTH / (SUBCARRIERS - 1)
 _BINS = np.arange(ANTENNAS) - ANTENNAS // 2
 _TAP = np.arange(TAPS)
 
+_PATHS_A_SLICE = 240
+
 
 def _kernel(
     positions: NDArray[np.float64], grid: NDArray[np.int_], points: int
@@ -54,6 +56,20 @@ def _kernel(
         x = positions[on_grid[:-1]] + grid[on_grid[-1]]
         ratio[on_grid] = points * np.cos(np.pi * x) / np.cos(np.pi * x / points)
     return np.asarray(ratio, dtype=np.float32)
+
+
+def _product(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, angle, paths) by (n, paths, delay), the same to the bit for any number of threads.
+
+    A linear algebra library shares large products out among its threads, and then rounds them
+    differently; slices of this size it leaves to one.
+    """
+    paths = taps.shape[-2]
+    total = rows[..., :_PATHS_A_SLICE] @ taps[..., :_PATHS_A_SLICE, :]
+    for start in range(_PATHS_A_SLICE, paths, _PATHS_A_SLICE):
+        at = slice(start, start + _PATHS_A_SLICE)
+        total += rows[..., at] @ taps[..., at, :]
+    return np.asarray(total)
 
 
 # What the phases and factors of a tap and of a row have in common for all paths.
@@ -91,7 +107,7 @@ def angular_delay(
     rows = _kernel(w, _BINS, ANTENNAS).swapaxes(-1, -2)
     taps = _kernel(-v, _TAP, SUBCARRIERS)
     h = np.empty((*azimuth.shape[:-1], ANTENNAS, TAPS), dtype=np.complex64)
-    h.real = (rows * weight.real[..., None, :]) @ taps
-    h.imag = (rows * weight.imag[..., None, :]) @ taps
+    h.real = _product(rows * weight.real[..., None, :], taps)
+    h.imag = _product(rows * weight.imag[..., None, :], taps)
     h *= _FACTOR
     return h

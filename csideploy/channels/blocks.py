@@ -1,0 +1,79 @@
+"""Blocks of samples that share an environment, each from a random stream of its own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.channels.cost2100 import draw_environment
+from csideploy.channels.parameters import SCENARIOS, Scenario
+from csideploy.channels.synthesis import ANTENNAS, TAPS, angular_delay
+from csideploy.errors import InputError
+
+_ORDER = ("indoor", "outdoor", "rayleigh")
+"""Place in this list enters the seed: add at its end."""
+
+_PLANNED = ("umi", "raytraced")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Generated CSI: the arrays of a file of generated samples.
+
+    `H`: float16 (n, 2, angle, delay), re and im, path loss left out; `sample_absmax`: float32
+    (n,), largest modulus of each sample; `ue_xy`: float32 (n, 2), metres; `bs_xy`: float32 (2,).
+    """
+
+    H: NDArray[np.float16]
+    sample_absmax: NDArray[np.float32]
+    ue_xy: NDArray[np.float32]
+    bs_xy: NDArray[np.float32]
+
+
+def block_rows(scenario: str) -> int:
+    """Samples that share an environment; they stay together in splits and bootstraps."""
+    _check_scenario(scenario)
+    return 1 if scenario == "rayleigh" else SCENARIOS[scenario].ues_per_environment
+
+
+def _check_scenario(scenario: str) -> None:
+    if scenario in _PLANNED:
+        raise InputError(f"scenario {scenario!r} is not there yet; there are {', '.join(_ORDER)}")
+    if scenario not in _ORDER:
+        raise InputError(f"unknown scenario {scenario!r}; there are {', '.join(_ORDER)}")
+
+
+def _random(scenario: str, seed: int, block: int) -> np.random.Generator:
+    # A block's stream depends on nothing but its own number: workers cannot change it.
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(_ORDER.index(scenario), block))
+    return np.random.default_rng(sequence)
+
+
+def _cost2100_block(
+    scenario: Scenario, seed: int, block: int
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    paths = draw_environment(scenario, _random(scenario.name, seed, block))
+    h = angular_delay(paths.azimuth, paths.delay, paths.amplitude, scenario.frequency_low)
+    return h, paths.ue_xy
+
+
+def generate_blocks(scenario: str, first: int, last: int, *, seed: int) -> Samples:
+    """Blocks first to last - 1 of a scenario's endless list, each with `block_rows` samples."""
+    rows = block_rows(scenario)
+    count = (last - first) * rows
+    h = np.empty((count, ANTENNAS, TAPS), dtype=np.complex64)
+    ue_xy = np.zeros((count, 2), dtype=np.float32)
+    for block in range(first, last):
+        at = slice((block - first) * rows, (block - first + 1) * rows)
+        if scenario == "rayleigh":
+            parts = _random(scenario, seed, block).standard_normal((2, rows, ANTENNAS, TAPS))
+            h[at] = (parts[0] + 1j * parts[1]) / np.sqrt(2.0)
+        else:
+            h[at], ue_xy[at] = _cost2100_block(SCENARIOS[scenario], seed, block)
+    absmax = np.abs(h).reshape(count, -1).max(axis=1)
+    return Samples(
+        H=np.stack([h.real, h.imag], axis=1).astype(np.float16),
+        sample_absmax=absmax.astype(np.float32),
+        ue_xy=ue_xy,
+        bs_xy=np.zeros(2, dtype=np.float32),
+    )
