@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from csideploy.errors import CsideployError
 from csideploy.export.graph import BATCH, VIEW, Graph, Node, Shape
 from csideploy.export.plan import OPS, Activation, DType, Op
 
 _ELEMENTS = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
 
 
-class GraphError(AssertionError):
-    """The graph is inconsistent after a pass: a defect of the compiler, please report it."""
+class GraphError(CsideployError):
+    """The graph is inconsistent after a pass: a defect of the compiler."""
 
 
 def check_graph(graph: Graph, after: str) -> None:
@@ -48,7 +49,9 @@ def check_graph(graph: Graph, after: str) -> None:
         for name in graph.outputs:
             _demand(name in made, f"output '{name}' is not made")
     except GraphError as error:
-        raise GraphError(f"after pass {after}: {error}") from None
+        raise GraphError(
+            f"after pass {after}: {error} (a defect of the compiler, please report it)"
+        ) from None
 
 
 def _demand(holds: bool, fault: str) -> None:

@@ -46,7 +46,7 @@ class Value:
 
 @dataclass
 class Node:
-    """One operation; `function` is set for a call of a local function of our domain."""
+    """One operation; `domain` is set while it is not a standard operator."""
 
     op: str | Op
     name: str

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from csideploy.errors import CsideployError
 from csideploy.export.plan import OPS, Op, Plan, Step, Storage, Tensor
 
 _UNWRITTEN = -1
@@ -25,8 +26,8 @@ _SAME_PLACE = {
 }
 
 
-class PlanError(AssertionError):
-    """The plan would compute something else: a defect of the compiler, please report it."""
+class PlanError(CsideployError):
+    """The plan would compute something else: a defect of the compiler."""
 
 
 def check_memory(plan: Plan, views: Mapping[int, int] | None = None) -> None:
@@ -41,7 +42,10 @@ def check_memory(plan: Plan, views: Mapping[int, int] | None = None) -> None:
             that hold another tensor, an illegal overlap of a step's output with its inputs, an
             output that is not complete at the end, an arena larger or smaller than needed.
     """
-    _Replay(plan, dict(views or {})).run()
+    try:
+        _Replay(plan, dict(views or {})).run()
+    except PlanError as error:
+        raise PlanError(f"plan: {error} (a defect of the compiler, please report it)") from None
 
 
 class _Replay:

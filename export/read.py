@@ -34,7 +34,10 @@ def read_model(model: ModelProto, name: str) -> Graph:
         raise UnsupportedError("sparse initializers are not supported; store them dense")
     values: dict[str, Value] = {}
     for tensor in proto.initializer:
-        data = numpy_helper.to_array(tensor)
+        try:
+            data = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"weight '{tensor.name}' cannot be read: {error}") from error
         shape = tuple(int(size) for size in data.shape)
         values[tensor.name] = Value(tensor.name, data.dtype, shape, data)
     inputs = []
@@ -42,6 +45,9 @@ def read_model(model: ModelProto, name: str) -> Graph:
         if info.name not in values:  # old exporters list the weights among the inputs
             values[info.name] = _input(info)
             inputs.append(info.name)
+    names = [*values, *(name for entry in proto.node for name in (entry.name, *entry.output))]
+    if not all(isinstance(name, str) for name in names):  # protobuf gives broken UTF-8 as bytes
+        raise InputError("not a valid ONNX model: a name is not UTF-8")
     if not inputs or not proto.output:
         raise InputError("a part needs at least one input and one output")
     nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
@@ -77,6 +83,12 @@ def _check_versions(model: ModelProto) -> None:
             )
 
 
+_INPUT_TYPES = {
+    onnx.TensorProto.FLOAT: np.dtype(np.float32),
+    onnx.TensorProto.UINT8: np.dtype(np.uint8),
+}
+
+
 def _check_functions(model: ModelProto) -> None:
     """Our functions are recognised by name, so a body of that name must be ours."""
     for function in model.functions:
@@ -97,9 +109,11 @@ def _essence(node: onnx.NodeProto) -> tuple[object, ...]:
 def _input(info: ValueInfoProto) -> Value:
     """An input of the part: float32 or uint8, the batch first and symbolic from here on."""
     kind = info.type.tensor_type
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)) if kind.elem_type else None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.uint8)):
-        raise UnsupportedError(f"input '{info.name}' is {dtype}; float32 and uint8 are supported")
+    dtype = _INPUT_TYPES.get(kind.elem_type)
+    if dtype is None:
+        known = onnx.TensorProto.DataType.values()
+        given = onnx.TensorProto.DataType.Name(kind.elem_type) if kind.elem_type in known else "?"
+        raise UnsupportedError(f"input '{info.name}' is {given}; FLOAT and UINT8 are supported")
     shape: list[int | str] = [
         int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
         for dim in kind.shape.dim

@@ -17,7 +17,7 @@ from csideploy.export.graph import Graph, Node, Value
 from csideploy.export.shape_rules import refuse
 from csideploy.export.supported import rule_for
 
-_MALFORMED = (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError)
+_MALFORMED = (ValueError, IndexError, TypeError, KeyError, ArithmeticError)
 """What NumPy and dictionaries raise on attributes and sizes that fit nothing."""
 
 

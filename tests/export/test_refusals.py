@@ -72,7 +72,7 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "not valid": (one(node("Relu", ["nowhere"], ["y"])), InputError, "not a valid ONNX model"),
     "weights in another file": (elsewhere(), InputError, "weight 'w' is in another file"),
     "input of doubles": (
-        one(node("Relu", ["x"], ["y"]), dtype="float64"), UnsupportedError, "'x' is float64"),
+        one(node("Relu", ["x"], ["y"]), dtype="float64"), UnsupportedError, "'x' is DOUBLE"),
     "input without batch": (
         one(node("Relu", ["x"], ["y"]), shape=(2, 4, 4)), UnsupportedError, "input 'x' has shape"),
     "two symbols": (
