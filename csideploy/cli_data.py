@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from csideploy.cli_shell import (
+    Binarize,
     Convention,
     Domain,
     Domains,
@@ -87,10 +88,63 @@ def info(
 
     Example: csideploy data info indoor.npz
     """
-    from csideploy.channels import describe
+    from csideploy.channels.describe import describe
+    from csideploy.report import csi_table
 
-    del file, domain, convention, as_json, describe
+    result = describe(file, convention=convention, domain=domain.value)
+    if as_json:
+        print_json(result)
+    else:
+        csi_table.show(result, table_console())
 
 
-def train() -> None:
-    """Train."""
+def train(
+    system: Annotated[str, typer.Argument(help="A system; `csideploy systems` lists them.")],
+    out: Annotated[Path, typer.Option(help="The run's folder: weights, checkpoint, log.")],
+    data: Annotated[Path | None, typer.Option(help="CSI to train on.")] = None,
+    cr: CompressionRatio = 4,
+    bits: Annotated[str, typer.Option(help="Bits a feature, 1 to 8, or float.")] = "4",
+    binarize: Annotated[
+        Binarize | None, typer.Option(help="Layers with 1-bit weights; the system's, if left out.")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="The recipe's, if left out.")] = None,
+    recipe: Annotated[str, typer.Option(help="paper-002 or zoo-cpu.")] = "paper-002",
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; cuda where there is one, if left out.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads on the CPU.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    test_data: Annotated[
+        Path | None, typer.Option(help="CSI to measure the finished link on.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a system by its recipe; TensorBoard log, checkpoints, exact resume.
+
+    Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
+    """
+    from csideploy.link_source import parse_bits
+    from csideploy.training import train as run_training
+
+    result = run_training(
+        system,
+        data=data,
+        out=out,
+        cr=cr,
+        bits=parse_bits(bits).number,
+        binarize=None if binarize is None else binarize.value,
+        epochs=epochs,
+        recipe=recipe,
+        batch=batch,
+        device=device,
+        threads=threads,
+        seed=seed,
+        resume=resume,
+        test_data=test_data,
+    )
+    if as_json:
+        print_json({"weights": str(result.weights), **result.metadata})
+    else:
+        say(f"{result.weights}: {system}, trained; csideploy export --checkpoint {result.weights}")

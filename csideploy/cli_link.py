@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from csideploy.cli_shell import (
+    Binarize,
     Convention,
     Domain,
     Domains,
@@ -26,18 +27,10 @@ Package = Annotated[Path, typer.Argument(help="A link package: the folder that e
 _later = {"hidden": True}
 
 
-class Binarize(StrEnum):
-    """Which fully connected layers have 1-bit weights."""
-
-    NONE = "none"
-    ENCODER = "encoder"
-    BOTH = "both"
-
-
 def export(
     model: Annotated[str | None, typer.Option(help="A system; `csideploy systems` lists.")] = None,
     cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Bits a feature, 1 to 8.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Bits a feature, 1 to 8, or float.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights that `train` wrote; without it, from the zoo.")
     ] = None,
@@ -64,6 +57,7 @@ def export(
     Example: csideploy export --model bacrnet10x --out P
     """
     from csideploy import link_export
+    from csideploy.link_source import parse_bits
 
     refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
     refuse(table, "--table", "no system with a table is there yet")
@@ -73,7 +67,7 @@ def export(
     wanted = link_export.Wanted(
         model=model,
         cr=cr,
-        bits=link_export.parse_bits(bits),
+        bits=parse_bits(bits),
         binarize=None if binarize is None else binarize.value,
         emit=link_export.parse_emit(emit),
         inline=inline,
@@ -86,7 +80,11 @@ def export(
     if as_json:
         print_json(result)
     else:
-        say(f"{result['out']}: {result['name']}, pairing id {result['pairing_id'][:16]}")
+        bits = "float" if result["bits"] is None else f"{result['bits']}-bit"
+        say(
+            f"{result['out']}: {result['system']}, cr {result['cr']}, {bits} features, "
+            f"binarize {result['binarize']}, pairing id {result['pairing_id']}"
+        )
         for name, size in result["files"].items():
             say(f"  {name:<14}{size:>12,} bytes")
 

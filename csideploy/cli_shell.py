@@ -35,6 +35,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
+class Binarize(StrEnum):
+    """Which fully connected layers have 1-bit weights."""
+
+    NONE = "none"
+    ENCODER = "encoder"
+    BOTH = "both"
+
+
 class Domains(StrEnum):
     """Domains of CSI arrays."""
 
@@ -139,8 +147,8 @@ def _finite(value: Any) -> Any:
 def table_console() -> Console:
     """Standard output for tables: as wide as the terminal, 120 columns where there is none."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=120)
+        return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, width=120)
 
 
 def refuse(given: object, option: str, instead: str) -> None:

@@ -40,7 +40,7 @@ class CodeCount:
     codes_differ_in_band: int = 0
     bits_differ: int = 0
     codes_in_band: int = 0
-    unpacked_wrong: int = 0
+    packed_wrong: int = 0
     culprit: int | None = None
     """Index of the first sample with a code that differs outside the band."""
 
@@ -60,10 +60,28 @@ class CodeCount:
         self.codes_differ_in_band += int((differ & band).sum())
         self.codes_in_band += int(band.sum())
         self.bits_differ += int(np.bitwise_count(ours["payload"] ^ theirs["payload"]).sum())
-        self.unpacked_wrong += int((pack_codes(a, self.bits) != ours["payload"]).any(axis=1).sum())
+        self.packed_wrong += int((pack_codes(a, self.bits) != ours["payload"]).any(axis=1).sum())
         outside = np.flatnonzero((differ & ~band).any(axis=1))
         if self.culprit is None and outside.size:
             self.culprit = start + int(outside[0])
+
+    @property
+    def holds(self) -> bool:
+        """Whether no code differs outside the band."""
+        return self.codes_differ == self.codes_differ_in_band
+
+    @property
+    def detail(self) -> str:
+        """The counts, for people."""
+        return (
+            f"{self.codes_differ} of {self.codes:,} codes differ ({self.bits_differ} bits), "
+            f"{self.codes_differ_in_band} of them inside the band"
+        )
+
+    def figures(self, side: str) -> dict[str, int]:
+        """The counts, for scripts."""
+        names = ("codes", "codes_differ", "codes_differ_in_band", "codes_in_band", "bits_differ")
+        return {f"{side}_{name}": getattr(self, name) for name in names}
 
 
 @dataclass
@@ -85,3 +103,12 @@ class FloatError:
                 self.holds = False
                 if self.culprit is None:
                     self.culprit = start + offset
+
+    @property
+    def detail(self) -> str:
+        """Error and bound, for people."""
+        return f"max error {self.error:.3g}, bound {self.bound:.3g}"
+
+    def figures(self, side: str) -> dict[str, float]:
+        """Error and bound, for scripts."""
+        return {f"{side}_max_error": self.error, f"{side}_bound": self.bound}

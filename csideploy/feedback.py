@@ -249,8 +249,9 @@ def check_bits(package: LinkPackage, bits: int | None) -> None:
     Raises:
         InputError: it has another.
     """
-    if bits is not None and bits != package.layout.bits:
+    budget = package.layout.bits
+    if bits is not None and bits != budget:
         raise InputError(
-            f"--bits {bits}: {package.path} has {package.layout.bits} bits a feature; "
+            f"--bits {bits}: {package.path} has {budget} bits a feature; "
             f"export another package with --bits {bits}"
         )

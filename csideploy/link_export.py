@@ -19,7 +19,7 @@ from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.inline import inline_functions
-from csideploy.link_source import LinkSource, from_checkpoint, from_zoo
+from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import pairing_id, write_package
@@ -40,29 +40,11 @@ class Wanted:
 
     model: str | None
     cr: int | None
-    bits: int | None
+    bits: Bits
     binarize: str | None
     emit: frozenset[str]
     inline: bool
     seed: int
-
-
-def parse_bits(text: str | None) -> int | None:
-    """`--bits`: one number from 1 to 8.
-
-    Raises:
-        InputError: several budgets, or no such number.
-    """
-    if text is None:
-        return None
-    if "," in text:
-        raise InputError(
-            f"--bits {text}: several budgets in one package are not available in this version: "
-            "give one number"
-        )
-    if not text.isdecimal() or not 1 <= int(text) <= 8:
-        raise InputError(f"--bits {text}: a number from 1 to 8")
-    return int(text)
 
 
 def parse_emit(text: str) -> frozenset[str]:

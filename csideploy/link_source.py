@@ -11,6 +11,34 @@ from csideploy.errors import InputError
 
 
 @dataclass(frozen=True)
+class Bits:
+    """`--bits`: left open, a number, or float features (`number` None, `given` true)."""
+
+    number: int | None = None
+    given: bool = False
+
+
+def parse_bits(text: str | None) -> Bits:
+    """`--bits`: one number from 1 to 8, or `float`.
+
+    Raises:
+        InputError: several budgets, or no such number.
+    """
+    if text is None:
+        return Bits()
+    if text == "float":
+        return Bits(None, given=True)
+    if "," in text:
+        raise InputError(
+            f"--bits {text}: several budgets in one package are not available in this version: "
+            "give one number"
+        )
+    if not text.isdecimal() or not 1 <= int(text) <= 8:
+        raise InputError(f"--bits {text}: a number from 1 to 8, or float")
+    return Bits(int(text), given=True)
+
+
+@dataclass(frozen=True)
 class LinkSource:
     """A trained link as two ONNX files, and what is known about it.
 
@@ -27,21 +55,23 @@ class LinkSource:
     provenance: dict[str, Any]
     metrics: dict[str, Any]
 
-    def demand(self, **wanted: object) -> None:
+    def demand(self, *, cr: int | None, bits: Bits, binarize: str | None) -> None:
         """Refuse weights that are not what the command line asked for.
 
         Raises:
             InputError: an option was given and says something else.
         """
-        for name, value in wanted.items():
-            if value is not None and value != getattr(self, name):
+        wanted = [("cr", cr, cr is not None), ("bits", bits.number, bits.given)]
+        wanted.append(("binarize", binarize, binarize is not None))
+        for name, value, given in wanted:
+            if given and value != getattr(self, name):
                 raise InputError(
-                    f"--{name} {value}: these weights have {name} {getattr(self, name)}; "
-                    "leave the option out, or give other weights"
+                    f"--{name} {value or 'float'}: these weights have {name} "
+                    f"{getattr(self, name) or 'float'}; leave the option out, or give others"
                 )
 
 
-def from_zoo(model: str, *, cr: int | None, bits: int | None, binarize: str | None) -> LinkSource:
+def from_zoo(model: str, *, cr: int | None, bits: Bits, binarize: str | None) -> LinkSource:
     """Weights that come with csideploy.
 
     Raises:
@@ -49,7 +79,13 @@ def from_zoo(model: str, *, cr: int | None, bits: int | None, binarize: str | No
     """
     from csideploy import zoo
 
-    entry = zoo.find(model, cr=cr, bits=bits, binarize=binarize)
+    entry = zoo.find(
+        model,
+        cr=cr,
+        bits=bits.number,
+        binarize=binarize,
+        float_features=bits.given and bits.number is None,
+    )
     card = entry.card
     return LinkSource(
         system=card["system"],
@@ -58,10 +94,16 @@ def from_zoo(model: str, *, cr: int | None, bits: int | None, binarize: str | No
         binarize=card["binarize"],
         ue=read_file(entry.path / "ue.onnx"),
         bs=read_file(entry.path / "bs.onnx"),
-        scenario=card["data"]["scenario"],
+        scenario=_scenario(card),
         provenance={"source": "zoo", "entry": entry.path.name, "card": card},
         metrics=card["metrics"],
     )
+
+
+def _scenario(about: dict[str, Any]) -> str:
+    """Channels for the golden vectors: of a user's own data, the generator knows none."""
+    named = about["data"].get("scenario")
+    return named if named in ("indoor", "outdoor", "rayleigh") else "indoor"
 
 
 def from_checkpoint(path: Path) -> LinkSource:
@@ -71,8 +113,22 @@ def from_checkpoint(path: Path) -> LinkSource:
         InputError: no such file; FormatError: it is no checkpoint.
         MissingDependencyError: torch is not installed.
     """
+    from csideploy import registry
     from csideploy.export.torch_onnx import export_part
     from csideploy.training import load_checkpoint
 
-    loaded = load_checkpoint(path)
-    raise NotImplementedError(loaded, export_part)
+    link, about = load_checkpoint(path)
+    bits, features = about["bits"], registry.features(about["cr"])
+    ue = export_part(link.encoder, "ue", bits=bits)
+    bs = export_part(link.decoder, "bs", bits=bits, features=features)
+    return LinkSource(
+        system=about["system"],
+        cr=about["cr"],
+        bits=bits,
+        binarize=about["binarize"],
+        ue=ue.SerializeToString(),
+        bs=bs.SerializeToString(),
+        scenario=_scenario(about),
+        provenance={"source": "checkpoint", "file": path.name, **about},
+        metrics=about.get("metrics", {}),
+    )

@@ -96,17 +96,22 @@ class _Link:
 
     def __init__(self, package: LinkPackage) -> None:
         self.package = package
-        self.layout = package.layout
+        self.bits: int | None = package.manifest["bits"]
+        self.sent = "feature" if self.bits is None else "payload"
         self.ue, self.bs = package.open_part("ue"), package.open_part("bs")
         self.plans = {side: read_bundle(package.read(f"{side}.csib")) for side in ("ue", "bs")}
-        before = tensor_before(self.plans["ue"], Op.QUANTIZE_UNIFORM)
         self.ue_oracle = Oracle(package.read("ue.onnx"), name="ue.onnx")
-        self.ue_inside = Oracle(package.read("ue.onnx"), name="ue.onnx", expose=(before,))
-        self.before = before if before in self.ue_inside.exposed else None
         self.bs_oracle = Oracle(package.read("bs.onnx"), name="bs.onnx")
-        self.codes = CodeCount(self.layout.bits)
+        before = tensor_before(self.plans["ue"], Op.QUANTIZE_UNIFORM)
+        self.inside = Oracle(package.read("ue.onnx"), name="ue.onnx", expose=(before,))
+        self.before = before if before in self.inside.exposed else None
+        self.encoder = self.comparison()
         self.decoder = FloatError()
         self.nmse = np.zeros(2)
+
+    def comparison(self) -> CodeCount | FloatError:
+        """What judges the UE's output."""
+        return FloatError() if self.bits is None else CodeCount(self.bits)
 
     def inputs(
         self, reference: Path | None, samples: int | None, domain: str, convention: str
@@ -127,29 +132,41 @@ class _Link:
             FormatError: an array is missing, or does not fit the link.
         """
         data = self.package.read("vectors.npz")
+        names = ("x", self.sent, "h") if self.bits is None else ("x", "codes", self.sent, "h")
         try:
             with np.load(io.BytesIO(data)) as archive:
-                arrays = {key: archive[key] for key in ("x", "codes", "payload", "h")}
+                return {name: archive[name] for name in names}
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise FormatError(
-                f"vectors.npz of {self.package.path} cannot be read: {error}"
-            ) from error
-        return arrays
+            path = self.package.path / "vectors.npz"
+            raise FormatError(f"{path} cannot be read: {error}") from error
 
     def encode(self, x: NDArray[np.float32]) -> Arrays:
-        """Codes and payload by our runtime."""
+        """The UE's outputs by our runtime."""
         names = [output.name for output in self.ue.outputs]
         return dict(zip(names, self.ue.run(x), strict=True))
+
+    def judge(
+        self,
+        judge: CodeCount | FloatError,
+        start: int,
+        x: NDArray[np.float32],
+        ours: Arrays,
+        theirs: Arrays,
+    ) -> None:
+        """Compare the UE's outputs for x."""
+        if isinstance(judge, FloatError):
+            judge.add(start, ours[self.sent], theirs[self.sent])
+        else:
+            judge.add(start, ours, theirs, self.inside.run(x)[self.before] if self.before else None)
 
     def run(self, start: int, x: NDArray[np.float32]) -> None:
         """Both chains on one chunk."""
         ours, theirs = self.encode(x), self.ue_oracle.run(x)
-        inside = self.ue_inside.run(x)[self.before] if self.before else None
-        self.codes.add(start, ours, theirs, inside)
-        h_theirs = self.bs_oracle.run(theirs["payload"])["h"]
-        (h_same,) = self.bs.run(theirs["payload"])
+        self.judge(self.encoder, start, x, ours, theirs)
+        h_theirs = self.bs_oracle.run(theirs[self.sent])["h"]
+        (h_same,) = self.bs.run(theirs[self.sent])
         self.decoder.add(start, h_same, h_theirs)
-        (h_ours,) = self.bs.run(ours["payload"])
+        (h_ours,) = self.bs.run(ours[self.sent])
         h = from_input(x)
         self.nmse += len(x) * np.array(
             [metrics.nmse(h, from_input(h_ours)), metrics.nmse(h, from_input(h_theirs))]
@@ -157,82 +174,55 @@ class _Link:
 
     def checks(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
         """What must hold between our runtime and ONNX Runtime."""
-        c = self.codes
-        outside = c.codes_differ - c.codes_differ_in_band
+        encoder, decoder = self.encoder, self.decoder
         ue = bs = None
-        if c.culprit is not None:
-            ue = first_diverging(
-                self.ue,
-                self.plans["ue"],
-                self.package.read("ue.onnx"),
-                x[c.culprit : c.culprit + 1],
-            )
-        if self.decoder.culprit is not None:
-            sample = x[self.decoder.culprit : self.decoder.culprit + 1]
-            bs = first_diverging(
-                self.bs,
-                self.plans["bs"],
-                self.package.read("bs.onnx"),
-                self.ue_oracle.run(sample)["payload"],
-            )
+        if encoder.culprit is not None:
+            ue = self.diverges("ue", x[encoder.culprit : encoder.culprit + 1])
+        if decoder.culprit is not None:
+            sample = self.ue_oracle.run(x[decoder.culprit : decoder.culprit + 1])
+            bs = self.diverges("bs", sample[self.sent])
+        name = "BS output within 1e-4 max(1, max|b|) of ONNX Runtime's"
+        last = check(name, decoder.holds, decoder.detail, bs)
+        if isinstance(encoder, FloatError):
+            name = "UE feature within 1e-4 max(1, max|b|) of ONNX Runtime's"
+            return [check(name, encoder.holds, encoder.detail, ue), last]
         return [
             check(
                 "UE payload codes equal ONNX Runtime's outside the band of 1e-5",
-                outside == 0,
-                f"{c.codes_differ} of {c.codes:,} codes differ ({c.bits_differ} bits), "
-                f"{c.codes_differ_in_band} of them inside the band",
+                encoder.holds,
+                encoder.detail,
                 ue,
             ),
             check(
                 "UE payload is its codes packed (NumPy packer)",
-                c.unpacked_wrong == 0,
-                f"{c.unpacked_wrong} samples differ",
+                encoder.packed_wrong == 0,
+                f"{encoder.packed_wrong} samples differ",
             ),
-            check(
-                "BS output within 1e-4 max(1, max|b|) of ONNX Runtime's",
-                self.decoder.holds,
-                f"max error {self.decoder.error:.3g}, bound {self.decoder.bound:.3g}",
-                bs,
-            ),
+            last,
         ]
+
+    def diverges(self, side: str, sample: NDArray[Any]) -> str:
+        """The first diverging layer of a side, for one sample."""
+        part = self.ue if side == "ue" else self.bs
+        return first_diverging(part, self.plans[side], self.package.read(f"{side}.onnx"), sample)
 
     def golden_checks(self, golden: Arrays) -> list[dict[str, Any]]:
         """What must hold between our runtime and the vectors stored at export."""
-        ours = self.encode(golden["x"])
-        inside = self.ue_inside.run(golden["x"])[self.before] if self.before else None
-        count = CodeCount(self.layout.bits)
-        count.add(0, ours, golden, inside)
-        outside = count.codes_differ - count.codes_differ_in_band
-        error = FloatError()
-        error.add(0, self.bs.run(golden["payload"])[0], golden["h"])
-        n = len(golden["x"])
+        encoder, decoder = self.comparison(), FloatError()
+        self.judge(encoder, 0, golden["x"], self.encode(golden["x"]), golden)
+        decoder.add(0, self.bs.run(golden[self.sent])[0], golden["h"])
+        many = f", {len(golden['x'])} samples"
         return [
-            check(
-                "golden vectors: payload",
-                outside == 0,
-                f"{count.codes_differ} of {count.codes:,} codes differ over {n} samples, "
-                f"{count.codes_differ_in_band} of them inside the band",
-            ),
-            check(
-                "golden vectors: BS output",
-                error.holds,
-                f"max error {error.error:.3g}, bound {error.bound:.3g}, {n} samples",
-            ),
+            check(f"golden vectors: UE {self.sent}", encoder.holds, encoder.detail + many),
+            check("golden vectors: BS output", decoder.holds, decoder.detail + many),
         ]
 
     def measured(self, n: int) -> dict[str, Any]:
         """The figures behind the checks."""
-        c = self.codes
         ours, theirs = (float(metrics.to_db(float(value))) for value in self.nmse / n)
         return {
-            "codes": c.codes,
-            "codes_differ": c.codes_differ,
-            "codes_differ_in_band": c.codes_differ_in_band,
-            "codes_in_band": c.codes_in_band,
-            "payload_bits": n * self.layout.payload_bits,
-            "payload_bits_differ": c.bits_differ,
-            "bs_max_error": self.decoder.error,
-            "bs_bound": self.decoder.bound,
+            **self.encoder.figures("ue"),
+            **self.decoder.figures("bs"),
             "nmse_db": ours,
             "nmse_db_onnxruntime": theirs,
         }

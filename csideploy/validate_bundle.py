@@ -95,7 +95,7 @@ def _compare(
             error = FloatError()
             error.add(0, ours, theirs)
             bad = [] if error.culprit is None else [error.culprit]
-            detail = f"max error {error.error:.3g}, bound {error.bound:.3g}, {len(ours)} samples"
+            detail = f"{error.detail}, {len(ours)} samples"
         diverges = None
         if bad and model is not None:
             sample = inputs[0][bad[0] : bad[0] + 1]

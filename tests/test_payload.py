@@ -26,7 +26,9 @@ PAIRING = bytes(range(1, 17))
 
 
 def codes_strategy() -> st.SearchStrategy[tuple[int, np.ndarray]]:
-    return st.tuples(st.integers(1, 8), st.integers(1, 5), st.integers(1, 41), st.integers(0, 99)).map(
+    return st.tuples(
+        st.integers(1, 8), st.integers(1, 5), st.integers(1, 41), st.integers(0, 99)
+    ).map(
         lambda t: (
             t[0],
             np.random.default_rng(t[3]).integers(0, 2 ** t[0], t[1:3]).astype(np.uint8),

@@ -10,11 +10,11 @@ from typer.testing import CliRunner, Result
 from csideploy.channels.generate import generate
 from csideploy.cli import app
 from csideploy.link_export import Wanted, make_package
-from csideploy.link_source import LinkSource
+from csideploy.link_source import Bits, LinkSource
 
 Run = Callable[..., Result]
 
-WANTED = Wanted("bacrnet1x", None, None, None, frozenset({"onnx", "bundle"}), False, 7)
+WANTED = Wanted("bacrnet1x", None, Bits(), None, frozenset({"onnx", "bundle"}), False, 7)
 
 
 @pytest.fixture(scope="session")
