@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onnx import ModelProto
 
-from csideploy.errors import InputError
+from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.check import check_graph
 from csideploy.export.graph import Graph
 from csideploy.export.lower import Lowered, lower
@@ -19,6 +19,9 @@ from csideploy.export.read import read_model
 
 UNIFORM_LAYOUT = 0x0100
 """Layout id of M codes of B uniform bits: this plus B."""
+
+MAX_TENSOR_BYTES = 1 << 28
+"""Far above any edge device; keeps a hostile file from exhausting the compiler's memory."""
 
 
 def compile_model(
@@ -54,6 +57,7 @@ def compile_model(
     graph = read_model(model, part)
     run_passes(graph)
     lowered = lower(graph, n_max)
+    _check_sizes(lowered, n_max)
     placement = plan_memory(lowered.lifetimes, lowered.reuses)
     tensors = tuple(
         replace(tensor, place=placement.offsets[tensor.place])
@@ -77,6 +81,15 @@ def compile_model(
     )
     check_memory(plan, lowered.views)
     return plan
+
+
+def _check_sizes(lowered: Lowered, n_max: int) -> None:
+    for tensor in lowered.tensors:
+        if tensor.nbytes * n_max > MAX_TENSOR_BYTES:
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' {tensor.shape} takes {tensor.nbytes * n_max} bytes; "
+                f"at most {MAX_TENSOR_BYTES} are supported"
+            )
 
 
 def run_passes(graph: Graph) -> None:

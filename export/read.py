@@ -83,9 +83,9 @@ def _check_versions(model: ModelProto) -> None:
             )
 
 
-_INPUT_TYPES = {
-    onnx.TensorProto.FLOAT: np.dtype(np.float32),
-    onnx.TensorProto.UINT8: np.dtype(np.uint8),
+_INPUT_TYPES: dict[int, np.dtype[Any]] = {
+    int(onnx.TensorProto.FLOAT): np.dtype(np.float32),
+    int(onnx.TensorProto.UINT8): np.dtype(np.uint8),
 }
 
 
@@ -109,7 +109,7 @@ def _essence(node: onnx.NodeProto) -> tuple[object, ...]:
 def _input(info: ValueInfoProto) -> Value:
     """An input of the part: float32 or uint8, the batch first and symbolic from here on."""
     kind = info.type.tensor_type
-    dtype = _INPUT_TYPES.get(kind.elem_type)
+    dtype = _INPUT_TYPES.get(int(kind.elem_type))
     if dtype is None:
         known = onnx.TensorProto.DataType.values()
         given = onnx.TensorProto.DataType.Name(kind.elem_type) if kind.elem_type in known else "?"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from onnx import ModelProto
 from small_models import call, floats, model, node
 
@@ -131,6 +132,9 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
         one(node("Conv", ["x", "w"], ["y"]), {"w": W["w"].astype(np.float64)}), CsideployError,
         "weight is float64|not a valid"),
     "our name, another body": (other_body(), UnsupportedError, "another body than version 1"),
+    "larger than any device": (
+        one(node("Relu", ["x"], ["y"]), shape=("n", 2, 1 << 20, 1 << 20)), UnsupportedError,
+        "tensor 'x' .* 8796093022208 bytes; at most"),
     "nine bits": (
         one(call("UniformQuantize", ["x"], ["y"], bits=9), None, ("n", 4)), UnsupportedError,
         "9 bits"),
@@ -149,6 +153,35 @@ def test_refused_in_one_line(name: str) -> None:
     with pytest.raises(error, match=message) as caught:
         compile_model(proto, part="small", side="ue")
     assert "\n" not in str(caught.value)
+
+
+def refusal(proto: ModelProto) -> str:
+    """The message, or nothing where it compiles; any other exception passes through."""
+    try:
+        compile_model(proto, part="small", side="ue")
+    except CsideployError as error:
+        return str(error)
+    return ""
+
+
+def test_a_mutated_file_compiles_or_is_refused_in_one_line() -> None:
+    rng = np.random.default_rng(11)
+    files = [proto.SerializeToString() for proto, _, _ in CASES.values()]
+    outcomes = {"compiled": 0, "refused": 0, "no protobuf": 0}
+    for _ in range(2000):
+        data = bytearray(files[rng.integers(len(files))])
+        for _ in range(rng.integers(1, 4)):
+            data[rng.integers(len(data))] = rng.choice([0, 1, 2, 255, rng.integers(256)])
+        try:
+            proto = onnx.load_model_from_string(bytes(data))
+        except DecodeError:
+            outcomes["no protobuf"] += 1
+            continue
+        message = refusal(proto)
+        assert "\n" not in message
+        assert "defect" not in message
+        outcomes["refused" if message else "compiled"] += 1
+    assert min(outcomes.values()) > 0
 
 
 def test_arguments_are_checked() -> None:
