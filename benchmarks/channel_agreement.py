@@ -35,6 +35,7 @@ AXES = {
 
 
 def arguments() -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = os.environ.get(
         "CSIDEPLOY_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data"
@@ -50,6 +51,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(scenario: str, options: argparse.Namespace) -> tuple[list[Comparison], dict[str, Any]]:
+    """Generates and compares: the comparisons, and all of it as plain numbers."""
     reference = read_csi(options.reference / f"cost2100_{scenario}_reference.npz", convention="raw")
     samples = options.samples or SAMPLES[scenario]
     start = time.perf_counter()
@@ -81,6 +83,7 @@ def measure(scenario: str, options: argparse.Namespace) -> tuple[list[Comparison
 
 
 def show(report: dict[str, Any], console: Console) -> None:
+    """One line a statistic."""
     table = Table(
         title=f"{report['scenario']}: {report['samples']} generated samples, "
         f"{report['reference_samples']} of the reference model"
@@ -98,6 +101,7 @@ def show(report: dict[str, Any], console: Console) -> None:
 
 
 def plot(results: dict[str, list[Comparison]], path: Path) -> None:
+    """One row of panels a scenario."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -119,6 +123,7 @@ def plot(results: dict[str, list[Comparison]], path: Path) -> None:
 
 
 def draw(place: Any, result: Comparison) -> None:
+    """One statistic: band, reference, generated samples."""
     x = np.asarray(result.points, dtype=float)
     low, high = result.reference - result.margin, result.reference + result.margin
     if len(x) == 1:
@@ -143,6 +148,7 @@ def draw(place: Any, result: Comparison) -> None:
 
 
 def main() -> int:
+    """Compares every scenario that was asked for."""
     options = arguments()
     console = Console(stderr=True)
     results, reports = {}, []
