@@ -86,7 +86,9 @@ def check_options(
         InputError: a value outside the system's range; the message names the range.
     """
     if cr not in COMPRESSIONS:
-        raise InputError(f"{spec.name}: compression 1/{cr} is not one of 1/4, 1/8, 1/16, 1/32, 1/64")
+        raise InputError(
+            f"{spec.name}: compression 1/{cr} is not one of 1/4, 1/8, 1/16, 1/32, 1/64"
+        )
     if bits is not None and bits not in BITS:
         raise InputError(f"{spec.name}: {bits} bits a feature is not in 1..8")
     chosen = spec.default_binarize if binarize is None else binarize

@@ -45,12 +45,12 @@ class BinaryLinear(nn.Linear):
         self.binarizer: Any = BinaryQuant(MeanMagnitude())
 
     def binarized(self) -> Tensor:
-        """alpha sign(W), shape (outputs, inputs), differentiable."""
+        """Alpha sign(W), shape (outputs, inputs), differentiable."""
         weight: Tensor = self.binarizer(self.weight)[0]
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n, inputs) -> (n, outputs)."""
+        """X (n, inputs) -> (n, outputs)."""
         return F.linear(x, self.binarized(), self.bias)
 
     def packed(self) -> tuple[NDArray[np.uint8], float, NDArray[np.float32]]:

@@ -37,4 +37,5 @@ def build(
     families = {"acrnet": acrnet, "bcsinet": bcsinet, "crnet": crnet, "csinet": csinet}
     if spec.family not in families:
         raise InputError(f"{spec.name}: family {spec.family!r} has no torch module")
-    return families[spec.family].build(spec, cr, bits, binarize)
+    link: Link = families[spec.family].build(spec, cr, bits, binarize)
+    return link

@@ -83,7 +83,7 @@ class Link(nn.Module):
         self.quantizer = None if bits is None else UniformQuantizer(bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x -> the decoder's x, through the quantizer (straight-through gradient)."""
+        """X -> the decoder's x, through the quantizer (straight-through gradient)."""
         feature = self.encoder(x)
         if self.quantizer is not None:
             feature = self.quantizer(feature)
@@ -126,4 +126,4 @@ def count_macs(module: nn.Module, sample: Tensor) -> int:
     module.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(sample)
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,96 @@
+"""Training by recipe. Needs the extra `train`: torch, safetensors, tensorboard, brevitas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csideploy.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from csideploy.systems.link import Link
+    from csideploy.training.session import Result
+
+
+def train(
+    system: str,
+    *,
+    data: Path | None,
+    out: Path,
+    cr: int = 4,
+    bits: int | None = 4,
+    binarize: str | None = None,
+    epochs: float | None = None,
+    recipe: str = "paper-002",
+    batch: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    test_data: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    validations: int = 20,
+    quiet: bool = False,
+) -> Result:
+    """Train a system's link into a folder.
+
+    The folder gets `weights.safetensors` (the result, with recipe, data hash, seed and metrics in
+    its metadata), `checkpoint.pt`, one `stage-NAME.safetensors` a stage, and `log/` for
+    TensorBoard. Under torchrun, every process calls this; batches are shared out.
+
+    Args:
+        system: a name of `registry.SYSTEMS`.
+        data: CSI to train on; its last rows (a twentieth, at most 5000) only validate.
+        out: the run's folder, new or empty unless `resume`.
+        cr: compression, 4 for 1/4.
+        bits: of a feature; None sends floats.
+        binarize: "none", "encoder" or "both"; None: the system's default.
+        epochs: of all stages together; None: the recipe's own.
+        recipe: "paper-002" or "zoo-cpu".
+        batch: samples a step over all devices; None: the recipe's own.
+        device: "cpu", "cuda", or None for CUDA where there is one.
+        threads: of torch on the CPU; None: torch's own choice.
+        seed: of weights and order.
+        resume: go on from the folder's checkpoint; bit for bit the run that was never stopped, on
+            the same CPU with the same number of threads.
+        test_data: CSI to measure the finished link on.
+        checkpoint_seconds: time between checkpoints.
+        validations: measurements on the validation rows a stage.
+        quiet: print nothing.
+
+    Raises:
+        InputError: unknown system, recipe or option, missing or unfit data, a checkpoint of
+            another run. OutputError: the folder has content, or cannot be written.
+        FormatError: the checkpoint is broken. MissingDependencyError: the extra is missing.
+    """
+    arguments = dict(locals())
+    session = _import("session")
+    result: Result = session.train(arguments.pop("system"), **arguments)
+    return result
+
+
+def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
+    """The trained link in a weights file or in a finished run's folder, and its metadata.
+
+    The link is in evaluation mode; metadata holds system, cr, bits, binarize, recipe, seed, data,
+    training and, if it was measured, metrics.
+
+    Raises:
+        InputError: no such file. FormatError: not weights that training wrote.
+        MissingDependencyError: the extra `train` is not installed.
+    """
+    loaded: tuple[Link, dict[str, Any]] = _import("checkpoint").load_checkpoint(path)
+    return loaded
+
+
+def _import(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(f"csideploy.training.{name}")
+    except ModuleNotFoundError as missing:
+        if missing.name is not None and missing.name.startswith("csideploy"):
+            raise
+        raise MissingDependencyError(
+            f"training needs {missing.name}: pip install 'csideploy[train]'"
+        ) from missing

@@ -1,0 +1,96 @@
+"""Checkpoints, from which a run goes on exactly, and weights, which are its result.
+
+`checkpoint.pt` holds the link, the optimizer, the place in the recipe and torch's random state.
+It is replaced as a whole, so that a run killed at any moment leaves the old or the new one.
+`weights.safetensors` holds the link alone, with everything that made it in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+
+from csideploy import systems
+from csideploy.errors import FormatError, InputError
+from csideploy.outputs import file_aside
+from csideploy.systems.link import Link
+
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.safetensors"
+_METADATA_KEY = "csideploy"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a run's state aside, then put it in place.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    with file_aside(path) as file:
+        torch.save(state, file)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A run's state.
+
+    Raises:
+        FormatError: not a checkpoint of ours.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise FormatError(f"{path}: not a training checkpoint") from error
+    if not isinstance(state, dict) or "position" not in state:
+        raise FormatError(f"{path}: not a training checkpoint")
+    return state
+
+
+def save_weights(path: Path, link: Link, metadata: dict[str, Any]) -> None:
+    """Write a link's weights with their metadata.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in link.state_dict().items()}
+    data = safetensors_bytes(tensors, metadata={_METADATA_KEY: json.dumps(metadata)})
+    with file_aside(path) as file:
+        file.write(data)
+
+
+def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
+    """The trained link in a weights file, in evaluation mode, and its metadata.
+
+    Args:
+        path: a `.safetensors` file that training wrote, or the folder of a finished run.
+
+    Raises:
+        InputError: no such file. FormatError: not weights of ours.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.is_file():
+        hint = " (a run that has not finished?)" if (path / CHECKPOINT).is_file() else ""
+        raise InputError(f"no weights at {file}{hint}")
+    try:
+        with safe_open(file, framework="pt") as archive:
+            metadata = json.loads((archive.metadata() or {}).get(_METADATA_KEY, "null"))
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(f"{file}: not a safetensors file of weights") from error
+    if not isinstance(metadata, dict):
+        raise FormatError(f"{file}: safetensors without csideploy's metadata; train wrote it not")
+    try:
+        link = systems.build(
+            metadata["system"],
+            cr=metadata["cr"],
+            bits=metadata["bits"],
+            binarize=metadata["binarize"],
+        )
+        link.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise FormatError(f"{file}: weights that do not fit the system they name") from error
+    return link.eval(), metadata

@@ -1,0 +1,284 @@
+"""The training loop: stages, steps, checkpoints, progress.
+
+Everything random is a function of (seed, stage, epoch), so the state of a run is the link, the
+optimizer and its place in the recipe; a resumed run repeats the arithmetic of one never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from csideploy import registry, systems
+from csideploy.errors import InputError
+from csideploy.registry import SystemSpec
+from csideploy.systems.link import Link
+from csideploy.training import checkpoint, closed_form, identity
+from csideploy.training.data import TrainingData, order
+from csideploy.training.devices import Place
+from csideploy.training.evaluate import validation_nmse_db
+from csideploy.training.progress import Progress
+from csideploy.training.recipes import Recipe, Stage
+
+CLOSED_FORM_SAMPLES = 20_000
+_CALIBRATION_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run trains; a resumed run must have the same."""
+
+    spec: SystemSpec
+    cr: int
+    bits: int | None
+    binarize: str
+    recipe: Recipe
+    seed: int
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for checkpoints and metadata."""
+        return {
+            "system": self.spec.name,
+            "cr": self.cr,
+            "bits": self.bits,
+            "binarize": self.binarize,
+            "recipe": self.recipe.describe(),
+            "seed": self.seed,
+        }
+
+
+@dataclass
+class Position:
+    """Where a run is: `step` steps of `stage` are done, after `seconds` of training."""
+
+    stage: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+class Run:
+    """One training run in one folder."""
+
+    def __init__(
+        self,
+        options: Options,
+        data: TrainingData,
+        place: Place,
+        out: Path,
+        *,
+        checkpoint_seconds: float,
+        validations: int,
+    ) -> None:
+        self.options = options
+        self.data = data
+        self.place = place
+        self.out = out
+        self.checkpoint_seconds = checkpoint_seconds
+        self.validations = validations
+        self.position = Position()
+        self.link: Link | None = None
+        self.saved_optimizer: dict[str, Any] | None = None
+
+    def resume(self) -> None:
+        """Take up the state in the run's folder.
+
+        Raises:
+            FormatError: not a checkpoint. InputError: of a run with other options or data.
+        """
+        path = self.out / checkpoint.CHECKPOINT
+        state = checkpoint.read_checkpoint(path)
+        now = {**self.options.describe(), "data": self.data.description["sha256"]}
+        for key, value in now.items():
+            if _plain(state["options"].get(key)) != _plain(value):
+                raise InputError(
+                    f"{path}: that run has another {key} than this one; "
+                    "repeat its options, or name another --out"
+                )
+        self.position = Position(**state["position"])
+        stages = self.options.recipe.stages
+        self.link = self._build(stages[min(self.position.stage, len(stages) - 1)])
+        self.link.load_state_dict(state["link"])
+        self.saved_optimizer = state["optimizer"]
+        torch.set_rng_state(state["random"])
+
+    def train(self, progress: Progress) -> Link:
+        """Run the stages that are left; returns the trained link, in evaluation mode."""
+        stages = self.options.recipe.stages
+        while self.position.stage < len(stages):
+            stage = stages[self.position.stage]
+            if self.position.step == 0:
+                self.link = self._begin(stage, self.link)
+            assert self.link is not None
+            self._run_stage(stage, self.link, progress)
+            value = validation_nmse_db(self.link, self.data.validation())
+            self.position.validation[stage.name] = round(value, 3)
+            self.position.stage += 1
+            self.position.step = 0
+            if self.place.leads:
+                # A stage's own network is a result too: a narrower system, trained.
+                checkpoint.save_weights(
+                    self.out / f"stage-{stage.name}.safetensors", self.link, self.metadata(stage)
+                )
+                self._save(None)
+        assert self.link is not None
+        return self.link.eval()
+
+    def metadata(self, stage: Stage) -> dict[str, Any]:
+        """What goes with the weights at the end of a stage."""
+        described = self.options.describe()
+        described["system"] = self._spec(stage).name
+        return {
+            **described,
+            "data": self.data.description,
+            "training": {
+                "minutes": round(self.position.seconds / 60, 1),
+                "device": str(self.place.device),
+                "devices": self.place.world,
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+                "validation_nmse_db": dict(self.position.validation),
+            },
+        }
+
+    def _spec(self, stage: Stage) -> SystemSpec:
+        spec = self.options.spec
+        if stage.width in (0, spec.width):
+            return spec
+        prefix = "bacrnet" if spec.name.startswith("b") else "acrnet"
+        return registry.get(f"{prefix}{stage.width}x")
+
+    def _build(self, stage: Stage) -> Link:
+        torch.manual_seed(self.options.seed + stage.width)
+        options = self.options
+        link = systems.build(
+            self._spec(stage), cr=options.cr, bits=options.bits, binarize=options.binarize
+        )
+        return link.to(self.place.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _begin(self, stage: Stage, before: Link | None) -> Link:
+        link = self._build(stage)
+        if stage.start == "closed-form":
+            closed_form.start(link, self.data.first(CLOSED_FORM_SAMPLES), seed=self.options.seed)
+        elif stage.start == "widen":
+            assert before is not None
+            identity.widen(before, link)
+            width = 8 * before.spec.width
+            identity.calibrate(link, self.data.first(_CALIBRATION_SAMPLES), skip=width)
+        elif before is not None:
+            link = before
+        return link
+
+    def _run_stage(self, stage: Stage, link: Link, progress: Progress) -> None:
+        rows = self.data.training_rows
+        steps = stage.steps(rows)
+        per_epoch = max(1, rows // stage.batch)
+        optimizer = _optimizer(stage, link)
+        if self.saved_optimizer is not None:
+            optimizer.load_state_dict(self.saved_optimizer)
+            self.saved_optimizer = None
+        model = self._distributed(link)
+        validate_every = max(1, steps // self.validations)
+        clock = saved = time.monotonic()
+        epoch, sequence = -1, torch.empty(0)
+        progress.begin(stage.name, steps, self.position.step)
+        while self.position.step < steps:
+            step = self.position.step
+            if step // per_epoch != epoch:
+                epoch = step // per_epoch
+                sequence = order(
+                    rows, seed=self.options.seed, stage=self.position.stage, epoch=epoch
+                )
+            begin = step % per_epoch * stage.batch
+            chosen = sequence[begin : begin + stage.batch][self.place.rank :: self.place.world]
+            rate = stage.rate(step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            loss = self._step(stage, model, link, optimizer, self.data.batch(chosen))
+            self.position.step += 1
+            now = time.monotonic()
+            self.position.seconds += now - clock
+            clock = now
+            progress.step(self.position.step, loss, rate)
+            if self.position.step % validate_every == 0 and self.place.leads:
+                progress.validation(
+                    self.position.step, validation_nmse_db(link, self.data.validation())
+                )
+            if self.place.leads and time.monotonic() - saved >= self.checkpoint_seconds:
+                self._save(optimizer)
+                saved = time.monotonic()
+            clock = time.monotonic()
+
+    def _step(
+        self,
+        stage: Stage,
+        model: nn.Module,
+        link: Link,
+        optimizer: torch.optim.Optimizer,
+        x: Tensor,
+    ) -> Tensor:
+        link.train()
+        if stage.frozen_norm:
+            for module in link.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        cuda = self.place.device.type == "cuda"
+        # bfloat16 pays on GPUs only; the CPU's convolutions are no faster with it.
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=cuda):
+            out = model(x).float()
+        error = (out - x).square()
+        if stage.loss == "nmse":
+            loss = (error.sum((1, 2, 3)) / (x - 0.5).square().sum((1, 2, 3))).mean()
+        else:
+            loss = error.mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        final: Tensor = loss.detach()
+        return final
+
+    def _distributed(self, link: Link) -> nn.Module:
+        if self.place.world == 1:
+            return link
+        ids = [self.place.device.index] if self.place.device.type == "cuda" else None
+        return DistributedDataParallel(link, device_ids=ids)
+
+    def _save(self, optimizer: torch.optim.Optimizer | None) -> None:
+        assert self.link is not None
+        state = {
+            "position": dict(self.position.__dict__),
+            "options": _plain({**self.options.describe(), "data": self.data.description["sha256"]}),
+            "link": self.link.state_dict(),
+            "optimizer": None if optimizer is None else optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)
+
+
+def _optimizer(stage: Stage, link: Link) -> torch.optim.Adam:
+    """Adam (paper 002) with the stage's own rates for the fully connected layers."""
+    encoder = list(link.encoder.fc.parameters())
+    decoder = list(link.decoder.fc.parameters())
+    named = {id(parameter) for parameter in encoder + decoder}
+    others = [parameter for parameter in link.parameters() if id(parameter) not in named]
+    groups = [
+        {"params": others, "factor": 1.0},
+        {"params": encoder, "factor": stage.encoder_fc},
+        {"params": decoder, "factor": stage.decoder_fc},
+    ]
+    return torch.optim.Adam(groups, lr=stage.rates[0], betas=(0.9, 0.999), fused=True)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that what was saved equals what is described."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,146 @@
+"""Training recipes: stages, learning rates, budgets.
+
+A recipe is a list of stages that run one after the other on the same link; every budget is a
+number of samples, so that a run is the same however fast the machine is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from csideploy.errors import InputError
+from csideploy.registry import SystemSpec
+
+Start = Literal["scratch", "closed-form", "widen"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe.
+
+    Attributes:
+        name: of the stage; its weights are kept under this name.
+        epochs: passes over the training samples; may be a fraction.
+        batch: samples a step, over all devices together.
+        rates: highest and lowest learning rate of the convolutions and of all that is not named
+            apart.
+        encoder_fc, decoder_fc: factors of these rates for the two fully connected layers. Latent
+            weights of a 1-bit layer turn into noise at the rate that convolutions need.
+        warmup: share of the steps in which the rate rises linearly from 0.
+        start: "scratch" keeps the weights that the link was built with, "closed-form" is
+            `training.closed_form`, "widen" continues the previous stage's link at this width.
+        width: of the decoder; 0 is the system's own.
+        frozen_norm: batch norms keep their statistics and act as affine maps.
+        loss: "mse" on x in [0, 1] as in the papers, or "nmse", which weights each sample by 1
+            over its energy, as the metric does.
+    """
+
+    name: str
+    epochs: float
+    batch: int
+    rates: tuple[float, float]
+    encoder_fc: float = 1.0
+    decoder_fc: float = 1.0
+    warmup: float = 0.0
+    start: Start = "scratch"
+    width: int = 0
+    frozen_norm: bool = False
+    loss: Literal["mse", "nmse"] = "mse"
+
+    def steps(self, samples: int) -> int:
+        """Optimizer steps for that many training samples."""
+        return max(1, round(self.epochs * samples / self.batch))
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step: linear warm-up, then cosine (paper 002, eq. 14).
+
+        gamma = gamma_min + (gamma_max - gamma_min) (1 + cos((t - T_w) / (T - T_w) pi)) / 2,
+        evaluated at every step as CRNet's code does, where the paper prints it a epoch.
+        """
+        highest, lowest = self.rates
+        warm = round(self.warmup * steps)
+        if step < warm:
+            return highest * (step + 1) / warm
+        turn = (step - warm) / max(1, steps - warm)
+        return lowest + (highest - lowest) * (1 + math.cos(math.pi * turn)) / 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stages in order. Optimizer: Adam with beta 0.9 and 0.999 (paper 002)."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """For cards and weights: plain values."""
+        return asdict(self)
+
+
+RECIPES = ("paper-002", "zoo-cpu")
+
+
+def recipe(
+    name: str, spec: SystemSpec, *, binarize: str, epochs: float | None, batch: int | None
+) -> Recipe:
+    """A recipe by name.
+
+    Args:
+        name: "paper-002": Adam, batch 200, warm-up in 30 of 2500 epochs, cosine from 4e-3 to 5e-5.
+            "zoo-cpu": closed form, then the decoder at width 1, then at the system's width.
+        spec: of the system that will be trained.
+        binarize: its 1-bit layers.
+        epochs: all epochs together; stages shrink or grow in proportion. None: the recipe's own.
+        batch: samples a step; None: the recipe's own.
+
+    Raises:
+        InputError: unknown name, or a recipe that does not fit the system.
+    """
+    stages: tuple[Stage, ...]
+    if name == "paper-002":
+        stages = (Stage("paper", 2500, 200, (4e-3, 5e-5), warmup=30 / 2500),)
+    elif name == "zoo-cpu":
+        if spec.family != "acrnet":
+            raise InputError(f"recipe zoo-cpu is for ACRNet and BACRNet, not {spec.name}")
+        stages = _zoo_cpu(spec, binarize)
+    else:
+        raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
+    if epochs is not None and epochs <= 0:
+        raise InputError(f"--epochs {epochs}: must be above 0")
+    if batch is not None and batch < 1:
+        raise InputError(f"--batch {batch}: must be at least 1")
+    scale = 1.0 if epochs is None else epochs / sum(stage.epochs for stage in stages)
+    changed = []
+    for stage in stages:
+        fields = {**stage.__dict__, "epochs": stage.epochs * scale, "batch": batch or stage.batch}
+        changed.append(Stage(**fields))
+    return Recipe(name, tuple(changed))
+
+
+def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
+    """Two cores, about half an hour a stage: everything that is cheap comes first."""
+    shared = {"batch": 50, "warmup": 0.05, "frozen_norm": True, "loss": "nmse"}
+    narrow = Stage(
+        "1x",
+        4.0,
+        rates=(1e-3, 1e-5),
+        encoder_fc=0.01,
+        decoder_fc=0.1,
+        start="closed-form",
+        width=1,
+        **shared,  # type: ignore[arg-type]
+    )
+    if spec.width == 1:
+        return (narrow,)
+    wide = Stage(
+        f"{spec.width}x",
+        1.0,
+        rates=(5e-4, 1e-5),
+        encoder_fc=0.01,
+        decoder_fc=0.1,
+        start="widen",
+        **shared,  # type: ignore[arg-type]
+    )
+    return (narrow, wide)

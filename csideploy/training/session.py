@@ -1,0 +1,111 @@
+"""Training from start to end: the function behind `csideploy train`."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from csideploy import registry
+from csideploy.errors import InputError, OutputError
+from csideploy.outputs import reason
+from csideploy.training import checkpoint
+from csideploy.training.data import read, sha256
+from csideploy.training.devices import open_place
+from csideploy.training.evaluate import measure
+from csideploy.training.loop import Options, Run
+from csideploy.training.progress import Progress
+from csideploy.training.recipes import recipe as find_recipe
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its weights file and what stands in that file's metadata."""
+
+    weights: Path
+    metadata: dict[str, Any]
+
+
+def train(
+    system: str,
+    *,
+    data: Path | None,
+    out: Path,
+    cr: int = 4,
+    bits: int | None = 4,
+    binarize: str | None = None,
+    epochs: float | None = None,
+    recipe: str = "paper-002",
+    batch: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    test_data: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    validations: int = 20,
+    quiet: bool = False,
+) -> Result:
+    """Train a link; see `csideploy.training.train`."""
+    spec = registry.get(system)
+    cr, bits, binarize = registry.check_options(spec, cr, bits, binarize)
+    chosen = find_recipe(recipe, spec, binarize=binarize, epochs=epochs, batch=batch)
+    if data is None:
+        raise InputError(
+            "no training data: give --data F; `csideploy data generate --scenario indoor "
+            "--samples 100000 --seed 1 --out F.npz` makes it"
+        )
+    for name, path in (("--data", data), ("--test-data", test_data)):
+        if path is not None and not path.is_file():
+            raise InputError(f"{name} {path}: no such file")
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"--threads {threads}: must be at least 1")
+        torch.set_num_threads(threads)
+    with open_place(device) as place:
+        going_on = _prepare(out, resume=resume) if place.leads else resume
+        if place.world > 1:
+            torch.distributed.barrier()
+            going_on = resume and (out / checkpoint.CHECKPOINT).is_file()
+        run = Run(
+            Options(spec, cr, bits, binarize, chosen, seed),
+            read(data, place.device),
+            place,
+            out,
+            checkpoint_seconds=checkpoint_seconds,
+            validations=validations,
+        )
+        if going_on:
+            run.resume()
+        with Progress(out / "log" if place.leads else None, quiet=quiet) as progress:
+            link = run.train(progress)
+            metadata = run.metadata(chosen.stages[-1])
+            if place.leads:
+                if test_data is not None:
+                    progress.say(f"measuring on {test_data}")
+                    metadata["metrics"] = {
+                        **measure(link.cpu(), test_data),
+                        "data_sha256": sha256(test_data),
+                    }
+                checkpoint.save_weights(out / checkpoint.WEIGHTS, link, metadata)
+    return Result(out / checkpoint.WEIGHTS, metadata)
+
+
+def _prepare(out: Path, *, resume: bool) -> bool:
+    """Make the run's folder; whether there is a checkpoint to go on from."""
+    state = out / checkpoint.CHECKPOINT
+    if resume:
+        if not out.is_dir():
+            raise InputError(f"--resume: no run in {out}; leave --resume out to begin one")
+        return state.is_file()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} exists already: give --resume to go on, or another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.disk_usage(out)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {reason(error)}") from error
+    return False

@@ -1,0 +1,82 @@
+"""Behaviour that every system's link must have."""
+
+import pytest
+import torch
+
+from csideploy import registry, systems
+from csideploy.errors import InputError
+from csideploy.systems.link import Link
+
+NAMES = ("acrnet1x", "bacrnet2x", "csinet", "crnet", "bcsinet-a2", "bcsinet-b3")
+
+
+def samples(count: int) -> torch.Tensor:
+    """CSI-like input: small deviations from 0.5, never zero."""
+    return 0.5 + 0.1 * torch.randn(count, 2, 32, 32, generator=torch.Generator().manual_seed(7))
+
+
+def lively(name: str, **options: object) -> Link:
+    """A link whose batch norms have seen data, so that evaluation is not at their first state."""
+    torch.manual_seed(3)
+    link = systems.build(name, **options)  # type: ignore[arg-type]
+    with torch.no_grad():
+        link.train()(samples(16))
+    return link.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_sample_does_not_depend_on_the_others(name: str) -> None:
+    link = lively(name, bits=None)
+    x = samples(6)
+    with torch.no_grad():
+        together = link(x)
+        alone = torch.cat([link(one) for one in torch.split(x, 1)])
+    # Only the order of summation may differ between batch sizes.
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+    assert together.std(0).max() > 1e-4, "outputs must depend on the sample at all"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("cr", "bits"), [(4, 4), (64, 1), (16, None)])
+def test_shapes_and_ranges(name: str, cr: int, bits: int | None) -> None:
+    link = lively(name, cr=cr, bits=bits)
+    x = samples(3)
+    with torch.no_grad():
+        feature = link.encoder(x)
+        out = link(x)
+    assert feature.shape == (3, 2048 // cr)
+    assert out.shape == x.shape
+    assert 0 < out.min() <= out.max() < 1
+    if bits is not None:
+        assert 0 < feature.min() <= feature.max() < 1
+
+
+def test_training_reaches_every_parameter() -> None:
+    link = systems.build("bacrnet1x", binarize="both")
+    (link(samples(4)) - samples(4)).square().mean().backward()
+    without = [name for name, p in link.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("bacrnet21x", {}, "bacrnet2"),
+        ("nonsense", {}, "csideploy systems"),
+        ("csinet", {"cr": 5}, "1/4"),
+        ("csinet", {"bits": 9}, "1..8"),
+        ("csinet", {"bits": 0}, "1..8"),
+        ("csinet", {"binarize": "decoder"}, "encoder or both"),
+    ],
+)
+def test_bad_options(name: str, options: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        systems.build(name, **options)  # type: ignore[arg-type]
+
+
+def test_entry_names() -> None:
+    spec = registry.get("bacrnet10x")
+    assert registry.entry_name(spec, 4, 4, "encoder") == "bacrnet10x"
+    assert registry.entry_name(spec, 4, 4, "both") == "bacrnet10x-both"
+    assert registry.entry_name(spec, 8, None, "encoder") == "bacrnet10x-cr8-bfloat"
+    assert registry.entry_name(spec, 4, 2, "none") == "bacrnet10x-b2-none"
