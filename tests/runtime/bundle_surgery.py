@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from csideploy.export import bundle_fields as bf
 
@@ -55,4 +55,48 @@ def repair(data: bytearray) -> bytes:
 def edited(data: bytes, edit: Callable[[bytearray], None]) -> bytes:
     out = bytearray(data)
     edit(out)
+    return repair(out)
+
+
+def rebuilt(
+    data: bytes,
+    change: Mapping[str, Callable[[bytes], bytes]] | None = None,
+    *,
+    drop: str = "",
+    add: tuple[int, int, bytes] | None = None,
+) -> bytes:
+    """The bundle with other bytes in some sections, one section less, or one more at the end.
+
+    `add` is (id, flags, bytes). Sound but for what the caller changed: places, counts, checksums.
+    """
+    change = change or {}
+    names = {s.id: s for s in bf.SECTIONS}
+    sections = []
+    for row in directory(data):
+        known = names[row["id"]]
+        if known.name == drop:
+            continue
+        body = data[row["offset"] : row["offset"] + row["length"]]
+        body = change.get(known.name, bytes)(body)
+        sections.append((row["id"], row["flags"], body, len(body) // known.record.size))
+    if add is not None:
+        sections.append((*add, 0))
+    at = bf.HEADER.size + bf.SECTION.size * len(sections)
+    rows, bodies = b"", b""
+    for id_, flags, body, count in sections:
+        values = {"id": id_, "flags": flags, "offset": at, "length": len(body), "count": count}
+        rows += bf.SECTION.pack({**values, "crc": 0})
+        padded = body + bytes(-len(body) % bf.ALIGN)
+        bodies += padded
+        at += len(padded)
+    out = bytearray(data[: bf.HEADER.size] + rows + bodies)
+    put(out, bf.HEADER, 0, "section_count", len(sections))
+    put(out, bf.HEADER, 0, "total_size", len(out))
+    return repair(out)
+
+
+def resized(data: bytes, size: int) -> bytes:
+    """Cut or lengthened by zeros, with the new length in the header."""
+    out = bytearray(data[:size] + bytes(max(0, size - len(data))))
+    put(out, bf.HEADER, 0, "total_size", size)
     return repair(out)
