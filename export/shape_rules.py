@@ -7,6 +7,7 @@ in dimension 0 and never meets arithmetic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -234,7 +235,7 @@ def batched(node: Node, x: Value, dims: list[Dim]) -> Shape:
 
     The batch may be written as "n", as -1, or as 1 in a network that was exported for one sample.
     """
-    fixed = int(np.prod([d for d in dims if isinstance(d, int) and d > 0] or [1]))
+    fixed = math.prod(d for d in dims if isinstance(d, int) and d > 0)
     if dims.count(-1) == 1:
         hole = dims.index(-1)
         if BATCH not in dims and hole == 0 and fixed == x.per_sample:
@@ -246,7 +247,7 @@ def batched(node: Node, x: Value, dims: list[Dim]) -> Shape:
     rest = dims[1:]
     if not dims or dims[0] != BATCH or not all(isinstance(d, int) and d > 0 for d in rest):
         refuse(node, f"shape {x.shape} to {tuple(dims)} mixes samples of the batch")
-    if int(np.prod([_size(d) for d in rest] or [1])) != x.per_sample:
+    if math.prod(_size(d) for d in rest) != x.per_sample:
         refuse(node, f"shape {x.shape} to {tuple(dims)} changes the number of elements")
     return tuple(dims)
 
@@ -284,6 +285,8 @@ def transpose(node: Node, inputs: Inputs) -> Made:
     """Only where axes of size one move."""
     x = given(node, inputs, 0)
     order = list(node.attributes.get("perm", range(len(x.shape))[::-1]))
+    if sorted(order) != list(range(len(x.shape))):
+        refuse(node, f"order {order} on {x.shape} is no permutation")
     moving = [axis for axis in order if x.shape[axis] != 1]
     if moving != sorted(moving) or order[0] != 0:
         refuse(node, f"order {order} on {x.shape} moves data; only one that moves none is taken")
