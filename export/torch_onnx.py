@@ -112,7 +112,12 @@ def _export_float(
     # Two samples: torch specialises a batch of one.
     example = torch.full((2, *shape), 0.5, device=device)
     # Warnings of the exporter speak about torchvision and its own deprecations.
-    with _packed_layers(module), _evaluating(module), warnings.catch_warnings(), _quiet_logs():
+    with (
+        _packed_layers(module, device),
+        _evaluating(module),
+        warnings.catch_warnings(),
+        _quiet_logs(),
+    ):
         warnings.simplefilter("ignore")
         try:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -164,7 +169,7 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _packed_layers(module: torch.nn.Module) -> Iterator[None]:
+def _packed_layers(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, every layer that offers packed() is a call of BinaryLinear."""
     swapped = []
     try:
@@ -172,7 +177,7 @@ def _packed_layers(module: torch.nn.Module) -> Iterator[None]:
             for key, child in list(parent.named_children()):
                 if isinstance(child, PackedLayer):
                     swapped.append((parent, key, child))
-                    setattr(parent, key, _binary_call(child))
+                    setattr(parent, key, _binary_call(child).to(device))
         yield
     finally:
         for parent, key, child in swapped:
