@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from csideploy.bundles import read_file
-from csideploy.errors import InputError
+from csideploy.errors import FormatError, InputError
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def from_zoo(model: str, *, cr: int | None, bits: Bits, binarize: str | None) ->
     """Weights that come with csideploy.
 
     Raises:
-        InputError: unknown system, or no such entry.
+        InputError: unknown system, or no such entry; FormatError: a file is not its card's.
     """
     from csideploy import zoo
 
@@ -87,17 +88,26 @@ def from_zoo(model: str, *, cr: int | None, bits: Bits, binarize: str | None) ->
         float_features=bits.given and bits.number is None,
     )
     card = entry.card
+    files = {side: _zoo_file(entry.path / f"{side}.onnx", card) for side in ("ue", "bs")}
     return LinkSource(
         system=card["system"],
         cr=card["cr"],
         bits=card["bits"],
         binarize=card["binarize"],
-        ue=read_file(entry.path / "ue.onnx"),
-        bs=read_file(entry.path / "bs.onnx"),
+        ue=files["ue"],
+        bs=files["bs"],
         scenario=_scenario(card),
         provenance={"source": "zoo", "entry": entry.path.name, "card": card},
         metrics=card["metrics"],
     )
+
+
+def _zoo_file(path: Path, card: dict[str, Any]) -> bytes:
+    """A file of the zoo, checked against its card."""
+    data = read_file(path)
+    if hashlib.sha256(data).hexdigest() != card["sha256"].get(path.name):
+        raise FormatError(f"{path} is not the file of its card: its sha256 differs")
+    return data
 
 
 def _scenario(about: dict[str, Any]) -> str:

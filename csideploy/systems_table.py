@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from csideploy import registry, zoo
 from csideploy.errors import InputError
+from csideploy.report.tables import plain_table
 
 SHOWN_WIDTHS = (1, 10, 20)
 """Of the twenty widths of ACRNet, those that the papers report most; --all shows the others."""
@@ -68,28 +68,22 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.3f} M"
 
 
-def _thousands(count: int) -> str:
-    return f"{count / 1e3:,.1f} k"
-
-
 def show(result: dict[str, Any], console: Console) -> None:
     """Print the systems, then the zoo."""
-    table = Table(title=f"Systems at cr {result['cr']}, {result['bits']} bits a feature")
-    table.add_column("system", no_wrap=True)
-    table.add_column("1-bit FC")
-    table.add_column("payload\nbits", justify="right")
-    for side in ("UE encoder", "BS decoder"):
-        table.add_column(f"{side}\nMACs", justify="right", no_wrap=True)
-        table.add_column("\nparameters", justify="right", no_wrap=True)
+    table = plain_table(f"Systems at cr {result['cr']}, {result['bits']} bits a feature")
+    for column in ("system", "1-bit FC"):
+        table.add_column(column, no_wrap=True)
+    for column in ("payload\nbits", "UE\nMACs", "UE\nparameters", "BS\nMACs", "BS\nparameters"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in result["systems"]:
         cells = []
         for part in row["parts"]:
-            cells += [_millions(part["macs"]), _thousands(part["parameters"])]
+            cells += [_millions(part["macs"]), _millions(part["parameters"])]
         table.add_row(row["system"], row["binarize"], f"{row['payload_bits']:,}", *cells)
     console.print(table)
     console.print(
-        "MACs of convolutions and FC layers; a 1-bit FC counts its weights / 32 as parameters. "
-        "acrnet and bacrnet come in widths 1x to 20x (--all).",
+        "The encoder runs at the UE, the decoder at the BS. MACs of convolutions and FC layers; "
+        "a 1-bit weight counts as 1/32 parameter. acrnet and bacrnet: widths 1x to 20x (--all).",
         style="dim",
     )
     _show_zoo(result, console)
@@ -99,23 +93,20 @@ def _show_zoo(result: dict[str, Any], console: Console) -> None:
     if not result["zoo"]:
         console.print(f"No trained weights at hand: {result['zoo_note'] or 'the zoo is empty'}")
         return
-    table = Table(title="Zoo: trained weights, figures of held-back generated samples")
-    table.add_column("entry", no_wrap=True)
-    table.add_column("1-bit FC")
-    table.add_column("payload\nbits", justify="right")
-    table.add_column("NMSE\ndB", justify="right")
-    table.add_column("SGCS", justify="right")
+    table = plain_table("Zoo: trained weights, figures of held-back generated samples")
+    for column in ("entry", "1-bit FC"):
+        table.add_column(column, no_wrap=True)
+    for column in ("payload\nbits", "NMSE\ndB", "\nSGCS"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("trained on")
     for entry in result["zoo"]:
-        payload = (
-            "float" if entry["bits"] is None else entry["bits"] * registry.features(entry["cr"])
-        )
+        bits, metrics, data = entry["bits"], entry["metrics"], entry["data"]
         table.add_row(
             entry["entry"],
             entry["binarize"],
-            payload,
-            f"{entry['metrics']['nmse_db']:.2f}",
-            f"{entry['metrics']['sgcs']:.4f}",
-            f"{entry['data']['samples']:,} {entry['data']['scenario']}",
+            "float" if bits is None else f"{registry.payload_bits(entry['cr'], bits):,}",
+            f"{metrics['nmse_db']:.2f}",
+            f"{metrics['sgcs']:.4f}",
+            f"{data['samples']:,} {data['scenario']}",
         )
     console.print(table)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, shape_text
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print what a bundle holds."""
-    head = Table(
+    head = plain_table(
         title=f"{result['bundle']}: {result['part']} at {result['side']}", show_header=False
     )
     head.add_column("field", no_wrap=True)
@@ -41,7 +41,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def _show_steps(result: dict[str, Any], console: Console) -> None:
     tensors = {tensor["name"]: tensor for tensor in result["tensors"]}
-    table = Table(title="Steps, in the order in which they run")
+    table = plain_table("Steps, in the order in which they run")
     table.add_column("#", justify="right")
     table.add_column("step", overflow="fold")
     table.add_column("operation", overflow="fold")
@@ -70,7 +70,7 @@ def _show_steps(result: dict[str, Any], console: Console) -> None:
 def show_operators(result: dict[str, Any], console: Console) -> None:
     """Print the compiler's rule table."""
     low, high = result["opsets"]
-    table = Table(title=f"ONNX operators that the compiler takes (opset {low} to {high})")
+    table = plain_table(f"ONNX operators that the compiler takes (opset {low} to {high})")
     table.add_column("operator", no_wrap=True)
     table.add_column("domain", no_wrap=True)
     table.add_column("accepts")

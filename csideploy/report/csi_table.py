@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from csideploy.report.tables import plain_table
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -16,7 +17,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     low, middle, high = result["absmax"]
     console.print(f"max|H| of a sample: {low:.4g} to {high:.4g}, median {middle:.4g}")
     console.print(f"energy / peak power, median: {result['energy_to_peak']:.2f}")
-    table = Table(title=f"Over {result['samples_described']} samples", title_justify="left")
+    table = plain_table(f"Over {result['samples_described']} samples")
     for heading in ("", "5 %", "median", "95 %"):
         table.add_column(heading, justify="right" if heading else "left")
     coefficients = result["coefficients"]

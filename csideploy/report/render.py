@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, shape_text
 
 COLUMNS = ("layer", "output", "1-bit", "fp32", "MACs", "FLOPs", "min", "median")
 
 
 def title(side: str, data: dict[str, Any]) -> str:
-    """`UE: encoder`, and what the two columns of times are."""
-    return f"{side.upper()}: {data['part']} (min, median: measured on this host, 1 thread, n = 1)"
+    """`UE: encoder`, and what the times in its table are."""
+    return f"{side.upper()}: {data['part']} (times: measured on this host, 1 thread, n = 1)"
 
 
 def layer_rows(data: dict[str, Any]) -> list[list[str]]:
@@ -92,26 +92,23 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print the report for a terminal; a narrow one gets no output shapes."""
+    """Print the report for a terminal; a narrow one gets no output shapes and no minima."""
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
-    wide = console.width >= 110
+    left_out: set[str] = set() if console.width >= 110 else {"output", "min"}
     for side, data in result["sides"].items():
-        table = Table(title=title(side, data), title_justify="left", padding=(0, 1 if wide else 0))
-        for index, column in enumerate(COLUMNS):
-            if column == "output" and not wide:
-                continue
-            table.add_column(
-                column,
-                justify="left" if index < 2 else "right",
-                overflow="fold",
-                no_wrap=index >= 2,
-            )
+        empty: set[str] = set() if data["binary_bytes"] else {"1-bit"}
+        kept = [i for i, column in enumerate(COLUMNS) if column not in left_out | empty]
+        table = plain_table(title(side, data))
+        for i in kept:
+            if i < 2:
+                table.add_column(COLUMNS[i], overflow="fold")
+            else:
+                table.add_column(COLUMNS[i], justify="right", no_wrap=True)
         rows = layer_rows(data)
         for row in rows:
-            cells = row if wide else [row[0], *row[2:]]
-            table.add_row(*cells, end_section=row is rows[-2])
+            table.add_row(*(row[i] for i in kept), end_section=row is rows[-2])
         console.print(table)
-    table = Table(title="By side", title_justify="left")
+    table = plain_table("By side")
     table.add_column("")
     for side in result["sides"]:
         table.add_column(side.upper(), justify="right")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from csideploy.report.tables import plain_table
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print every check with what was measured."""
-    table = Table(title=f"{result['target']}: {result['name']}", show_lines=False)
+    table = plain_table(f"{result['target']}: {result['name']}")
     table.add_column("", no_wrap=True)
     table.add_column("check")
     table.add_column("measured")
