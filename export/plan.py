@@ -1,7 +1,7 @@
 """The plan: the last form of a part before it becomes bytes.
 
 A plan is a list of steps in the order in which they run, over a table of tensors whose places are
-already fixed. The planner makes it, `plan_check` verifies it with code of its own, the bundle
+already fixed. The planner makes it, `memory_check` verifies it with code of its own, the bundle
 writer turns it into bytes, and the C executor runs those bytes. Nothing here knows ONNX or torch.
 
 Shapes carry the batch as the symbol "n" in the first dimension; all sizes in bytes are for one
