@@ -4,6 +4,7 @@
                              output
        driver flip   FILE    flips every bit, repairs the checksums, verifies, and runs what is
                              accepted
+       driver shake  FILE    changes one to four words of the structure at once, 20,000 times
        driver cut    FILE    verifies every shorter length
        driver abuse  FILE    wrong calls: alignment, arena, k, missing buffers
 
@@ -128,6 +129,53 @@ static int flip(const uint8_t *bundle, size_t size) {
     return 0;
 }
 
+/* A word that is likely to be legal somewhere: small, special, or from elsewhere in the file. */
+static uint32_t likely_word(const uint8_t *bundle, size_t words) {
+    static const uint32_t special[] = {CSD_NONE, CSD_DIM_N, CSD_DIM_K, CSD_DIM_MAX, 0x80000000u};
+    uint32_t word;
+    switch (random_bits() % 4) {
+    case 0:
+        return special[random_bits() % 5];
+    case 1:
+        return random_bits() % 32;
+    case 2:
+        return random_bits() % 32 * 16;
+    default:
+        memcpy(&word, bundle + 4 * (random_bits() % words), 4);
+        return word;
+    }
+}
+
+static int shake(const uint8_t *bundle, size_t size) {
+    unsigned refused = 0, harmless = 0, large = 0;
+    csd_part part;
+    if (csd_open(&part, bundle, size, csd_reference_kernels) != CSD_OK)
+        return 1;
+    /* Header, directory and all sections before the weights. */
+    const uint8_t *weights = part.sections[CSD_SECTION_WEIGHTS].data;
+    const size_t words = (size_t)(weights - bundle) / 4;
+    uint8_t *copy = allocate(size);
+    for (unsigned round = 0; round < 20000; round++) {
+        memcpy(copy, bundle, size);
+        for (uint32_t edits = 1 + random_bits() % 4; edits > 0; edits--) {
+            const uint32_t word = likely_word(bundle, words);
+            memcpy(copy + 4 * (random_bits() % words), &word, 4);
+        }
+        repair(copy, size);
+        if (csd_open(&part, copy, size, csd_reference_kernels) != CSD_OK)
+            refused++;
+        else if (part.header->arena_bytes > 1u << 20 || part.header->n_max > 1u << 16)
+            large++;
+        else if (run(&part, 3, 0) == 0)
+            harmless++;
+        else
+            return 1;
+    }
+    free(copy);
+    printf("refused %u harmless %u large %u\n", refused, harmless, large);
+    return 0;
+}
+
 static int cut(const uint8_t *bundle, size_t size) {
     for (size_t length = 0; length < size; length++) {
         uint8_t *copy = allocate(length);
@@ -213,6 +261,8 @@ int main(int argc, char **argv) {
     int result = 2;
     if (strcmp(argv[1], "flip") == 0) {
         result = flip(bundle, size);
+    } else if (strcmp(argv[1], "shake") == 0) {
+        result = shake(bundle, size);
     } else if (strcmp(argv[1], "cut") == 0) {
         result = cut(bundle, size);
     } else if (strcmp(argv[1], "abuse") == 0) {

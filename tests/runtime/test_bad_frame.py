@@ -44,7 +44,10 @@ FRAMES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rebuilt(GOOD, {"operands": lambda b: b + bytes(4)}),
         "BAD_OPERANDS",
     ),
-    "an operand too few": (lambda: rebuilt(GOOD, {"operands": lambda b: b[:-4]}), "BAD_OPERANDS"),
+    "an operand too few": (
+        lambda: rebuilt(GOOD, {"operands": lambda b: b[:-4]}),
+        "step 10, operand_first",
+    ),
     "a parameter too many": (
         lambda: rebuilt(GOOD, {"params": lambda b: b + bytes(4)}),
         "BAD_OPERANDS",

@@ -74,6 +74,14 @@ def test_every_flipped_bit_is_refused_or_harmless(sanitized: Path, bundle: Path)
     assert harmless > 1_000
 
 
+def test_shaken_structure_is_refused_or_harmless(sanitized: Path, bundle: Path) -> None:
+    out = run([sanitized, "shake", bundle])
+    match = re.fullmatch(r"refused (\d+) harmless (\d+) large (\d+)\n", out)
+    assert match
+    assert sum(map(int, match.groups())) == 20_000
+    assert all(int(count) > 100 for count in match.groups()[:2])
+
+
 def test_truncation_and_wrong_calls(sanitized: Path, bundle: Path) -> None:
     run([sanitized, "cut", bundle])
     run([sanitized, "abuse", bundle])
