@@ -1,6 +1,5 @@
 """The C runtime by itself: warnings, sanitizers, what the library contains, another target."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ def compiler(*names: str) -> str:
         path = shutil.which(name)
         if path:
             return path
-    pytest.skip(f"no C compiler found: {', '.join(names)}")
+    pytest.skip(f"not installed: {', '.join(names)}")
 
 
 def sources(repository: Path) -> list[str]:
@@ -142,16 +141,16 @@ def test_aarch64_gives_the_same_payload(repository: Path, bundle: Path, tmp_path
     assert run([qemu, arm, "run", bundle]) == run([host, "run", bundle])
 
 
-def test_big_endian_refuses(repository: Path, bundle: Path, tmp_path: Path) -> None:
+def test_big_endian_refuses(repository: Path, tmp_path: Path) -> None:
     """The refusal comes before the first field is read."""
-    targets = {"s390x-linux-gnu-gcc": "qemu-s390x", "powerpc64-linux-gnu-gcc": "qemu-ppc64"}
-    for cross, emulator in targets.items():
-        cc, qemu = shutil.which(cross), shutil.which(emulator)
-        if cc and qemu:
-            driver = build(repository, cc, tmp_path / "driver", "-static")
-            result = subprocess.run(
-                [qemu, driver, "run", bundle], capture_output=True, text=True, env={**os.environ}
-            )
-            assert (result.returncode, result.stdout) == (1, "BIG_ENDIAN_HOST\n")
-            return
-    pytest.skip("no cross compiler and emulator for a big-endian target")
+    cc, qemu = compiler("aarch64-linux-gnu-gcc"), compiler("qemu-aarch64_be")
+    # The cross compiler makes big-endian code but has no C library for it: one header lacks.
+    (tmp_path / "gnu").mkdir()
+    (tmp_path / "gnu" / "stubs-lp64_be.h").touch()
+    folders = [tmp_path, repository / "runtime" / "include", repository / "runtime" / "src"]
+    files = [*repository.glob("runtime/src/*.c"), repository / "tests/runtime/big_endian.c"]
+    flags = ["-mbig-endian", "-O1", "-ffreestanding", "-nostdlib", "-static"]
+    program = tmp_path / "big"
+    run([cc, *STRICT, *flags, *(f"-I{f}" for f in folders), *map(str, files), "-o", program])
+    result = subprocess.run([qemu, program])
+    assert result.returncode == 0x10  # CSD_BIG_ENDIAN_HOST
