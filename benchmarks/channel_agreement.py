@@ -101,49 +101,74 @@ def show(report: dict[str, Any], console: Console) -> None:
 
 
 def plot(results: dict[str, list[Comparison]], path: Path) -> None:
-    """One row of panels a scenario."""
+    """Two rows of panels a scenario: the statistics, and their deviations in widths of the band."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     columns = len(AXES)
+    heights = [3.0, 1.4] * len(results)
     figure, axes = plt.subplots(
-        len(results), columns, figsize=(3.6 * columns, 3.2 * len(results)), squeeze=False
+        len(heights),
+        columns,
+        figsize=(3.6 * columns, 1.1 * sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
     )
-    for row, (scenario, comparisons) in zip(axes, results.items(), strict=True):
-        for place, result in zip(row, comparisons, strict=True):
-            draw(place, result)
-            place.set_title(f"{scenario}: {result.name}", fontsize=10)
+    for number, (scenario, comparisons) in enumerate(results.items()):
+        for column, result in enumerate(comparisons):
+            above, below = axes[2 * number][column], axes[2 * number + 1][column]
+            draw_values(above, result)
+            draw_deviations(below, result)
+            above.set_title(f"{scenario}: {result.name}", fontsize=10)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
-    figure.tight_layout(rect=(0.0, 0.06, 1.0, 1.0))
-    figure.savefig(path, dpi=110)
+    figure.tight_layout(rect=(0.0, 0.04, 1.0, 1.0))
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
-def draw(place: Any, result: Comparison) -> None:
-    """One statistic: band, reference, generated samples."""
+def draw_values(place: Any, result: Comparison) -> None:
+    """Band, reference, generated samples."""
     x = np.asarray(result.points, dtype=float)
-    low, high = result.reference - result.margin, result.reference + result.margin
     if len(x) == 1:
-        place.errorbar(x, result.reference, result.margin, color="C0", alpha=0.4, capsize=6)
-        place.set_xticks([])
+        place.errorbar(x, result.reference, result.margin, fmt="_", color="C0", capsize=8)
+        place.plot(x, result.candidate, "o", color="C3", ms=4)
+        place.ticklabel_format(axis="y", scilimits=(0, 0))
     else:
-        place.fill_between(
-            x, low, high, color="C0", alpha=0.3, lw=0, label="99 % band, all points at once"
-        )
-    mark = "o" if len(x) < 20 else "."
-    place.plot(x, result.reference, "-", color="C0", label="reference model")
-    place.plot(x, result.candidate, mark, color="C3", ms=4, label="generated")
+        low, high = result.reference - result.margin, result.reference + result.margin
+        label = "99 % band, all points at once"
+        place.fill_between(x, low, high, color="C0", alpha=0.3, lw=0, label=label)
+        place.plot(x, result.reference, "-", color="C0", label="reference model")
+        mark = "o" if len(x) < 20 else "."
+        place.plot(x, result.candidate, mark, color="C3", ms=4, label="generated")
     if result.name == "delay profile":
         place.set_yscale("log")
         place.set_ylim(bottom=result.reference.min() / 3)
+    place.set_ylabel(AXES[result.name][1], fontsize=9)
+    finish(place, result)
+
+
+def draw_deviations(place: Any, result: Comparison) -> None:
+    """(generated - reference) / margin: the band is from -1 to 1."""
+    x = np.asarray(result.points, dtype=float)
+    place.axhspan(-1.0, 1.0, color="C0", alpha=0.2, lw=0)
+    place.axhline(0.0, color="C0", lw=1)
+    place.plot(x, (result.candidate - result.reference) / result.margin, ".", color="C3")
+    limit = max(1.3, 1.1 * result.worst)
+    place.set_ylim(-limit, limit)
+    place.set_ylabel("bands", fontsize=9)
+    place.set_xlabel(AXES[result.name][0], fontsize=9)
+    finish(place, result)
+
+
+def finish(place: Any, result: Comparison) -> None:
+    """What both kinds of panel share."""
+    if len(result.points) == 1:
+        place.set_xticks([])
     if result.name == "PCA energy":
         place.set_xscale("log", base=2)
-    abscissa, ordinate = AXES[result.name]
-    place.set_xlabel(abscissa, fontsize=9)
-    place.set_ylabel(ordinate, fontsize=9)
     place.tick_params(labelsize=8)
 
 
