@@ -81,19 +81,14 @@ class VerbGroup(TyperGroup):
             if isinstance(error, KeyboardInterrupt):
                 say("csideploy: interrupted")
                 raise typer.Exit(EXIT_INTERRUPTED) from error
+            if type(error).__name__ == "NoArgsIsHelpError":
+                raise
             line, code = _line_and_code(error)
             if wants_json and code == InputError.exit_code:
                 _report_as_json(line, code)
-            if _is_usage(error):
-                raise
             say(f"csideploy: error: {line}")
             raise typer.Exit(code) from error
         return result
-
-
-def _is_usage(error: BaseException) -> bool:
-    """Whether typer raised it: a missing argument, an unknown option. It prints these itself."""
-    return hasattr(error, "format_message")
 
 
 def _line_and_code(error: Exception) -> tuple[str, int]:
@@ -105,8 +100,11 @@ def _line_and_code(error: Exception) -> tuple[str, int]:
         return place + (error.strerror or str(error)).lower(), code
     if isinstance(error, MemoryError):
         return "out of memory: take fewer samples", code
-    if _is_usage(error):
-        return str(error), code
+    if hasattr(error, "format_message"):
+        # typer's own: a missing argument, an unknown option. It would print several lines.
+        context = getattr(error, "ctx", None)
+        see = f" (see `{context.command_path} --help`)" if context is not None else ""
+        return " ".join(error.format_message().split()).rstrip(".") + see, code
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"internal error, please report it: {what} (CSIDEPLOY_TRACEBACK=1 shows where)", code
 

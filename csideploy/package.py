@@ -121,6 +121,13 @@ class LinkPackage:
                 f"{part.pairing_id.hex()}, {MANIFEST} says {self.pairing_id.hex()}"
             )
         self.read(name)
+        carried = part.payload and {"count": part.payload.count, "bits": part.payload.bits}
+        listed = self.manifest["payload"]
+        if carried != (listed and {key: listed[key] for key in ("count", "bits")}):
+            raise PairingError(
+                f"{self.path / name} has the payload layout {carried}, {MANIFEST} says {listed}: "
+                "export the package again"
+            )
         return part
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from csideploy.report.tables import plain_table
-from csideploy.report.units import binary, shape_text
+from csideploy.report.units import binary, shape_text, short_shape
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -43,11 +43,11 @@ def _show_steps(result: dict[str, Any], console: Console) -> None:
     tensors = {tensor["name"]: tensor for tensor in result["tensors"]}
     table = plain_table("Steps, in the order in which they run")
     table.add_column("#", justify="right")
-    table.add_column("step", overflow="fold")
+    table.add_column("step", overflow="fold", min_width=27)
     table.add_column("operation", overflow="fold")
-    table.add_column("output")
-    table.add_column("arena offset", justify="right")
-    table.add_column("constants", justify="right")
+    table.add_column("output", no_wrap=True)
+    table.add_column("arena at", justify="right", no_wrap=True)
+    table.add_column("constants", justify="right", no_wrap=True)
     for index, step in enumerate(result["steps"]):
         output = tensors[next(iter(step["outputs"].values()))]
         constants = sum(
@@ -58,9 +58,9 @@ def _show_steps(result: dict[str, Any], console: Console) -> None:
         place = f"{output['place']:,}" if output["storage"] == "arena" else output["storage"]
         table.add_row(
             str(index),
-            step["name"],
+            step["name"].removeprefix(f"{result['part']}."),
             step["op"].lower(),
-            f"{output['dtype']} {shape_text(output['shape'])}",
+            f"{short_shape(output['shape'])} {output['dtype']}",
             place,
             binary(constants) if constants else "",
         )

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from csideploy.report.tables import plain_table
-from csideploy.report.units import binary, duration, shape_text
+from csideploy.report.units import binary, duration, short_shape
 
 COLUMNS = ("layer", "output", "1-bit", "fp32", "MACs", "FLOPs", "min", "median")
 
@@ -22,7 +22,7 @@ def layer_rows(data: dict[str, Any]) -> list[list[str]]:
     rows = []
     for layer in data["layers"]:
         name = layer["name"].removeprefix(f"{data['part']}.")
-        rows.append([name, shape_text(layer["output_shape"][1:]), *_figures(layer)])
+        rows.append([name, short_shape(layer["output_shape"]), *_figures(layer)])
     return [*rows, ["total", "", *_figures(data)]]
 
 

@@ -18,6 +18,11 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
 
 
+def short_shape(shape: Sequence[int | str]) -> str:
+    """`2x32x32`: one sample's, without the batch, for tables."""
+    return "x".join(str(dim) for dim in shape[1:])
+
+
 def shape_text(shape: Sequence[int | str]) -> str:
     """`n x 2 x 32 x 32`."""
     return " x ".join(str(dim) for dim in shape)

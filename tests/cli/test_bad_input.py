@@ -137,6 +137,10 @@ ROWS: dict[str, Row] = {
     ),
     "manifest version": (lambda b: ["report", b.manifest(version=9)], "version 9"),
     "manifest pairing": (lambda b: ["report", b.manifest(pairing_id="xy")], "pairing id"),
+    "manifest payload": (
+        lambda b: ["report", b.manifest(payload={"count": 512, "bits": 3})],
+        "payload layout",
+    ),
     "manifest files": (lambda b: ["report", b.manifest(files={})], "has no ue.csib"),
     "payload missing": (lambda b: b.decode(b.tmp / "none.bin"), "none.bin"),
     "payload empty": (lambda b: b.decode(b.text("p.bin", b"")), "no payload file"),

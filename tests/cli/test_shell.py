@@ -3,8 +3,10 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,38 @@ def test_failures_are_json_too(arguments: tuple[str, ...], run: Run) -> None:
     assert result.exit_code == 2
     assert json.loads(result.stdout)["exit_code"] == 2
     assert "rror" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("reprot P", "'report'"),
+        ("encode", "'package' (see `"),
+        ("encode P x --out y --moon", "--moon"),
+        ("systems --cr four", "--cr"),
+        ("data generate --scenario moon --samples 4 --out x.npz", "'indoor', 'outdoor'"),
+        ("data generate --scenario indoor --samples 0 --out x.npz", "--samples"),
+    ],
+)
+def test_bad_use_is_one_line(line: str, words: str, run: Run) -> None:
+    result = run(*line.split())
+    assert result.exit_code == 2
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("csideploy: error: ")
+    assert words in error
+
+
+def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
+    arguments = ("data", "generate", "--scenario", "indoor", "--samples", "200000")
+    command = [*PROGRAM, *arguments, "--out", str(tmp_path / "big.npz")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        # Its hidden folder says that the work has begun.
+        while child.poll() is None and not list(tmp_path.iterdir()):
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert stderr == "csideploy: interrupted\n"
 
 
 def call(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
