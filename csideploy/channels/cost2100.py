@@ -170,7 +170,8 @@ def _draw_regions(scenario: Scenario, rng: np.random.Generator) -> tuple[Real, N
     inner = scenario.visibility_radius - scenario.transition
     count = round(clusters * (scenario.cell_radius / inner) ** 2)
     radius = scenario.cell_radius * np.sqrt(rng.random(count))
-    centres = _polar(radius, rng.uniform(0.0, 2.0 * np.pi, count))[:, :2]
+    angle = rng.uniform(0.0, 2.0 * np.pi, count)
+    centres = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
     # VRs in turn open a cluster and pull in a Poisson number of the following ones: their places
     # are independent, so neighbours in the list are as good as random partners.
     sizes = 1 + rng.poisson(scenario.mean_extra_regions, count)
@@ -181,8 +182,10 @@ def _region_gain(scenario: Scenario, distance: Real) -> Real:
     """Smooth step from 1 inside a VR to 0 outside, cut at its radius (amplitude)."""
     inner = scenario.visibility_radius - scenario.transition
     scale = 2.0 * np.sqrt(2.0) / np.sqrt(scenario.wavelength * scenario.transition)
-    gain = 0.5 - np.arctan(scale * (distance - inner)) / np.pi
-    return np.where(distance < scenario.visibility_radius, gain, 0.0)
+    gain = np.zeros_like(distance)
+    within = distance < scenario.visibility_radius
+    gain[within] = 0.5 - np.arctan(scale * (distance[within] - inner)) / np.pi
+    return gain
 
 
 def _draw_ues(scenario: Scenario, count: int, rng: np.random.Generator) -> Real:
@@ -190,7 +193,10 @@ def _draw_ues(scenario: Scenario, count: int, rng: np.random.Generator) -> Real:
 
 
 def _distances(points: Real, others: Real) -> Real:
-    return np.asarray(np.linalg.norm(points[:, None, :] - others, axis=-1))
+    """(n, m) from (n, 2) and (m, 2)."""
+    along_x = points[:, :1] - others[:, 0]
+    along_y = points[:, 1:] - others[:, 1]
+    return np.sqrt(along_x**2 + along_y**2)
 
 
 def _draw_visible(
