@@ -15,9 +15,13 @@ then spreads every pixel over all features with equal magnitude, so that signs a
 where the power is: W = Hadamard O^T P costs 0.5 dB.
 
 Decoder FC. Ridge regression of the CSI on the quantized features, each sample weighted by 1 over
-its energy, since that is how NMSE counts. If it is to be binarized too, the strong pixels' rows
-are the columns of the same Hadamard matrix, whose inverse is its transpose, and each other pixel
-takes the one of these rows that serves it best.
+its energy, since that is how NMSE counts.
+
+Both in 1 bit. Ridge regression has no 1-bit form, so here the decoder's rows are columns of the
+Hadamard matrix, whose inverse is its transpose. The encoder's rows are then not rotated components
+but the matrix itself, one column a strong pixel: a rotation would have to be undone in float. A few
+columns are spared; they take the encoder's other pixels, so that these disturb no strong one, and
+the last carries nothing at all: the decoder's other pixels read that one.
 """
 
 from __future__ import annotations
@@ -37,6 +41,9 @@ SPREAD = 0.7
 
 More bends them in the sigmoid, less leaves levels of the quantizer empty; at 4 bits the link's
 NMSE is flat between 0.6 and 0.8."""
+
+SPARE = 32
+"""Where the decoder's FC is binarized too, one direction in so many carries no strong pixel."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,16 @@ def start(link: Link, x: Tensor, *, seed: int, ridge: float = 1e-4) -> None:
     samples = _Samples(straight - straight.mean(0), 1 / energy)
     m = link.encoder.fc.out_features
     covariance = samples.deviation.T @ (samples.deviation * samples.weight)
-    strong = torch.topk(covariance.diagonal(), m).indices
+    spare = max(2, m // SPARE) if link.binarize == "both" else 0
+    strong = torch.topk(covariance.diagonal(), m - spare).indices
     mixing = _random_hadamard(m, seed).to(x)
 
     link.encoder.fc.bias.zero_()
-    link.encoder.fc.weight.copy_(_encoder_rows(covariance, strong, mixing))
+    if link.binarize == "both":
+        rows = _pixel_rows(strong, mixing)
+    else:
+        rows = _component_rows(covariance, strong, mixing)
+    link.encoder.fc.weight.copy_(rows)
     link.encoder.fc.weight.mul_(SPREAD / link.encoder.fc(straight).std())
     feature = path.feature(x)
     target = 4 * (x.flatten(1) - 0.5)
@@ -126,13 +138,21 @@ def _random_hadamard(m: int, seed: int) -> Tensor:
     return mixing
 
 
-def _encoder_rows(covariance: Tensor, strong: Tensor, mixing: Tensor) -> Tensor:
+def _component_rows(covariance: Tensor, strong: Tensor, mixing: Tensor) -> Tensor:
     """Hadamard O^T P: see the module's docstring."""
     _, vectors = torch.linalg.eigh(covariance)
     components = vectors[:, -len(strong) :].T
     left, _, right = torch.linalg.svd(components[:, strong])
     rows: Tensor = mixing @ (left @ right).T @ components
     return rows
+
+
+def _pixel_rows(strong: Tensor, mixing: Tensor) -> Tensor:
+    """Strong pixels on the first columns of `mixing`, the others on the spare ones but the last."""
+    used, m = len(strong), len(mixing)
+    column = used + torch.arange(ELEMENTS) % (m - used - 1)
+    column[strong] = torch.arange(used)
+    return mixing[:, column]
 
 
 def _ridge_decoder(
@@ -154,22 +174,22 @@ def _binary_decoder(
 ) -> None:
     """One scale for all, so only signs and the bias are free.
 
-    Each pixel j takes the row +-h_k that minimises sum_i w_i (t_ij -+ a h_k^T f_i)^2, where the
-    scale a is fitted to the strong pixels, each on its own row.
+    Strong pixels take their own rows. The others have next to no power but would receive +-1
+    weights all the same, that is, as much noise as the strong ones; they all take the last spare
+    row, which carries no pixel. So they share one error, which a convolution can tell from CSI by
+    its being the same everywhere. The scale a minimises, over the strong pixels,
+    sum_ij w_i (t_ij - a h_j^T f_i)^2.
     """
     total = weight.sum()
     centre = (feature * weight).sum(0) / total
     middle = (target * weight).sum(0) / total
     signs = torch.sign(mixing)
     projected = (feature - centre) @ signs
-    weighted = (projected * weight).T
-    cross = weighted @ (target - middle)
-    power = (weighted * projected.T).sum(1)
-    scale = cross[:, strong].diagonal().sum() / power.sum()
-    # Loss up to a constant: a^2 power_k - 2 a |cross_kj|, the sign of the row being free.
-    chosen = torch.argmin(scale * power[:, None] - 2 * cross.abs(), dim=0)
-    chosen[strong] = torch.arange(len(strong))
-    side = torch.sign(cross[chosen, torch.arange(ELEMENTS)])
-    side = torch.where(side == 0, 1.0, side)
-    fc.weight.copy_(scale * side[:, None] * signs.T[chosen])
+    used = len(strong)
+    power = (projected[:, :used].square() * weight).sum()
+    wanted = target[:, strong] - middle[strong]
+    scale = (projected[:, :used] * wanted * weight).sum() / power
+    chosen = torch.full((ELEMENTS,), len(mixing) - 1)
+    chosen[strong] = torch.arange(used)
+    fc.weight.copy_(scale * signs.T[chosen])
     fc.bias.copy_(middle - fc.weight @ centre)

@@ -8,12 +8,14 @@ run sees the samples that the stopped one would have seen.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from csideploy.channels.conventions import to_input
@@ -80,31 +82,43 @@ def read(path: Path, device: torch.device) -> TrainingData:
     samples = len(csi.h)
     if samples < 2 * ENVIRONMENT_ROWS:
         raise InputError(f"{path}: {samples} samples; training needs {2 * ENVIRONMENT_ROWS}")
-    centred = torch.empty((samples, 2, 32, 32), dtype=torch.float16)
-    for begin in range(0, samples, _CHUNK):
-        x, _ = to_input(csi.h[begin : begin + _CHUNK])
-        centred[begin : begin + _CHUNK] = torch.from_numpy(x - np.float32(0.5)).half()
+    centred = _centred(csi.h)
     environments = min(5000, samples // 20) // ENVIRONMENT_ROWS
     return TrainingData(
         centred=centred.to(device),
         validation_rows=max(1, environments) * ENVIRONMENT_ROWS,
-        description={"samples": samples, **_provenance(path), "sha256": sha256(path)},
+        description=_describe(path, centred),
     )
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def describe(path: Path) -> dict[str, Any]:
+    """Samples, scenario, seed and hash of a file of CSI.
+
+    The hash is the sha256 of the samples as trained on, float16 x - 0.5 in row-major order, so
+    that it does not change with the container they are kept in.
+
+    Raises:
+        InputError: the file cannot be read as CSI.
+    """
+    return _describe(path, _centred(read_csi(path).h))
 
 
-def _provenance(path: Path) -> dict[str, Any]:
-    """Scenario and seed, where a generated file says them."""
-    found: dict[str, Any] = {"file": path.name, "scenario": "unknown", "seed": None}
+def _centred(h: NDArray[np.complex64]) -> Tensor:
+    centred = torch.empty((len(h), 2, *h.shape[1:]), dtype=torch.float16)
+    for begin in range(0, len(h), _CHUNK):
+        x, _ = to_input(h[begin : begin + _CHUNK])
+        centred[begin : begin + _CHUNK] = torch.from_numpy(x - np.float32(0.5)).half()
+    return centred
+
+
+def _describe(path: Path, centred: Tensor) -> dict[str, Any]:
+    """Scenario and seed are those that a generated file says."""
+    found: dict[str, Any] = {"samples": len(centred), "scenario": "unknown", "seed": None}
     if path.suffix == ".npz":
         with np.load(path) as archive:
-            if "scenario" in archive:
-                found["scenario"] = str(archive["scenario"])
+            if "parameters" in archive:
+                settings = json.loads(str(archive["parameters"]))
+                found["scenario"] = settings.get("scenario", "unknown")
             if "seed" in archive:
                 found["seed"] = int(archive["seed"])
-    return found
+    return {**found, "sha256": hashlib.sha256(centred.numpy()).hexdigest()}

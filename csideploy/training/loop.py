@@ -102,8 +102,9 @@ class Run:
                     "repeat its options, or name another --out"
                 )
         self.position = Position(**state["position"])
-        stages = self.options.recipe.stages
-        self.link = self._build(stages[min(self.position.stage, len(stages) - 1)])
+        # Between two stages, the link is still that of the one that ended.
+        stage = self.position.stage - (self.position.step == 0)
+        self.link = self._build(self.options.recipe.stages[stage])
         self.link.load_state_dict(state["link"])
         self.saved_optimizer = state["optimizer"]
         torch.set_rng_state(state["random"])
@@ -134,6 +135,9 @@ class Run:
         """What goes with the weights at the end of a stage."""
         described = self.options.describe()
         described["system"] = self._spec(stage).name
+        # The recipe of these weights ends here: a later stage had no part in them.
+        stages = described["recipe"]["stages"]
+        described["recipe"]["stages"] = stages[: self.options.recipe.stages.index(stage) + 1]
         return {
             **described,
             "data": self.data.description,

@@ -13,7 +13,7 @@ from csideploy import registry
 from csideploy.errors import InputError, OutputError
 from csideploy.outputs import reason
 from csideploy.training import checkpoint
-from csideploy.training.data import read, sha256
+from csideploy.training.data import describe, read
 from csideploy.training.devices import open_place
 from csideploy.training.evaluate import measure
 from csideploy.training.loop import Options, Run
@@ -86,10 +86,8 @@ def train(
             if place.leads:
                 if test_data is not None:
                     progress.say(f"measuring on {test_data}")
-                    metadata["metrics"] = {
-                        **measure(link.cpu(), test_data),
-                        "data_sha256": sha256(test_data),
-                    }
+                    metadata["metrics"] = measure(link.cpu(), test_data)
+                    metadata["test_data"] = describe(test_data)
                 checkpoint.save_weights(out / checkpoint.WEIGHTS, link, metadata)
     return Result(out / checkpoint.WEIGHTS, metadata)
 
