@@ -128,6 +128,9 @@ class PartFolder:
         except (OutputError, OSError) as error:
             cause = error.__cause__ if isinstance(error, OutputError) else error
             why = reason(cause) if isinstance(cause, OSError) else str(error)
+            if len(self.missing()) == self.count:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                raise OutputError(f"cannot write {self.path}: {why}") from error
             raise OutputError(
                 f"cannot write {self.path}: {why}; finished parts stay in {self.folder}: "
                 "repeat the command to go on, or delete them"

@@ -9,13 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from reference_samples import complex_csi, reference_file
 
 from csideploy.channels import blocks

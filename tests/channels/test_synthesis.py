@@ -1,13 +1,7 @@
 """The closed form against plain sums, and against the reference model's matrices."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from reference_samples import path_lists
 
 from csideploy.channels.parameters import SCENARIOS
