@@ -67,7 +67,7 @@ def validate_bundle(
         "name": f"{part.part} at {part.side}",
         "pairing_id": part.pairing_id.hex(),
         "inputs": ", ".join(sources),
-        "holds": all(entry["holds"] for entry in checks),
+        "passed": all(entry["holds"] for entry in checks),
         "checks": checks,
         "measured": {},
     }
