@@ -119,6 +119,8 @@ def _describe(path: Path, centred: Tensor) -> dict[str, Any]:
             if "parameters" in archive:
                 settings = json.loads(str(archive["parameters"]))
                 found["scenario"] = settings.get("scenario", "unknown")
+            elif "scenario" in archive:
+                found["scenario"] = str(archive["scenario"])
             if "seed" in archive:
                 found["seed"] = int(archive["seed"])
-    return {**found, "sha256": hashlib.sha256(centred.numpy()).hexdigest()}
+    return {**found, "sha256": hashlib.sha256(centred.numpy().data).hexdigest()}

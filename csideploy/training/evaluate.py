@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from csideploy import metrics
@@ -30,19 +33,34 @@ def validation_nmse_db(link: nn.Module, x: Tensor) -> float:
 
 @torch.no_grad()
 def measure(link: nn.Module, path: Path) -> dict[str, float | int]:
+    """Metrics of a link on a file of CSI: see `measure_reconstruction`."""
+    link.eval()
+
+    def reconstruct(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        out: NDArray[np.float32] = link(torch.from_numpy(x)).numpy()
+        return out
+
+    return measure_reconstruction(reconstruct, path)
+
+
+def measure_reconstruction(
+    reconstruct: Callable[[NDArray[np.float32]], NDArray[np.float32]], path: Path
+) -> dict[str, float | int]:
     """Metrics on a file of CSI: `nmse_db`, `rho`, `sgcs`, `samples`.
+
+    Args:
+        reconstruct: x (n, 2, angle, delay) in [0, 1] -> its reconstruction.
+        path: of the CSI.
 
     Raises:
         InputError: the file cannot be read as CSI.
     """
     h = read_csi(path).h
-    link.eval()
     nmse = rho = sgcs = 0.0
     for begin in range(0, len(h), _BATCH):
         reference = h[begin : begin + _BATCH]
         x, absmax = to_input(reference)
-        out = link(torch.from_numpy(x)).numpy()
-        estimate = from_input(out) * absmax[:, None, None]
+        estimate = from_input(reconstruct(x)) * absmax[:, None, None]
         share = len(reference) / len(h)
         nmse += share * metrics.nmse(reference, estimate)
         rho += share * metrics.rho(reference, estimate)

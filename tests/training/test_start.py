@@ -66,8 +66,9 @@ def test_widened_decoder_computes_the_same(data: TrainingData) -> None:
     narrow = systems.build("bacrnet1x", cr=64)
     closed_form.start(narrow, data.first(1000), seed=0)
     with torch.no_grad():
-        for block in list(narrow.decoder.convolutions)[1:]:
-            block.last.weight.add_(torch.randn_like(block.last.weight))
+        for name, weight in narrow.decoder.named_parameters():
+            if name.endswith("last.weight"):
+                weight.add_(torch.randn_like(weight))
     wide = systems.build("bacrnet3x", cr=64)
     identity.widen(narrow, wide)
     identity.calibrate(wide, data.first(100), skip=8)
