@@ -48,7 +48,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing package.")] = False,
     seed: Seed = 7,
     as_json: Json = False,
 ) -> None:

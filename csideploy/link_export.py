@@ -22,7 +22,7 @@ from csideploy.export.inline import inline_functions
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
-from csideploy.package import pairing_id, write_package
+from csideploy.package import MANIFEST, pairing_id, write_package
 from csideploy.payload import Layout
 from csideploy.report import footprint
 
@@ -76,7 +76,7 @@ def export_link(
         wanted: system, sizes and what to write.
         checkpoint: weights that `train` wrote; None takes the zoo, and no torch.
         out: the folder; ./NAME if None.
-        force: replace an existing folder.
+        force: replace an existing package.
         progress: called with steps done and steps in all.
 
     Returns:
@@ -90,7 +90,7 @@ def export_link(
     if checkpoint is None and wanted.model is None:
         raise InputError("export needs --model NAME (see `csideploy systems`) or --checkpoint FILE")
     if out is not None:
-        check_folder_free(out, force=force)
+        check_folder_free(out, force=force, holding=MANIFEST)
     source = _source(wanted, checkpoint)
     folder = out if out is not None else Path(wanted.model or source.system)
     return make_package(source, wanted, folder, force=force, progress=progress)
@@ -105,7 +105,7 @@ def make_package(
     progress: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
-    check_folder_free(folder, force=force)
+    check_folder_free(folder, force=force, holding=MANIFEST)
     progress(1, 4)
     files = {"vectors.npz": _npz(golden_vectors(source, seed=wanted.seed))}
     progress(2, 4)
@@ -119,7 +119,7 @@ def make_package(
         report = json.dumps(footprint.of_bundles(bundles), indent=2) + "\n"
         files["report.json"] = report.encode()
     progress(3, 4)
-    with folder_aside(folder, force=force) as aside:
+    with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
     progress(4, 4)
     return {

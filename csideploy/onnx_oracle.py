@@ -28,6 +28,7 @@ class Oracle:
     """
 
     def __init__(self, model: bytes, *, name: str, expose: tuple[str, ...] = ()) -> None:
+        self._name = name
         try:
             graph = onnx.load_model_from_string(model)
             self.exposed = _expose(graph, expose)
@@ -49,8 +50,17 @@ class Oracle:
         self.input = self._session.get_inputs()[0].name
 
     def run(self, x: NDArray[Any]) -> Arrays:
-        """All outputs by name, for one input (n, ...)."""
-        values = self._session.run(None, {self.input: x})
+        """All outputs by name, for one input (n, ...).
+
+        Raises:
+            FormatError: the network does not take such an input.
+        """
+        try:
+            values = self._session.run(None, {self.input: x})
+        except Exception as error:
+            raise FormatError(
+                f"{self._name} does not take {x.dtype} {x.shape}: {str(error).splitlines()[0]}"
+            ) from error
         return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
 
 

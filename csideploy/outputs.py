@@ -52,16 +52,16 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def folder_aside(path: Path, *, force: bool = False) -> Iterator[Path]:
+def folder_aside(path: Path, *, force: bool = False, holding: str | None = None) -> Iterator[Path]:
     """Make a hidden sibling folder of `path`; rename it to `path` when the block ends well.
 
-    An existing `path` is refused unless it is an empty folder or `force` is given; with `force`
-    it is moved away before the rename and deleted after it.
+    An existing `path` is refused as `check_folder_free` says; one that may be replaced is moved
+    away before the rename and deleted after it.
 
     Raises:
         OutputError: `path` exists and is not empty, its parent cannot be written, the disk is full.
     """
-    check_folder_free(path, force=force)
+    check_folder_free(path, force=force, holding=holding)
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
@@ -88,16 +88,29 @@ def folder_aside(path: Path, *, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_folder_free(path: Path, *, force: bool) -> None:
+def check_folder_free(path: Path, *, force: bool, holding: str | None = None) -> None:
     """Refuse a place for a new folder that is taken, before any work is done for it.
 
+    Args:
+        path: the place.
+        force: a folder there may be deleted for it.
+        holding: but only one that holds a file of this name. A folder that was named by mistake,
+            a home say, holds none.
+
     Raises:
-        OutputError: `path` is a file, or a folder that is not empty and `force` is not given.
+        OutputError: `path` is a file, or a folder that is neither empty nor to be replaced.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write folder {path}: a file of that name exists")
-    if path.is_dir() and any(path.iterdir()) and not force:
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not force:
         raise OutputError(f"folder {path} exists and is not empty: name another, or add --force")
+    if holding is not None and not (path / holding).is_file():
+        raise OutputError(
+            f"folder {path} is not empty and has no {holding}: --force replaces only what an "
+            "earlier call made; name another folder"
+        )
 
 
 def _where(path: Path, error: OSError) -> str:

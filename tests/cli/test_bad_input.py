@@ -226,6 +226,14 @@ ROWS: dict[str, Row] = {
         lambda b: ["export", "--model", "bacrnet10x", "--out", b.package],
         "--force",
     ),
+    "force on a folder that is no package": (
+        lambda b: ["export", "--model", "bacrnet10x", "--force", "--out", b.csi.parent],
+        "has no manifest.json",
+    ),
+    "validate with another ONNX": (
+        lambda b: ["validate", b.package / "ue.csib", "--onnx", b.package / "bs.onnx"],
+        "does not take float32",
+    ),
     "export folder is a file": (
         lambda b: ["export", "--model", "bacrnet10x", "--out", b.csi],
         "a file of that name",
