@@ -41,6 +41,8 @@ demo: $(VENV)/base.stamp $(CSI)
 	$(BIN)/csideploy validate $(OUT)/bacrnet10x
 	$(BIN)/csideploy report $(OUT)/bacrnet10x
 
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -m "not slow"
 
