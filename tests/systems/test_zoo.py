@@ -1,0 +1,86 @@
+"""The zoo: how entries are found, and that every entry is what its card says."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from csideploy import registry, zoo
+from csideploy.errors import FormatError, InputError
+
+
+def test_every_entry_is_what_its_card_says() -> None:
+    entries = zoo.entries()
+    assert {"bacrnet1x", "bacrnet10x"} <= {entry.path.name for entry in entries}
+    for entry in entries:
+        card = entry.card
+        spec = registry.get(card["system"])
+        options = (card["cr"], card["bits"], card["binarize"])
+        assert registry.check_options(spec, *options) == options
+        assert entry.path.name == registry.entry_name(spec, *options)
+        for name in zoo.FILES:
+            digest = hashlib.sha256((entry.path / name).read_bytes()).hexdigest()
+            assert card["sha256"][name] == digest, f"{entry.path.name}/{name}"
+        assert card["data"]["sha256"] != card["test_data"]["sha256"]
+        assert card["data"]["seed"] != card["test_data"]["seed"]
+        assert card["test_data"]["samples"] == card["metrics"]["samples"] == 20_000
+        assert f"csideploy train {card['system']}" in card["command"]
+        assert f"--seed {card['seed']}" in card["command"]
+        assert not re.search(r"/(work|tmp|root|home)/", json.dumps(card))
+
+
+def test_a_one_bit_file_is_one_bit() -> None:
+    # 128 KiB of bits, and convolutions, biases and the graph beside them.
+    size = (zoo.find("bacrnet10x").path / "ue.onnx").stat().st_size
+    assert 131_072 < size < 131_072 + 20_000
+
+
+def test_find() -> None:
+    assert zoo.find("bacrnet1x").path.name == "bacrnet1x"
+    assert zoo.find("bacrnet1x", cr=4, bits=4, binarize="encoder").path.name == "bacrnet1x"
+    for arguments, says in (
+        (("bacrnet1x", 8), "bacrnet1x-cr8"),
+        (("bacrnet1x", 4, 2), "there is bacrnet1x"),
+        (("csinet",), "none of csinet"),
+        (("resnet",), "unknown system"),
+    ):
+        with pytest.raises(InputError, match=says):
+            zoo.find(*arguments)
+
+
+def test_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = zoo.find("bacrnet1x").path
+    monkeypatch.setenv(zoo.FOLDER_VARIABLE, str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="absent"):
+        zoo.find("bacrnet1x")
+    monkeypatch.setenv(zoo.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match="none of bacrnet1x is there"):
+        zoo.find("bacrnet1x")
+    entry = tmp_path / "bacrnet1x"
+    entry.mkdir()
+    card = json.loads((source / zoo.CARD).read_text())
+    for text, says in (
+        ("{", "not a readable card"),
+        (json.dumps({**card, "sha256": None, "metrics": None} | {"data": 1}), "without ue.onnx"),
+        (json.dumps({"system": "bacrnet1x"}), "card without cr"),
+        ("[]", "card without"),
+    ):
+        (entry / zoo.CARD).write_text(text)
+        with pytest.raises(FormatError, match=says):
+            zoo.entries()
+    shutil.copytree(source, entry, dirs_exist_ok=True)
+    assert zoo.find("bacrnet1x").path == entry
+
+
+def test_registry_and_zoo_need_no_torch() -> None:
+    program = (
+        "import sys; from csideploy import registry, zoo; zoo.find('bacrnet1x');"
+        "registry.macs(registry.get('crnet'), 4);"
+        "assert not {'torch', 'onnx', 'onnxruntime', 'brevitas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
