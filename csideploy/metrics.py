@@ -109,7 +109,9 @@ def _subcarriers(h: ComplexArray) -> ComplexArray:
     """(n, angle, 125): zero-padded FFT along the delay, as one matrix product."""
     turns = np.outer(np.arange(h.shape[2]), np.arange(RATED_SUBCARRIERS)) / FREQUENCY_POINTS
     dft = np.exp(-2j * np.pi * turns)
-    return np.asarray(h @ dft.astype(np.complex64 if h.dtype == np.complex64 else np.complex128))
+    dft = dft.astype(np.complex64 if h.dtype == np.complex64 else np.complex128)
+    # One product of two matrices: as a batch of small ones, BLAS starts its threads for each.
+    return np.asarray((h.reshape(-1, h.shape[-1]) @ dft).reshape(*h.shape[:-1], dft.shape[1]))
 
 
 def _squared_cosine(h: ComplexArray, h_hat: ComplexArray) -> Real:
