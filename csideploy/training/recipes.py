@@ -120,7 +120,7 @@ def recipe(
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
     """Two cores, about half an hour: the wide decoder gets what time the narrow one leaves."""
-    narrow_epochs = 1.5 if binarize == "both" else 4.0
+    narrow_epochs, wide_epochs = (2.0, 0.8) if binarize == "both" else (4.0, 1.0)
     common = Stage(
         "1x",
         narrow_epochs,
@@ -137,6 +137,11 @@ def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
     if spec.width == 1:
         return (common,)
     wide = replace(
-        common, name=f"{spec.width}x", epochs=0.6, rates=(5e-4, 1e-5), start="widen", width=0
+        common,
+        name=f"{spec.width}x",
+        epochs=wide_epochs,
+        rates=(7e-4, 1e-5),
+        start="widen",
+        width=0,
     )
     return (common, wide)
