@@ -30,6 +30,10 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
     """
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    if path.exists() and not path.is_file():
+        with _device(path) as device:
+            yield device
+        return
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -49,6 +53,16 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _device(path: Path) -> Iterator[BinaryIO]:
+    """Write into a device or a pipe: a rename would put a file in the place of /dev/null."""
+    try:
+        with path.open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 @contextmanager
@@ -73,7 +87,11 @@ def folder_aside(path: Path, *, force: bool = False, holding: str | None = None)
         aside.chmod(0o777 & ~_umask())
         if path.is_dir():
             retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(retired)
+            try:
+                path.replace(retired)
+            except OSError:
+                retired.rmdir()
+                raise
             try:
                 aside.replace(path)
             except OSError:
@@ -111,10 +129,6 @@ def check_folder_free(path: Path, *, force: bool, holding: str | None = None) ->
             f"folder {path} is not empty and has no {holding}: --force replaces only what an "
             "earlier call made; name another folder"
         )
-
-
-def _where(path: Path, error: OSError) -> str:
-    return f"{reason(error)} (folder {path.parent})"
 
 
 def _umask() -> int:
