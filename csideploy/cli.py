@@ -5,6 +5,8 @@ Every verb imports what it needs when it runs, so that `--help` costs neither ON
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -61,6 +63,10 @@ def _root(
 
 def main() -> None:
     """Entry point of the `csideploy` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A sign that the terminal's character set lacks is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

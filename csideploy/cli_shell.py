@@ -64,31 +64,41 @@ class VerbGroup(TyperGroup):
     has printed its own object before. CSIDEPLOY_TRACEBACK=1 lets the exception through.
     """
 
+    def make_context(self, info_name: Any, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Read the options before the verb."""
+        with _in_one_line(wants_json="--json" in args):
+            return super().make_context(info_name, args, *more, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        wants_json = "--json" in ctx.args
-        try:
+        with _in_one_line(wants_json="--json" in ctx.args):
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort):
-            raise
-        except (Exception, KeyboardInterrupt) as error:
-            if os.environ.get("CSIDEPLOY_TRACEBACK") == "1":
-                raise
-            if isinstance(error, BrokenPipeError):
-                _silence_stdout()
-                raise typer.Exit(EXIT_BROKEN_PIPE) from error
-            if isinstance(error, KeyboardInterrupt):
-                say("csideploy: interrupted")
-                raise typer.Exit(EXIT_INTERRUPTED) from error
-            if type(error).__name__ == "NoArgsIsHelpError":
-                raise
-            line, code = _line_and_code(error)
-            if wants_json and code == InputError.exit_code:
-                _report_as_json(line, code)
-            say(f"csideploy: error: {line}")
-            raise typer.Exit(code) from error
         return result
+
+
+@contextmanager
+def _in_one_line(*, wants_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("CSIDEPLOY_TRACEBACK") == "1":
+            raise
+        if isinstance(error, BrokenPipeError):
+            _silence_stdout()
+            raise typer.Exit(EXIT_BROKEN_PIPE) from error
+        if isinstance(error, KeyboardInterrupt):
+            say("csideploy: interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        line, code = _line_and_code(error)
+        if wants_json and code == InputError.exit_code:
+            _report_as_json(line, code)
+        say(f"csideploy: error: {line}")
+        raise typer.Exit(code) from error
 
 
 def _line_and_code(error: Exception) -> tuple[str, int]:

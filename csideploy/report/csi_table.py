@@ -9,6 +9,8 @@ from rich.console import Console
 from csideploy.report.tables import plain_table
 
 _BARS = " ▁▂▃▄▅▆▇█"
+_PLAIN_BARS = " .:-=+*#@"
+"""For a terminal whose character set lacks the others."""
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -35,10 +37,11 @@ def show(result: dict[str, Any], console: Console) -> None:
     for text, key in (("delay", "delay_profile"), ("angle", "angle_profile")):
         profile = result[key]
         peak = max(profile)
-        console.print(f"{text} profile, peak {peak:.1%} of the energy: |{_sparkline(profile)}|")
+        line = _sparkline(profile, _BARS if console.encoding.startswith("utf") else _PLAIN_BARS)
+        console.print(f"{text} profile, peak {peak:.1%} of the energy: |{line}|")
 
 
-def _sparkline(profile: list[float]) -> str:
+def _sparkline(profile: list[float], bars: str) -> str:
     """One character a tap or angle, in eighths of the largest."""
     peak = max(profile)
-    return "".join(_BARS[round(8 * value / peak)] for value in profile)
+    return "".join(bars[round(8 * value / peak)] for value in profile)

@@ -88,6 +88,7 @@ def test_failures_are_json_too(arguments: tuple[str, ...], run: Run) -> None:
     ("line", "words"),
     [
         ("reprot P", "'report'"),
+        ("--moon systems", "--moon"),
         ("encode", "'package' (see `"),
         ("encode P x --out y --moon", "--moon"),
         ("systems --cr four", "--cr"),
@@ -220,3 +221,17 @@ def test_standard_output_that_is_full_or_closed() -> None:
 def test_a_traceback_on_request(package: Path) -> None:
     shown = call("report", "none", env={**os.environ, "CSIDEPLOY_TRACEBACK": "1"})
     assert "Traceback" in shown.stderr
+
+
+def test_a_terminal_without_unicode(csi_file: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "käse.npz"
+    odd.write_bytes(csi_file.read_bytes())
+    shown = call("data", "info", odd, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+    assert "delay profile" in shown.stdout
+    assert "k\\xe4se.npz" in shown.stdout
+
+
+def test_a_device_stays_a_device(package: Path, csi_file: Path) -> None:
+    assert call("encode", package, csi_file, "--out", "/dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
