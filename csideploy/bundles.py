@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,15 @@ def compile_file(
     if side not in SIDES:
         raise InputError(f"--side {side}: one of {', '.join(SIDES)}")
     target = out if out is not None else model.with_suffix(".csib")
-    plan = compile_model(read_onnx(model), part=part, side=side, metadata={"source": model.name})
+    network = read_onnx(model)
+    plan = compile_model(network, part=part, side=side, metadata={"source": model.name})
     bundle = write_bundle(plan)
     if vectors:
         (info, *more) = Part(bundle).inputs
         if more:
             raise InputError(f"{model} has several inputs: golden vectors need one; --vectors 0")
         x = random_input(info, vectors, np.random.default_rng(seed))
-        made = Oracle(model.read_bytes(), name=str(model)).run(x)
+        made = Oracle(network.SerializeToString(), name=str(model)).run(x)
         bundle = write_bundle(plan, vectors={info.name: x, **made})
     with file_aside(target) as stream:
         stream.write(bundle)
@@ -164,7 +167,7 @@ def _arrays(path: Path, part: Part) -> list[NDArray[Any]]:
         else:
             with loaded:
                 arrays = {name: loaded[name] for name in names if name in loaded}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is no .npy or .npz file of numbers: {error}") from error
     missing = [name for name in names if name not in arrays]
     if missing:
@@ -184,9 +187,10 @@ def _fitted(array: NDArray[Any], info: TensorInfo, path: Path) -> NDArray[Any]:
         )
     target = np.dtype(info.dtype)
     if array.dtype.kind == "f" and target.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(target)
         if not np.isfinite(array).all():
-            raise InputError(f"{where} holds NaN or infinity")
-        array = array.astype(target)
+            raise InputError(f"{where} holds NaN, infinity, or a number beyond {target}")
     if array.dtype != target:
         raise InputError(f"{where} is {array.dtype}, the part takes {target}")
     return np.ascontiguousarray(array)

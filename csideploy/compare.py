@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +99,9 @@ class FloatError:
         for offset, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             error, bound = float_error(a, b)
             self.error, self.bound = max(self.error, error), max(self.bound, bound)
-            # `not <=` so that a NaN fails.
-            if not error <= bound:
+            # A NaN compares with nothing, and an infinite output has an infinite bound.
+            if not (math.isfinite(error) and error <= bound):
+                self.error = error if math.isnan(error) else self.error
                 self.holds = False
                 if self.culprit is None:
                     self.culprit = start + offset

@@ -66,9 +66,10 @@ class LinkSource:
         wanted.append(("binarize", binarize, binarize is not None))
         for name, value, given in wanted:
             if given and value != getattr(self, name):
+                has = getattr(self, name)
                 raise InputError(
-                    f"--{name} {value or 'float'}: these weights have {name} "
-                    f"{getattr(self, name) or 'float'}; leave the option out, or give others"
+                    f"--{name} {'float' if value is None else value}: these weights have {name} "
+                    f"{'float' if has is None else has}; leave the option out, or give others"
                 )
 
 

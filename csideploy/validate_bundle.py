@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.bundles import open_bundle, random_input, read_file
+from csideploy.bundles import open_bundle, random_input, read_onnx
 from csideploy.compare import FloatError, near_threshold
 from csideploy.divergence import first_diverging
 from csideploy.errors import InputError
@@ -56,7 +56,7 @@ def validate_bundle(
         checks += _compare("golden vectors", part, whole.plan, inputs, expected, None)
         sources.append(f"{len(inputs[0])} golden vectors inside the bundle")
     if onnx_file is not None:
-        model = read_file(onnx_file)
+        model = read_onnx(onnx_file).SerializeToString()
         oracle = Oracle(model, name=str(onnx_file))
         random = np.random.default_rng(seed)
         x = random_input(part.inputs[0], samples or SAMPLES, random)

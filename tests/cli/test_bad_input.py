@@ -210,6 +210,26 @@ ROWS: dict[str, Row] = {
         lambda b: ["run", b.package / "ue.csib", b.save("x.npy", with_nan()), "--out", b.out / "o"],
         "NaN",
     ),
+    "run beyond float32": (
+        lambda b: [
+            "run",
+            b.package / "ue.csib",
+            b.save("x.npy", noise(2, 2, 32, 32).astype(float) * 1e300),
+            "--out",
+            b.out / "o",
+        ],
+        "beyond float32",
+    ),
+    "run a cut archive": (
+        lambda b: [
+            "run",
+            b.package / "ue.csib",
+            b.text("x.npz", (b.package / "vectors.npz").read_bytes()[:5000]),
+            "--out",
+            b.out / "o",
+        ],
+        "no .npy or .npz file",
+    ),
     "compile text": (
         lambda b: ["compile", b.text("m.onnx", "hello"), "--out", b.out / "m"],
         "no ONNX network",

@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from csideploy.channels.files import read_csi
+from csideploy.compare import FloatError
 from csideploy.errors import PairingError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.bundle_write import write_bundle
@@ -226,3 +227,24 @@ def test_one_bundle_alone(tmp_path: Path, package: Path, run: Run) -> None:
         with np.load(outputs) as made:
             assert (made["codes"] != vectors["codes"]).mean() < 1e-3
             assert made["payload"].shape == (20, 256)
+
+
+def test_weights_in_another_file(tmp_path: Path, package: Path, run: Run) -> None:
+    model, bundle = tmp_path / "bs.onnx", tmp_path / "bs.csib"
+    network = onnx.load(package / "bs.onnx")
+    onnx.save_model(network, model, save_as_external_data=True, location="bs.weights")
+    result = run("compile", model, "--out", bundle, "--side", "bs")
+    assert result.exit_code == 0, result.output
+    result = run("validate", bundle, "--onnx", model, "--samples", 2)
+    assert result.exit_code == 0, result.output
+    (tmp_path / "bs.weights").unlink()
+    assert "bs.weights" in run("compile", model, "--out", bundle).stderr
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_never_agree(value: float) -> None:
+    judge = FloatError()
+    judge.add(5, np.ones((2, 3)), np.array([[1.0, 1, 1], [1, value, 1]]))
+    assert not judge.holds
+    assert judge.culprit == 6
+    assert not np.isfinite(judge.error)
