@@ -299,6 +299,14 @@ def same(node: Node, inputs: Inputs) -> Made:
     return [(x.dtype, x.shape)]
 
 
+def dropout(node: Node, inputs: Inputs) -> Made:
+    """Any -> the same type and shape, in evaluation mode."""
+    training = inputs[2] if len(inputs) > 2 else None
+    if training is not None and known(node, inputs, 2, "training_mode").any():
+        refuse(node, "training mode; export the network in evaluation mode")
+    return same(node, inputs)
+
+
 def cast(node: Node, inputs: Inputs) -> Made:
     """Only to the type it has."""
     from onnx.helper import tensor_dtype_to_np_dtype

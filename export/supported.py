@@ -48,7 +48,7 @@ _TABLE = (
     Rule("Constant", "numbers", None, fold_rules.constant),
     Rule("Conv", "2-D: any kernel, stride, pad, dilation, group", shape_rules.conv),
     Rule("Div", _CONSTANTS, None, fold_rules.arithmetic(operator.truediv)),
-    Rule("Dropout", "evaluation mode", shape_rules.same),
+    Rule("Dropout", "evaluation mode", shape_rules.dropout),
     Rule("Flatten", "axis 1", shape_rules.flatten),
     Rule("Gather", _CONSTANTS, None, fold_rules.gather),
     Rule("Gemm", "constant weight and bias, transA = 0", shape_rules.gemm),

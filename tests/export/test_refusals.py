@@ -93,6 +93,9 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "batch norm in training": (
         one(node("BatchNormalization", BN, ["y", "m2", "v2"], training_mode=1), NORM),
         UnsupportedError, "training mode"),
+    "dropout in training": (
+        one(node("Dropout", ["x", "r", "t"], ["y"]), {"r": np.float32(0.5), "t": np.array(True)}),
+        UnsupportedError, "training mode"),
     "batch norm of a row": (
         one(node("BatchNormalization", BN, ["y"]), NORM, ("n", 2)), UnsupportedError,
         "follows no layer"),
