@@ -43,6 +43,8 @@ def from_input(x: NDArray[np.floating]) -> NDArray[np.complex64]:
     if x.ndim != 4 or x.shape[1] != 2:
         raise InputError(f"planes of shape {x.shape}; real (n, 2, angle, delay) needed")
     h = np.empty((len(x), *x.shape[2:]), dtype=np.complex64)
-    h.real = 2.0 * (x[:, 0] - 0.5)
-    h.imag = 2.0 * (x[:, 1] - 0.5)
+    # A number of type float32, so that float16 planes are not computed with in float16.
+    half = np.float32(0.5)
+    h.real = 2.0 * (x[:, 0] - half)
+    h.imag = 2.0 * (x[:, 1] - half)
     return h

@@ -59,6 +59,7 @@ ARRAYS = {
     "raw": (RAW, "H", {}, H * 7),
     "raw float16": (RAW.astype(np.float16), "H", {}, H * 7),
     "centred": (CENTRED, "HT", {}, H),
+    "centred float16": (CENTRED.astype(np.float16), "HT", {}, H),
     "CsiNet": (CSINET, "HT", {}, H),
     "CsiNet float64": (CSINET.astype(np.float64), "HT", {}, H),
     "frequency": (in_frequency(H), "H", {"domain": "frequency"}, H),
