@@ -68,7 +68,10 @@ def test_runtime_agrees_with_onnxruntime_on_reference_csi(
 
 
 def test_report_names_the_binary_fc_and_adds_up(package: Path) -> None:
-    shown = json.loads(csideploy("report", package, "--json").stdout)
-    text = csideploy("report", package).stdout
-    assert "128 KiB" in text
-    assert shown
+    shown = json.loads(csideploy("report", package, "--json", "--rounds", "2").stdout)
+    for side in shown["sides"].values():
+        for key in ("stored_bytes", "parameters", "macs", "flops"):
+            assert side[key] == sum(layer[key] for layer in side["layers"])
+    (binary,) = [layer for layer in shown["sides"]["ue"]["layers"] if layer["binary_bytes"]]
+    assert binary["binary_bytes"] == 2048 * 512 // 8
+    assert "128 KiB" in csideploy("report", package, "--rounds", "2").stdout

@@ -36,7 +36,7 @@ def test_generated_samples_agree_with_the_reference(reference_dir, repository, t
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     subprocess.run([*command, *options], env={**os.environ, **single}, check=True)
     (report,) = json.loads(out.read_text())["results"]
-    assert report["samples"] >= 10_000
+    assert report["samples"] == {"indoor": 20_000, "outdoor": 12_000}[scenario]
     assert [entry["name"] for entry in report["statistics"]] == STATISTICS
     outside = {
         entry["name"]: round(entry["worst_in_bands"], 2)
