@@ -65,7 +65,7 @@ def encode(
     """
     part = package.open_part("ue")
     layout = Layout(package.layout.count, package.layout.bits, scale=with_scale)
-    _check_shape(csi, part.inputs[0].shape)
+    check_shape(csi, part.inputs[0].shape)
     total = csi.h.shape[0]
     header = Header(layout.layout_id, package.pairing_id[:8], total, layout.nbytes)
     names = [output.name for output in part.outputs]
@@ -92,7 +92,12 @@ def encode(
     }
 
 
-def _check_shape(csi: Csi, input_shape: tuple[Any, ...]) -> None:
+def check_shape(csi: Csi, input_shape: tuple[Any, ...]) -> None:
+    """CSI must have the matrices that a part takes, (n, 2, angle, delay).
+
+    Raises:
+        InputError: it has others, or none.
+    """
     if csi.h.shape[0] == 0:
         raise InputError("the CSI file holds no sample")
     if tuple(csi.h.shape[1:]) != tuple(input_shape[2:]):
@@ -216,7 +221,7 @@ def _read_exactly(stream: BinaryIO, n: int, layout: Layout, path: Path) -> NDArr
 
 
 def _check_reference(reference: Csi, total: int, output_shape: tuple[Any, ...]) -> None:
-    _check_shape(reference, output_shape)
+    check_shape(reference, output_shape)
     if reference.h.shape[0] != total:
         raise InputError(
             f"the reference has {reference.h.shape[0]} samples, the payload {total}: "

@@ -27,6 +27,7 @@ from csideploy.divergence import first_diverging, tensor_before
 from csideploy.errors import FormatError, InputError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.plan import Op
+from csideploy.feedback import check_shape
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import LinkPackage, open_package
 from csideploy.validate_bundle import check, validate_bundle
@@ -121,6 +122,7 @@ class _Link:
             x, source = self.golden()["x"], "golden vectors of the package"
         else:
             csi = read_csi(reference, convention=convention, domain=domain)
+            check_shape(csi, self.ue.inputs[0].shape)
             x, _ = to_input(csi.h)
             source = f"{reference}: {csi.description}"
         return x[:samples], source
@@ -132,13 +134,21 @@ class _Link:
             FormatError: an array is missing, or does not fit the link.
         """
         data = self.package.read("vectors.npz")
-        names = ("x", self.sent, "h") if self.bits is None else ("x", "codes", self.sent, "h")
+        path = self.package.path / "vectors.npz"
+        wanted = (*self.ue.inputs, *self.ue.outputs, *self.bs.outputs)
         try:
             with np.load(io.BytesIO(data)) as archive:
-                return {name: archive[name] for name in names}
+                vectors = {info.name: archive[info.name] for info in wanted}
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            path = self.package.path / "vectors.npz"
             raise FormatError(f"{path} cannot be read: {error}") from error
+        for info in wanted:
+            array, shape = vectors[info.name], (len(vectors["x"]), *info.shape[1:])
+            if array.dtype != info.dtype or array.shape != shape:
+                raise FormatError(
+                    f"{path}: {info.name} is {array.dtype} {array.shape}, "
+                    f"the link has {info.dtype} {shape}"
+                )
+        return vectors
 
     def encode(self, x: NDArray[np.float32]) -> Arrays:
         """The UE's outputs by our runtime."""

@@ -1,5 +1,6 @@
 """Bad input: one clear line, exit 2, nothing half-written. One row each."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -76,6 +77,18 @@ class Bench:
     def manifest(self, **changes: object) -> Path:
         folder = self.copy()
         manifest = json.loads((folder / "manifest.json").read_text()) | changes
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    def vectors(self, **changes: np.ndarray) -> Path:
+        """A package with other golden vectors, and the manifest to match."""
+        folder = self.copy()
+        with np.load(folder / "vectors.npz") as archive:
+            arrays = {**archive, **changes}
+        np.savez(folder / "vectors.npz", **arrays)  # type: ignore[arg-type]
+        manifest = json.loads((folder / "manifest.json").read_text())
+        digest = hashlib.sha256((folder / "vectors.npz").read_bytes()).hexdigest()
+        manifest["files"]["vectors.npz"]["sha256"] = digest
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder
 
@@ -180,6 +193,18 @@ ROWS: dict[str, Row] = {
     ),
     "onnx flipped": (lambda b: ["validate", b.flipped("ue.onnx", 5_000)], "sha256 differs"),
     "vectors flipped": (lambda b: ["validate", b.flipped("vectors.npz", 500)], "sha256 differs"),
+    "vectors of another size": (
+        lambda b: ["validate", b.vectors(codes=np.ones((20, 511), np.uint8))],
+        "codes is uint8 (20, 511), the link has uint8 (20, 512)",
+    ),
+    "vectors of another type": (
+        lambda b: ["validate", b.vectors(payload=noise(20, 256))],
+        "payload is float32",
+    ),
+    "validate size": (
+        lambda b: ["validate", b.package, "--reference", b.save("s.npy", noise(4, 2, 16, 32))],
+        "the encoder takes 32 x 32",
+    ),
     "bundle truncated": (
         lambda b: ["inspect", b.text("t.csib", (b.package / "ue.csib").read_bytes()[:5000])],
         "t.csib",
