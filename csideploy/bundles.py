@@ -265,12 +265,6 @@ def _step(plan: Plan, index: int) -> dict[str, Any]:
 
 def supported_operators() -> dict[str, Any]:
     """The compiler's rule table."""
-    from csideploy.export.supported import OPSETS, RULES
+    from csideploy.export.supported import OPSETS, supported_ops
 
-    return {
-        "opsets": [OPSETS.start, OPSETS.stop - 1],
-        "operators": [
-            {"operator": rule.op, "domain": rule.domain or "ai.onnx", "accepts": rule.accepts}
-            for rule in RULES.values()
-        ],
-    }
+    return {"opsets": [OPSETS[0], OPSETS[-1]], "operators": supported_ops()}

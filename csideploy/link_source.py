@@ -62,8 +62,11 @@ class LinkSource:
         Raises:
             InputError: an option was given and says something else.
         """
-        wanted = [("cr", cr, cr is not None), ("bits", bits.number, bits.given)]
-        wanted.append(("binarize", binarize, binarize is not None))
+        wanted: tuple[tuple[str, int | str | None, bool], ...] = (
+            ("cr", cr, cr is not None),
+            ("bits", bits.number, bits.given),
+            ("binarize", binarize, binarize is not None),
+        )
         for name, value, given in wanted:
             if given and value != getattr(self, name):
                 has = getattr(self, name)
