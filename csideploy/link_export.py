@@ -150,19 +150,12 @@ def _manifest(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
         "bits": source.bits,
         "binarize": source.binarize,
     }
-    payload = layout and {
-        "layout_id": layout.layout_id,
-        "count": layout.count,
-        "bits": layout.bits,
-        "bits_per_sample": layout.payload_bits,
-        "bytes_per_sample": layout.nbytes,
-    }
     identity = {**sizes, "layout_id": layout.layout_id if layout else 0}
     # Of the weights' own files: a package with inlined ONNX still pairs with one without.
     pairing = pairing_id(identity, source.ue, source.bs)
     return {
         **sizes,
-        "payload": payload,
+        "payload": layout and layout.figures(),
         "pairing_id": pairing.hex(),
         "parts": [
             {"part": part, "side": side, "precision": "fp32"} for side, part in PARTS.items()

@@ -25,11 +25,15 @@ def reason(error: OSError) -> str:
 def file_aside(path: Path) -> Iterator[BinaryIO]:
     """Open a hidden sibling of `path` for writing; rename it to `path` when the block ends well.
 
+    A link is followed, so that it stays one.
+
     Raises:
         OutputError: the folder is missing or not writable, the disk is full, `path` is a folder.
     """
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    if path.is_symlink():
+        path = path.resolve()
     if path.exists() and not path.is_file():
         with _device(path) as device:
             yield device

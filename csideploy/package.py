@@ -184,12 +184,8 @@ def _check_manifest(manifest: object, path: Path) -> None:
         if not isinstance(manifest.get(key, ...), kind):
             raise FormatError(f"{path} has no valid {key!r}: export the package again")
     payload = manifest["payload"]
-    if payload is not None and not (
-        isinstance(payload.get("count"), int)
-        and payload["count"] > 0
-        and payload.get("bits") in range(1, 9)
-    ):
-        raise FormatError(f"{path} has no valid 'payload': export the package again")
+    if payload is not None and not _is_layout(payload):
+        raise FormatError(f"{path} has no valid payload layout: export the package again")
     try:
         good = len(bytes.fromhex(manifest["pairing_id"])) == 16
     except ValueError:
@@ -199,6 +195,13 @@ def _check_manifest(manifest: object, path: Path) -> None:
     for name, entry in manifest["files"].items():
         if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str)) or "/" in name:
             raise FormatError(f"{path} has no valid entry for file {name!r}")
+
+
+def _is_layout(payload: dict[str, object]) -> bool:
+    count, bits = payload.get("count"), payload.get("bits")
+    if type(count) is not int or type(bits) is not int or count < 1 or not 1 <= bits <= 8:
+        return False
+    return payload == Layout(count, bits).figures()
 
 
 def write_package(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> None:

@@ -59,6 +59,16 @@ class Layout:
         """Bytes a sample, the pad included."""
         return (self.payload_bits + 7) // 8
 
+    def figures(self) -> dict[str, int]:
+        """For manifests."""
+        return {
+            "layout_id": self.layout_id,
+            "count": self.count,
+            "bits": self.bits,
+            "bits_per_sample": self.payload_bits,
+            "bytes_per_sample": self.nbytes,
+        }
+
     def describe(self) -> str:
         """For messages: `512 codes of 4 bits, 256 bytes a sample`."""
         scale = f" and {SCALE_BITS} bits of scale" if self.scale else ""

@@ -154,6 +154,13 @@ ROWS: dict[str, Row] = {
         lambda b: ["report", b.manifest(payload={"count": 512, "bits": 3})],
         "payload layout",
     ),
+    "manifest bits": (
+        lambda b: [
+            *("encode", b.manifest(payload={"count": 512, "bits": 4.0}), b.csi),
+            *("--out", b.out / "p"),
+        ],
+        "payload layout",
+    ),
     "manifest files": (lambda b: ["report", b.manifest(files={})], "has no ue.csib"),
     "payload missing": (lambda b: b.decode(b.tmp / "none.bin"), "none.bin"),
     "payload empty": (lambda b: b.decode(b.text("p.bin", b"")), "no payload file"),

@@ -232,6 +232,13 @@ def test_a_terminal_without_unicode(csi_file: Path, tmp_path: Path) -> None:
     assert "k\\xe4se.npz" in shown.stdout
 
 
-def test_a_device_stays_a_device(package: Path, csi_file: Path) -> None:
+def test_devices_and_links_stay_what_they_are(
+    package: Path, csi_file: Path, tmp_path: Path
+) -> None:
     assert call("encode", package, csi_file, "--out", "/dev/null").returncode == 0
     assert Path("/dev/null").is_char_device()
+    target, link = tmp_path / "p.bin", tmp_path / "link"
+    link.symlink_to(target)
+    assert call("encode", package, csi_file, "--out", link).returncode == 0
+    assert link.is_symlink()
+    assert target.stat().st_size == 32 + 260 * 256
