@@ -1,6 +1,6 @@
 // The binding: one class that owns a bundle's bytes and its arena. Checks of arrays against the
-// interface are in runtime/__init__.py; here only sizes are checked, so that no call can reach
-// outside a buffer.
+// interface are in runtime/part.py; here only sizes are checked, so that no call can reach outside
+// a buffer.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -92,7 +92,8 @@ public:
         require();
         std::lock_guard<std::mutex> lock(mutex_);
         auto arena = std::make_unique<AlignedBytes>(size, part_.header->arena_align);
-        std::memset(arena->data(), 0, size);
+        // Not cleared: a verified part reads only what it wrote, and pages that it never touches
+        // cost nothing, however large an arena a hostile bundle may ask for.
         if (csd_set_arena(&part_, arena->data(), size) != CSD_OK)
             return false;
         arena_ = std::move(arena);

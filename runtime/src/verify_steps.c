@@ -90,6 +90,7 @@ static int fits_interface(const csd_part *part, const csd_tensor_record *tensor)
 
 csd_status csd_check_tensors(csd_part *part) {
     const uint32_t count = part->sections[CSD_SECTION_TENSORS].count;
+    uint64_t arena_end = 0;
     for (uint32_t i = 0; i < count; i++) {
         const csd_tensor_record *tensor = &part->tensors[i];
         csd_status status = csd_check_fields(part, "tensor", i, tensor, FIELDS(tensor));
@@ -101,7 +102,14 @@ csd_status csd_check_tensors(csd_part *part) {
         status = check_place(part, tensor);
         if (status != CSD_OK)
             return csd_refuse(part, status, "tensor", i, "place");
+        if (tensor->storage == CSD_STORAGE_ARENA) {
+            const uint64_t end = tensor->place + most_bytes(part, tensor);
+            arena_end = end > arena_end ? end : arena_end;
+        }
     }
+    /* No tensor reaches beyond, so this is not negative; the writer may round up to 16. */
+    if (part->header->arena_bytes - arena_end >= CSD_BUNDLE_ALIGN)
+        return csd_refuse(part, CSD_FIELD_RANGE, "header", 0, "arena_bytes");
     for (uint32_t i = 0; i < part->input_count + part->output_count; i++) {
         const csd_tensor_record *tensor = &part->tensors[part->interface[i].tensor];
         const int is_output = i >= part->input_count;

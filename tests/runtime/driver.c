@@ -6,7 +6,7 @@
                              accepted
        driver shake  FILE    changes one to four words of the structure at once, 20,000 times
        driver cut    FILE    verifies every shorter length
-       driver abuse  FILE    wrong calls: alignment, arena, k, missing buffers
+       driver abuse  FILE    wrong calls: alignment, arena, k, missing buffers; too large an arena
 
    All buffers are allocated to the byte, so that a sanitizer sees the smallest overreach. */
 #include <stdio.h>
@@ -202,6 +202,15 @@ static int abuse(const uint8_t *bundle, size_t size) {
     uint8_t *shifted = allocate(size + 4);
     memcpy(shifted + 4, bundle, size);
     EXPECT(csd_open(&part, shifted + 4, size, csd_reference_kernels) == CSD_MISALIGNED);
+
+    csd_header_record header;
+    memcpy(&header, bundle, sizeof header);
+    header.arena_bytes += 16;
+    memcpy(shifted, bundle, size);
+    memcpy(shifted, &header, sizeof header);
+    repair(shifted, size);
+    EXPECT(csd_open(&part, shifted, size, csd_reference_kernels) == CSD_FIELD_RANGE);
+    EXPECT(strcmp(part.fault.field, "arena_bytes") == 0);
     free(shifted);
     EXPECT(csd_open(&part, NULL, 0, csd_reference_kernels) == CSD_TRUNCATED);
 
