@@ -57,7 +57,7 @@ class Scenario(StrEnum):
 
 def generate(
     scenario: Annotated[Scenario, typer.Option(help="Which channels to make.")],
-    samples: Annotated[int, typer.Option(min=1, help="How many samples.")],
+    samples: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many samples.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the samples stay the same.")] = 1,

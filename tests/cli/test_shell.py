@@ -94,6 +94,7 @@ def test_failures_are_json_too(arguments: tuple[str, ...], run: Run) -> None:
         ("systems --cr four", "--cr"),
         ("data generate --scenario moon --samples 4 --out x.npz", "'indoor', 'outdoor'"),
         ("data generate --scenario indoor --samples 0 --out x.npz", "--samples"),
+        ("data generate --scenario indoor --samples 1000000000000 --out x.npz", "--samples"),
     ],
 )
 def test_bad_use_is_one_line(line: str, words: str, run: Run) -> None:
