@@ -143,5 +143,7 @@ def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
         rates=(7e-4, 1e-5),
         start="widen",
         width=0,
+        # Each sign that flips in a 1-bit decoder is a blow to the convolutions behind it.
+        decoder_fc=0.01 if binarize == "both" else common.decoder_fc,
     )
     return (common, wide)
