@@ -57,7 +57,7 @@ class Stage:
         """Learning rate of a step: linear warm-up, then cosine (paper 002, eq. 14).
 
         gamma = gamma_min + (gamma_max - gamma_min) (1 + cos((t - T_w) / (T - T_w) pi)) / 2,
-        evaluated at every step as CRNet's code does, where the paper prints it a epoch.
+        evaluated at every step as CRNet's code does, where the paper prints it an epoch.
         """
         highest, lowest = self.rates
         warm = round(self.warmup * steps)
@@ -119,7 +119,7 @@ def recipe(
 
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
-    """Two cores, about half an hour: the wide decoder gets what time the narrow one leaves."""
+    """Two cores, well under an hour: most passes go to the narrow decoder, at a fifth of the time."""
     narrow_epochs, wide_epochs = (2.0, 0.8) if binarize == "both" else (4.0, 1.0)
     common = Stage(
         "1x",
