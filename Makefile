@@ -26,7 +26,8 @@ $(VENV)/base.stamp: $(BIN)/python $(SOURCES)
 # torch is named with its version in the same command as all that asks for it: left open, pip may
 # fetch a build of several gigabytes.
 $(VENV)/dev.stamp: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet "torch==2.13.0" "onnx==1.21.0" -e ".[train,dev]"
+	$(BIN)/python -m pip install --quiet "torch==2.13.0" "onnx==1.21.0" -e ".[train,dev]" \
+	  --config-settings=cmake.define.CSIDEPLOY_WERROR=ON
 	touch $@ $(VENV)/base.stamp
 
 $(OUT)/csi.npz: | $(VENV)/base.stamp
@@ -38,7 +39,7 @@ demo: $(VENV)/base.stamp $(CSI)
 	$(BIN)/csideploy export --model bacrnet10x --out $(OUT)/bacrnet10x --force
 	$(BIN)/csideploy encode $(OUT)/bacrnet10x $(CSI) --out $(OUT)/p.bin
 	$(BIN)/csideploy decode $(OUT)/bacrnet10x $(OUT)/p.bin --reference $(CSI) --out $(OUT)/h.npy
-	$(BIN)/csideploy validate $(OUT)/bacrnet10x
+	$(BIN)/csideploy validate $(OUT)/bacrnet10x --reference $(CSI)
 	$(BIN)/csideploy report $(OUT)/bacrnet10x
 
 test: export OMP_NUM_THREADS := 1
@@ -55,7 +56,7 @@ typing: $(VENV)/dev.stamp
 lint: typing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@longest=$$(git ls-files '*.py' '*.c' '*.h' '*.cpp' | xargs wc -l | grep -v ' total$$' | sort -rn | head -n 1); \
+	@longest=$$(LC_ALL=C; export LC_ALL; git ls-files '*.py' '*.c' '*.h' '*.cpp' | xargs wc -l | grep -v ' total$$' | sort -rn | head -n 1); \
 	 echo "longest file: $$longest"; set -- $$longest; test $$1 -lt 600
 
 clean:

@@ -20,10 +20,14 @@ from csideploy.export.plan import OPS, Plan, Storage
 from csideploy.onnx_oracle import Oracle
 from csideploy.outputs import file_aside, reason
 from csideploy.package import refusal
+from csideploy.progress import Advance, quiet
 from csideploy.report.units import shape_text
 from csideploy.runtime import Part, TensorInfo
 
 SIDES = ("ue", "bs", "ru", "du")
+
+CHUNK = 250
+"""Samples a call of the runtime, so that progress can be shown."""
 
 
 def compile_file(
@@ -124,13 +128,14 @@ def open_bundle(path: Path) -> tuple[bytes, Part]:
         raise FormatError(f"{path}: {refusal(error)}") from error
 
 
-def run_file(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
+def run_file(bundle: Path, data: Path, out: Path, *, progress: Advance = quiet) -> dict[str, Any]:
     """Run a bundle on the arrays of a file, and write what comes out.
 
     Args:
         bundle: a `.csib`.
         data: `.npy` with the one input, or `.npz` with one array an input, by name.
         out: `.npy` takes the payload, or the only or first output; `.npz` takes all, by name.
+        progress: called with samples done and samples in all.
 
     Raises:
         InputError: a file cannot be read, or an array does not fit.
@@ -143,7 +148,13 @@ def run_file(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
     ]
     if len({len(array) for array in arrays}) > 1:
         raise InputError(f"{data}: the inputs differ in their number of samples")
-    results = dict(zip([output.name for output in part.outputs], part.run(*arrays), strict=True))
+    samples = len(arrays[0])
+    pieces = []
+    for begin in range(0, max(samples, 1), CHUNK):
+        pieces.append(part.run(*(array[begin : begin + CHUNK] for array in arrays)))
+        progress(min(begin + CHUNK, samples), samples)
+    joined = [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
+    results = dict(zip([output.name for output in part.outputs], joined, strict=True))
     if out.suffix != ".npz":
         chosen = "payload" if "payload" in results else next(iter(results))
         results = {chosen: results[chosen]}

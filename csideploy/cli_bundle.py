@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from csideploy.cli_shell import Json, Seed, print_json, refuse, say, table_console
+from csideploy.cli_shell import Json, Seed, print_json, progress, refuse, say, table_console
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
 
@@ -57,7 +57,8 @@ def run(
     """
     from csideploy import bundles
 
-    result = bundles.run_file(bundle, data, out)
+    with progress("run") as advance:
+        result = bundles.run_file(bundle, data, out, progress=advance)
     if as_json:
         print_json(result)
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -27,6 +27,7 @@ from rich.progress import (
 from typer.core import TyperGroup
 
 from csideploy.errors import CsideployError, InputError
+from csideploy.progress import Advance
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -167,10 +168,6 @@ def refuse(given: object, option: str, instead: str) -> None:
     """
     if given not in (None, False):
         raise InputError(f"{option} is not available in this version: {instead}")
-
-
-Advance = Callable[[int, int], None]
-"""Takes how much is done and how much there is to do."""
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,15 +25,10 @@ from csideploy.payload import (
     read_header,
     split_scale,
 )
+from csideploy.progress import Advance, quiet
 
 CHUNK = 250
 """Samples at a time: 2 MB of input, so that memory does not grow with the file."""
-
-Advance = Callable[[int, int], None]
-
-
-def _quiet(done: int, total: int) -> None:
-    """No progress wanted."""
 
 
 def encode(
@@ -44,7 +38,7 @@ def encode(
     *,
     raw: bool = False,
     with_scale: bool = False,
-    progress: Advance = _quiet,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """CSI -> payload file, by the UE's bundle.
 
@@ -116,7 +110,7 @@ def decode(
     with_scale: bool = False,
     domain: str = "angular",
     reference: Csi | None = None,
-    progress: Advance = _quiet,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Payload file -> CSI, by the BS's bundle.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,13 @@ from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, pairing_id, write_package
 from csideploy.payload import Layout
+from csideploy.progress import Advance, quiet
 from csideploy.report import footprint
 
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
 
 PARTS = {"ue": "encoder", "bs": "decoder"}
-
-Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def export_link(
     checkpoint: Path | None = None,
     out: Path | None = None,
     force: bool = False,
-    progress: Advance = lambda done, total: None,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Make a link package.
 
@@ -102,7 +100,7 @@ def make_package(
     folder: Path,
     *,
     force: bool = False,
-    progress: Advance = lambda done, total: None,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
     check_folder_free(folder, force=force, holding=MANIFEST)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,10 @@ from csideploy.export.plan import Op
 from csideploy.feedback import check_shape
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import LinkPackage, open_package
+from csideploy.progress import Advance, quiet
 from csideploy.validate_bundle import check, validate_bundle
 
 CHUNK = 250
-
-Advance = Callable[[int, int], None]
 
 
 def validate(
@@ -46,7 +44,7 @@ def validate(
     convention: str = "auto",
     onnx_file: Path | None = None,
     seed: int = 0,
-    progress: Advance = lambda done, total: None,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Run all checks on a package or on a bundle.
 

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
@@ -16,9 +16,7 @@ from csideploy.channels.blocks import Samples, block_rows, generate_blocks
 from csideploy.channels.parts import PartFolder, describe_run
 from csideploy.channels.synthesis import ANTENNAS, TAPS
 from csideploy.errors import CsideployError, InputError
-
-Advance = Callable[[int, int], None]
-"""Takes how many samples are done and how many there are to do."""
+from csideploy.progress import Advance
 
 _PART_SAMPLES = 1000
 

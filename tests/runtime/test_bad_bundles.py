@@ -116,6 +116,11 @@ ROWS: dict[str, tuple[Edit, str, str]] = {
     "arena not a power of two": (header("arena_align", 48), "FIELD_RANGE", "arena_align"),
     "arena align 0": (header("arena_align", 0), "FIELD_RANGE", "arena_align"),
     "arena too small": (header("arena_bytes", 1), "BAD_PLACE", "tensor"),
+    "arena too large": (
+        header("arena_bytes", PLAN.arena_bytes + 16),
+        "FIELD_RANGE",
+        "arena_bytes",
+    ),
     "n_max 0": (header("n_max", 0), "FIELD_RANGE", "n_max"),
     "n_max beyond the arena": (header("n_max", 3), "BAD_PLACE", "tensor"),
     "n_max overflows": (header("n_max", bf.DIM_MAX), "BAD_NBYTES", "tensor"),
