@@ -119,7 +119,7 @@ def recipe(
 
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
-    """Two cores, well under an hour: most passes go to the narrow decoder, at a fifth of the time."""
+    """Two cores, well under an hour: most passes go to the cheap, narrow decoder."""
     narrow_epochs, wide_epochs = (2.0, 0.8) if binarize == "both" else (4.0, 1.0)
     common = Stage(
         "1x",
