@@ -83,7 +83,8 @@ def find(
     spec = registry.get(system)
     if bits is None and not float_features:
         bits = spec.default_bits
-    checked = registry.check_options(spec, cr or spec.default_cr, bits, binarize)
+    ratio = spec.default_cr if cr is None else cr
+    checked = registry.check_options(spec, ratio, bits, binarize)
     for entry in found:
         card = entry.card
         if (card["system"], card["cr"], card["bits"], card["binarize"]) == (spec.name, *checked):

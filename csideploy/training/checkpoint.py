@@ -81,8 +81,10 @@ def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise FormatError(f"{file}: not a safetensors file of weights") from error
-    if not isinstance(metadata, dict):
-        raise FormatError(f"{file}: safetensors without csideploy's metadata; train wrote it not")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("data"), dict):
+        raise FormatError(
+            f"{file}: safetensors without csideploy's metadata; `csideploy train` writes it"
+        )
     try:
         link = systems.build(
             metadata["system"],

@@ -19,6 +19,7 @@ import typer
 from numpy.typing import NDArray
 
 from csideploy import registry
+from csideploy.errors import CsideployError
 from csideploy.export.torch_onnx import export_part
 from csideploy.outputs import folder_aside
 from csideploy.training.checkpoint import load_checkpoint
@@ -69,7 +70,7 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
     }
     entry = zoo / registry.entry_name(link.spec, link.cr, bits, link.binarize)
     zoo.mkdir(parents=True, exist_ok=True)
-    with folder_aside(entry, force=True) as folder:
+    with folder_aside(entry, force=True, holding=CARD) as folder:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         text = json.dumps(card, indent=2, ensure_ascii=False)
@@ -98,7 +99,11 @@ def main(
     zoo: Annotated[Path, typer.Option(help="The folder of entries.")] = Path("zoo"),
 ) -> None:
     """Make a zoo entry of trained weights."""
-    entry = publish(weights, zoo, test_data=test_data, command=command)
+    try:
+        entry = publish(weights, zoo, test_data=test_data, command=command)
+    except CsideployError as error:
+        typer.echo(f"csideploy: error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
     card = json.loads((entry / CARD).read_text(encoding="utf-8"))
     typer.echo(f"{entry}: {card['metrics']}", err=True)
 

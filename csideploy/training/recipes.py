@@ -107,8 +107,8 @@ def recipe(
         stages = _zoo_cpu(spec, binarize)
     else:
         raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
-    if epochs is not None and epochs <= 0:
-        raise InputError(f"--epochs {epochs}: must be above 0")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise InputError(f"--epochs {epochs}: must be a number above 0")
     if batch is not None and batch < 1:
         raise InputError(f"--batch {batch}: must be at least 1")
     scale = 1.0 if epochs is None else epochs / sum(stage.epochs for stage in stages)

@@ -124,3 +124,12 @@ def test_systems_shows_sizes_and_weights(
     assert rows["bacrnet1x"]["zoo"] == ["bacrnet1x"]
     assert [part["parameters"] for part in rows["bacrnet10x"]["parts"]] == [33_554, 1_073_142]
     assert len(rows) > 40
+
+
+def test_a_ratio_of_zero_is_refused_and_not_taken_for_the_default(
+    zoo: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("export", "--model", "bacrnet1x", "--cr", "0")
+    assert done.exit_code == 2
+    assert not Path("bacrnet1x").exists()

@@ -47,6 +47,8 @@ def test_zoo_stages_are_shared() -> None:
     [
         ("paper-2", {}, "there are paper-002, zoo-cpu"),
         ("paper-002", {"epochs": 0}, "above 0"),
+        ("paper-002", {"epochs": float("nan")}, "above 0"),
+        ("paper-002", {"epochs": float("inf")}, "above 0"),
         ("paper-002", {"batch": 0}, "at least 1"),
         ("zoo-cpu", {"system": "crnet"}, "not crnet"),
     ],
