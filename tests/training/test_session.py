@@ -71,7 +71,7 @@ def test_bad_weights(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, file)
     with pytest.raises(FormatError, match="metadata"):
         load_checkpoint(file)
-    described = {"system": "csinet", "cr": 4, "bits": 4, "binarize": "none"}
+    described = {"system": "csinet", "cr": 4, "bits": 4, "binarize": "none", "data": {}}
     save_file({"a": torch.ones(2)}, file, metadata={"csideploy": json.dumps(described)})
     with pytest.raises(FormatError, match="do not fit"):
         load_checkpoint(file)
