@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from enum import IntEnum
 from pathlib import Path
 
 from csideploy.export import bundle_fields as bf
-from csideploy.export.plan import OPS, Activation, DType, Op, Storage
+from csideploy.export import operation_rules as rules
+from csideploy.export.operations import OPS, Activation, Op, PadMode
+from csideploy.export.plan import DType, Storage
 
 _C_TYPE = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t"}
 _TABLE_KINDS = (
@@ -51,8 +55,11 @@ def ops_header() -> str:
         "#ifndef CSIDEPLOY_OPS_H\n#define CSIDEPLOY_OPS_H\n",
         _enum("csd_dtype", "CSD_", [(d.name, d) for d in DType]),
         _enum("csd_activation", "CSD_ACT_", [(a.name, a) for a in Activation]),
+        _enum("csd_pad_mode", "CSD_PAD_MODE_", [(m.name, m) for m in PadMode]),
+        *_function_enums(),
         _enum("csd_op", "CSD_OP_", [(o.name, o) for o in Op]),
         f"#define CSD_OP_LAST {max(Op)}u",
+        _for_each_op(),
         f"#define CSD_MAX_RANK {bf.MAX_RANK}u",
         f"#define CSD_MAX_INPUTS {bf.MAX_INPUTS}u",
         f"#define CSD_MAX_OUTPUTS {bf.MAX_OUTPUTS}u",
@@ -64,6 +71,21 @@ def ops_header() -> str:
         members += [f"    CSD_{op.name}_P_{p.upper()} = {i}" for i, p in enumerate(spec.params)]
         parts.append("\nenum {\n" + ",\n".join(members) + "\n};")
     return "\n".join([*parts, "\n#endif", ""])
+
+
+def _function_enums() -> list[str]:
+    """The enumerations that the parameter `function` chooses from, each once."""
+    kinds = dict.fromkeys(codes for codes, _ in rules.FUNCTIONS.values())
+    return [
+        _enum(f"csd_{k.__name__.lower()}", f"CSD_{k.__name__.upper()}_", [(c.name, c) for c in k])
+        for k in kinds
+    ]
+
+
+def _for_each_op() -> str:
+    """X(NAME, name) for every operation, so that no other list of them is kept by hand."""
+    rows = [f"    X({op.name}, {op.name.lower()})" for op in Op]
+    return " \\\n".join(["#define CSD_FOR_EACH_OP(X)", *rows])
 
 
 def format_header() -> str:
@@ -118,14 +140,15 @@ def tables_header() -> str:
         "    uint8_t offset;\n    uint8_t width;\n    uint8_t kind;\n} csd_field;\n",
         "typedef struct csd_section_rule {\n    uint32_t width;\n    uint32_t most;\n"
         "    uint32_t required;\n} csd_section_rule;\n",
-        _enum("csd_param_kind", "CSD_PARAM_", [(k.name, k) for k in bf.ParamKind]),
+        _enum("csd_param_kind", "CSD_PARAM_", [(k.name, k) for k in rules.ParamKind]),
         "typedef struct csd_param_rule {\n    uint32_t kind;\n    uint32_t lo;\n"
         "    uint32_t hi;\n} csd_param_rule;\n",
-        "/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one\n"
-        "   for the whole step. */",
+        "/* optional, constant, in_place: bit i stands for input i. in_dtypes, out_dtypes: bit d\n"
+        "   stands for element type d. same_in, same_out: roles that share one type. */",
         "typedef struct csd_op_rule {\n    uint8_t inputs;\n    uint8_t outputs;\n"
         "    uint8_t params;\n    uint8_t optional;\n    uint8_t constant;\n    uint8_t in_place;\n"
-        "    uint8_t in_dtype[CSD_MAX_INPUTS];\n    uint8_t out_dtype[CSD_MAX_OUTPUTS];\n"
+        "    uint8_t same_in;\n    uint8_t same_out;\n"
+        "    uint8_t in_dtypes[CSD_MAX_INPUTS];\n    uint8_t out_dtypes[CSD_MAX_OUTPUTS];\n"
         "    const csd_param_rule *rules;\n} csd_op_rule;\n",
     ]
     for record in bf.RECORDS:
@@ -147,32 +170,46 @@ def tables_header() -> str:
         parts += _param_table(op)
     parts.append("/* By operation code; index 0 is no operation. */")
     parts.append("static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {")
-    parts.append("    {0, 0, 0, 0, 0, 0, {0}, {0}, NULL},")
+    parts.append("    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},")
     parts += [_op_row(op) for op in Op]
     return "\n".join([*parts, "};\n", "#endif", ""])
 
 
 def _param_table(op: Op) -> list[str]:
-    rules = bf.param_rules(op)
-    if not rules:
+    found = rules.param_rules(op)
+    if not found:
         return []
-    rows = [f"    {{CSD_PARAM_{r.kind.name}, {r.lo}u, {r.hi}u}}, /* {name} */" for name, r in rules]
+    rows = []
+    for name, rule in found:
+        if rule.kind is rules.ParamKind.I32_RANGE:
+            limits = f"(uint32_t){rule.lo}, {rule.hi}"
+        else:
+            limits = f"{rule.lo}u, {rule.hi}u"
+        rows.append(f"    {{CSD_PARAM_{rule.kind.name}, {limits}}}, /* {name} */")
     head = f"static const csd_param_rule csd_{op.name.lower()}_params[] = {{"
     return [head, *rows, "};\n"]
+
+
+def _dtype_mask(op: Op, role: str) -> int:
+    return sum(1 << dtype for dtype in rules.role_dtypes(op, role))
 
 
 def _op_row(op: Op) -> str:
     spec = OPS[op]
     roles = [r.removesuffix("?") for r in spec.inputs]
     optional = sum(1 << i for i, r in enumerate(spec.inputs) if r.endswith("?"))
-    constant = sum(1 << i for i, r in enumerate(roles) if r in bf.CONSTANT_ROLES)
-    in_place = sum(1 << i for i, r in enumerate(spec.inputs) if r in bf.IN_PLACE.get(op, ()))
-    types_in = ", ".join(str(int(bf.role_dtype(op, r) or 0)) for r in roles)
-    types_out = ", ".join(str(int(bf.role_dtype(op, r) or 0)) for r in spec.outputs)
-    rules = f"csd_{op.name.lower()}_params" if spec.params else "NULL"
+    constant = sum(1 << i for i, r in enumerate(roles) if r in rules.CONSTANT_ROLES)
+    in_place = sum(1 << i for i, r in enumerate(spec.inputs) if r in rules.IN_PLACE.get(op, ()))
+    same = rules.SAME_DTYPE.get(op, ())
+    same_in = sum(1 << i for i, r in enumerate(roles) if r in same)
+    same_out = sum(1 << i for i, r in enumerate(spec.outputs) if r in same)
+    types_in = ", ".join(str(_dtype_mask(op, r)) for r in roles)
+    types_out = ", ".join(str(_dtype_mask(op, r)) for r in spec.outputs)
+    limits = f"csd_{op.name.lower()}_params" if spec.params else "NULL"
     return (
         f"    {{{len(roles)}, {len(spec.outputs)}, {len(spec.params)}, {optional}, {constant}, "
-        f"{in_place}, {{{types_in}}}, {{{types_out}}}, {rules}}}, /* {op.name} */"
+        f"{in_place}, {same_in}, {same_out}, {{{types_in}}}, {{{types_out}}}, {limits}}}, "
+        f"/* {op.name} */"
     )
 
 
@@ -238,14 +275,21 @@ def page() -> str:
     parts += [_page_op(op) for op in Op]
     parts += ["\n## Parameters\n", "| name | type | range | when the plan leaves it out |"]
     parts.append("|---|---|---|---|")
-    for name, limits in bf.PARAM_RULES.items():
-        is_float = limits.kind is bf.ParamKind.F32_FINITE
-        span = "finite" if is_float else f"{limits.lo}..{limits.hi}"
-        default = "an error" if limits.default is None else limits.default
-        parts.append(f"| {name} | {'f32' if is_float else 'u32'} | {span} | {default} |")
-    codes = ", ".join(f"{int(a)} {a.name.lower()}" for a in Activation)
-    parts.append(f"\nActivations: {codes}.")
+    for name, limits in rules.PARAM_RULES.items():
+        span = {
+            rules.ParamKind.F32_FINITE: "finite",
+            rules.ParamKind.F32_POSITIVE: "finite, above 0",
+        }.get(limits.kind, f"{limits.lo}..{limits.hi}")
+        default = "an error" if limits.default is None else int(limits.default)
+        parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
+    parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
+    parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]
+    parts += [f"- {op.name}: {_codes(codes)}" for op, (_, codes) in rules.FUNCTIONS.items()]
     return "\n".join([*parts, ""])
+
+
+def _codes(codes: Iterable[IntEnum]) -> str:
+    return ", ".join(f"{int(code)} {code.name.lower()}" for code in codes)
 
 
 def _page_op(op: Op) -> str:
@@ -253,10 +297,11 @@ def _page_op(op: Op) -> str:
 
     def show(role: str) -> str:
         name = role.removesuffix("?")
-        dtype = bf.role_dtype(op, name)
-        marks = ("?" if role.endswith("?") else "") + ("*" if name in bf.CONSTANT_ROLES else "")
-        marks += "=" if role in bf.IN_PLACE.get(op, ()) else ""
-        return f"{name}{marks} {dtype.name.lower() if dtype else 'any'}"
+        dtypes = rules.role_dtypes(op, name)
+        marks = ("?" if role.endswith("?") else "") + ("*" if name in rules.CONSTANT_ROLES else "")
+        marks += "=" if role in rules.IN_PLACE.get(op, ()) else ""
+        types = "/".join(dtype.name.lower() for dtype in dtypes)
+        return f"{name}{marks} {'any' if len(dtypes) == len(DType) else types}"
 
     cells = (
         ", ".join(map(show, spec.inputs)),

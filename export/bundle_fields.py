@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 
-from csideploy.export.plan import OPS, Activation, DType, Op, Storage
+from csideploy.export.operations import AXES, Op
+from csideploy.export.plan import DType, Storage
 
 MAGIC = int.from_bytes(b"CSIB", "little")
 MAJOR = 1
@@ -26,7 +27,7 @@ NONE = 0xFFFFFFFF
 DIM_N = 0x80000001
 DIM_K = 0x80000002
 DIM_MAX = 0x7FFFFFFF
-MAX_RANK = 6
+MAX_RANK = AXES
 MAX_INPUTS = 8
 MAX_OUTPUTS = 2
 MAX_PARAMS = 16
@@ -165,7 +166,7 @@ TENSOR = Record(
     "tensor",
     (
         Field("name", "u32", Kind.NAME, "for people"),
-        Field("dtype", "u8", Kind.ENUM, "1 f32, 2 u8", min(DType), max(DType)),
+        Field("dtype", "u8", Kind.ENUM, "1 f32, 2 u8, 3 i8, 4 i16, 5 i32", min(DType), max(DType)),
         Field(
             "storage",
             "u8",
@@ -286,83 +287,6 @@ RECORDS = (
     METADATA,
     VECTOR,
 )
-
-
-class ParamKind(IntEnum):
-    """How the verifier checks a step's parameter."""
-
-    U32_RANGE = 1
-    F32_FINITE = 2
-
-
-@dataclass(frozen=True)
-class ParamRule:
-    """Legal values of a parameter by name, whatever operation carries it."""
-
-    kind: ParamKind
-    default: int | float | None
-    lo: int = 0
-    hi: int = 0
-
-
-_SPAN = 0xFFFF
-PARAM_RULES: dict[str, ParamRule] = {
-    "groups": ParamRule(ParamKind.U32_RANGE, 1, 1, DIM_MAX),
-    "stride_h": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
-    "stride_w": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
-    "dilation_h": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
-    "dilation_w": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
-    "pad_top": ParamRule(ParamKind.U32_RANGE, 0, 0, _SPAN),
-    "pad_left": ParamRule(ParamKind.U32_RANGE, 0, 0, _SPAN),
-    "pad_bottom": ParamRule(ParamKind.U32_RANGE, 0, 0, _SPAN),
-    "pad_right": ParamRule(ParamKind.U32_RANGE, 0, 0, _SPAN),
-    "activation": ParamRule(ParamKind.U32_RANGE, 0, min(Activation), max(Activation)),
-    "alpha": ParamRule(ParamKind.F32_FINITE, 0.0),
-    "bits": ParamRule(ParamKind.U32_RANGE, None, 1, 8),
-}
-
-CONSTANT_ROLES = ("weight", "bias", "slope", "scale")
-"""Roles whose tensor must lie in the weights section."""
-
-ROLE_DTYPES: dict[tuple[Op, str], DType | None] = {
-    (Op.BINARY_LINEAR, "weight"): DType.U8,
-    (Op.QUANTIZE_UNIFORM, "codes"): DType.U8,
-    (Op.PACK_BITS, "codes"): DType.U8,
-    (Op.PACK_BITS, "payload"): DType.U8,
-    (Op.UNPACK_BITS, "payload"): DType.U8,
-    (Op.UNPACK_BITS, "codes"): DType.U8,
-    (Op.DEQUANTIZE_UNIFORM, "codes"): DType.U8,
-    (Op.CONCAT, "a"): None,
-    (Op.CONCAT, "b"): None,
-    (Op.CONCAT, "y"): None,
-    (Op.COPY, "x"): None,
-    (Op.COPY, "y"): None,
-}
-"""Element type of a role where it is not f32; None: any, but one for the whole step."""
-
-IN_PLACE: dict[Op, tuple[str, ...]] = {
-    Op.CONV2D: ("residual?",),
-    Op.ADD: ("a", "b"),
-    Op.ACTIVATION: ("x",),
-    Op.COPY: ("x",),
-}
-"""Inputs whose bytes may be exactly the output's bytes; any other overlap is refused."""
-
-
-def role_dtype(op: Op, role: str) -> DType | None:
-    """Element type that a role of an operation demands; None for any."""
-    return ROLE_DTYPES.get((op, role), DType.F32)
-
-
-def param_rules(op: Op) -> list[tuple[str, ParamRule]]:
-    """Parameters of an operation in stored order, each with its rule."""
-    rules = []
-    for name, type_ in OPS[op].params.items():
-        rule = PARAM_RULES[name]
-        if (rule.kind is ParamKind.F32_FINITE) != (type_ == "f32"):
-            raise TypeError(f"parameter {name} of {op.name}: the plan and the rules differ in type")
-        rules.append((name, rule))
-    return rules
 
 
 if __name__ == "__main__":

@@ -147,7 +147,8 @@ def _step(read: _Decoder, row: dict[str, int], operands: list[int], words: list[
     params: dict[str, int | float] = {}
     for i, (name, type_) in enumerate(OPS[op].params.items()):
         word = words[row["param_first"] + i]
-        params[name] = word if type_ == "u32" else struct.unpack("<f", struct.pack("<I", word))[0]
+        code = {"u32": "<I", "i32": "<i", "f32": "<f"}[type_]
+        (params[name],) = struct.unpack(code, struct.pack("<I", word))
     first = row["operand_first"]
     middle = first + row["input_count"]
     inputs = tuple(None if t == bf.NONE else t for t in operands[first:middle])
@@ -190,7 +191,7 @@ def _vectors(read: _Decoder, plan: Plan) -> dict[str, NDArray[np.generic]]:
     for row in read.records("vectors", bf.VECTOR):
         tensor = plan.tensors[row["tensor"]]
         shape = [1 if isinstance(d, str) else d for d in tensor.shape[1:]]
-        dtype = np.dtype("<f4") if tensor.dtype is DType.F32 else np.dtype("u1")
+        dtype = tensor.dtype.numpy
         flat = np.frombuffer(raw[row["offset"] : row["offset"] + row["length"]], dtype)
         out[tensor.name] = flat.reshape(row["samples"], *shape)
     return out

@@ -5,16 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import FormatError
 from csideploy.export import bundle_fields as bf
-from csideploy.export.plan import OPS, Dim, DType, Plan, Step, Storage, Tensor
-
-_NUMPY: dict[DType, np.dtype[Any]] = {DType.F32: np.dtype("<f4"), DType.U8: np.dtype("u1")}
+from csideploy.export.operation_rules import ParamKind, param_rules
+from csideploy.export.plan import OPS, Dim, Plan, Step, Storage, Tensor
 
 
 def write_bundle(plan: Plan, *, vectors: Mapping[str, NDArray[np.generic]] | None = None) -> bytes:
@@ -159,22 +157,24 @@ def _params(step: Step) -> list[int]:
     if unknown:
         raise FormatError(f"step {step.name!r}: {step.op.name} has no parameter {min(unknown)!r}")
     words = []
-    for name, rule in bf.param_rules(step.op):
+    for name, rule in param_rules(step.op):
         value = step.params.get(name, rule.default)
         if value is None:
             raise FormatError(f"step {step.name!r}: {step.op.name} needs parameter {name!r}")
-        if rule.kind is bf.ParamKind.F32_FINITE:
+        if rule.kind.type == "f32":
             with np.errstate(over="ignore"):
                 bits = np.float32(value)
             if not np.isfinite(bits):
                 raise FormatError(f"step {step.name!r}: {name} = {value} is not finite")
+            if rule.kind is ParamKind.F32_POSITIVE and not bits > 0:
+                raise FormatError(f"step {step.name!r}: {name} = {value} is not above 0")
             words.append(int(bits.view(np.uint32)))
         else:
             if int(value) != value or not rule.lo <= value <= rule.hi:
                 raise FormatError(
                     f"step {step.name!r}: {name} = {value}, legal is {rule.lo}..{rule.hi}"
                 )
-            words.append(int(value))
+            words.append(int(value) & 0xFFFFFFFF)
     return words
 
 
@@ -223,16 +223,12 @@ def _vectors(plan: Plan, vectors: Mapping[str, NDArray[np.generic]]) -> dict[str
             raise FormatError(f"golden vector {name!r}: the part has {sorted(indices)}")
         tensor = plan.tensors[indices[name]]
         shape = tuple(1 if d == "k" else d for d in tensor.shape[1:])
-        if (
-            tensor.shape[0] != "n"
-            or array.shape[1:] != shape
-            or array.dtype != _NUMPY[tensor.dtype]
-        ):
+        if tensor.shape[0] != "n" or array.shape[1:] != shape or array.dtype != tensor.dtype.numpy:
             raise FormatError(
                 f"golden vector {name!r}: {array.dtype} {array.shape}, the part has "
                 f"{tensor.dtype.name.lower()} {tensor.shape}"
             )
-        raw = array.astype(_NUMPY[tensor.dtype]).tobytes()
+        raw = array.astype(tensor.dtype.numpy).tobytes()
         table += bf.VECTOR.pack(
             {
                 "tensor": indices[name],

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from csideploy.errors import CsideployError
 from csideploy.export.graph import BATCH, VIEW, Graph, Node, Shape
 from csideploy.export.plan import OPS, Activation, DType, Op
 
-_ELEMENTS = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
+_ELEMENTS = {dtype.numpy: dtype for dtype in DType}
 
 
 class GraphError(CsideployError):

@@ -16,7 +16,7 @@ from csideploy.export.graph import VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
 from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 
-_DTYPES = {np.dtype(np.float32): DType.F32, np.dtype(np.uint8): DType.U8}
+_DTYPES = {dtype.numpy: dtype for dtype in DType}
 
 # Roles that an output may overwrite in place: the operation reads element i of them before it
 # writes element i and never reads it again. A convolution reads x around i, so never x.

@@ -12,9 +12,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from csideploy.export.operations import OPS, Activation, Op, OpSpec
+
+__all__ = [
+    "OPS",
+    "Activation",
+    "DType",
+    "Dim",
+    "Op",
+    "OpSpec",
+    "PayloadLayout",
+    "Plan",
+    "Step",
+    "Storage",
+    "Tensor",
+]
 
 Dim = int | str
 """A dimension: a positive integer, or "n" (batch) or "k" (users)."""
@@ -25,11 +42,19 @@ class DType(IntEnum):
 
     F32 = 1
     U8 = 2
+    I8 = 3
+    I16 = 4
+    I32 = 5
 
     @property
     def size(self) -> int:
         """Bytes an element."""
-        return {DType.F32: 4, DType.U8: 1}[self]
+        return self.numpy.itemsize
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The same type in NumPy, little-endian."""
+        return np.dtype({1: "<f4", 2: "u1", 3: "i1", 4: "<i2", 5: "<i4"}[int(self)])
 
 
 class Storage(IntEnum):
@@ -43,88 +68,6 @@ class Storage(IntEnum):
     """The caller's arena; `place` is the offset in bytes for n = n_max."""
     WEIGHTS = 4
     """The bundle itself; `place` is the offset in bytes in the weights section."""
-
-
-class Activation(IntEnum):
-    """Activation fused into a step. PRELU reads the step's `slope` input, LEAKY its `alpha`."""
-
-    NONE = 0
-    RELU = 1
-    LEAKY = 2
-    PRELU = 3
-    SIGMOID = 4
-    TANH = 5
-
-
-class Op(IntEnum):
-    """Operations of the executor; OPS says what each takes."""
-
-    CONV2D = 1
-    LINEAR = 2
-    BINARY_LINEAR = 3
-    ADD = 4
-    ACTIVATION = 5
-    CONCAT = 6
-    QUANTIZE_UNIFORM = 7
-    PACK_BITS = 8
-    UNPACK_BITS = 9
-    DEQUANTIZE_UNIFORM = 10
-    COPY = 11
-
-
-@dataclass(frozen=True)
-class OpSpec:
-    """What a step of one operation carries.
-
-    inputs: roles in order; a role that ends in "?" may be absent (index None in a step).
-    outputs: roles in order.
-    params: name -> "u32" or "f32", in the order in which the bundle stores them.
-    """
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    params: dict[str, str]
-
-
-_ACT = {"activation": "u32", "alpha": "f32"}
-OPS: dict[Op, OpSpec] = {
-    # x (n, C, H, W), weight (O, C/groups, kh, kw), bias (O,), slope (O,), residual like y.
-    # y = act(conv(x) + bias + residual).
-    Op.CONV2D: OpSpec(
-        ("x", "weight", "bias?", "slope?", "residual?"),
-        ("y",),
-        {
-            "groups": "u32",
-            "stride_h": "u32",
-            "stride_w": "u32",
-            "dilation_h": "u32",
-            "dilation_w": "u32",
-            "pad_top": "u32",
-            "pad_left": "u32",
-            "pad_bottom": "u32",
-            "pad_right": "u32",
-            **_ACT,
-        },
-    ),
-    # x (n, K), weight (M, K), bias (M,), slope (M,): y (n, M) = act(x W^T + bias).
-    Op.LINEAR: OpSpec(("x", "weight", "bias?", "slope?"), ("y",), dict(_ACT)),
-    # x (n, K), weight u8 (M, ceil(K/8)) with bit 1 = +1 and the first input in the MSB,
-    # scale (1,) or (M,): y (n, M) = act(scale * (x . signs) + bias).
-    Op.BINARY_LINEAR: OpSpec(("x", "weight", "scale", "bias?", "slope?"), ("y",), dict(_ACT)),
-    # a and b of one shape; slope over axis 1.
-    Op.ADD: OpSpec(("a", "b", "slope?"), ("y",), dict(_ACT)),
-    Op.ACTIVATION: OpSpec(("x", "slope?"), ("y",), dict(_ACT)),
-    # a and b joined along axis 1; more inputs are chained.
-    Op.CONCAT: OpSpec(("a", "b"), ("y",), {}),
-    # code = min(floor(x 2^B), 2^B - 1), and 0 for x below 0 or NaN: u8 (n, M). 1 <= B <= 8.
-    Op.QUANTIZE_UNIFORM: OpSpec(("x",), ("codes",), {"bits": "u32"}),
-    # codes u8 (n, M) -> payload u8 (n, ceil(M B / 8)), MSB first, zero pad at the end.
-    Op.PACK_BITS: OpSpec(("codes",), ("payload",), {"bits": "u32"}),
-    Op.UNPACK_BITS: OpSpec(("payload",), ("codes",), {"bits": "u32"}),
-    # value = (code + 0.5) / 2^B; only the low B bits of a code are read.
-    Op.DEQUANTIZE_UNIFORM: OpSpec(("codes",), ("y",), {"bits": "u32"}),
-    Op.COPY: OpSpec(("x",), ("y",), {}),
-}
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,9 @@
 #define CSD_EXPAND(isa, name) CSD_JOIN(isa, name)
 #define CSD_KERNEL(name) CSD_EXPAND(CSD_ISA, name)
 
-void CSD_KERNEL(conv2d)(const csd_args *args);
-void CSD_KERNEL(linear)(const csd_args *args);
-void CSD_KERNEL(binary_linear)(const csd_args *args);
-void CSD_KERNEL(add)(const csd_args *args);
-void CSD_KERNEL(activation)(const csd_args *args);
-void CSD_KERNEL(concat)(const csd_args *args);
-void CSD_KERNEL(quantize_uniform)(const csd_args *args);
-void CSD_KERNEL(pack_bits)(const csd_args *args);
-void CSD_KERNEL(unpack_bits)(const csd_args *args);
-void CSD_KERNEL(dequantize_uniform)(const csd_args *args);
-void CSD_KERNEL(copy)(const csd_args *args);
+#define CSD_DECLARE(NAME, name) void CSD_KERNEL(name)(const csd_args *args);
+CSD_FOR_EACH_OP(CSD_DECLARE)
+#undef CSD_DECLARE
 
 /* y[i] = activation(y[i]); `slope` is what LEAKY and PRELU multiply negative values by. */
 void CSD_KERNEL(activate)(float *y, size_t count, uint32_t activation, float slope);

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output: `dtype` is "float32" or "uint8"; `shape` has "n" for the batch."""
+    """An input or output: `dtype` is NumPy's name; `shape` has "n" for the batch."""
 
     name: str
     dtype: str

@@ -41,6 +41,6 @@ def _chain(graph: Graph, node: Node) -> list[Node]:
             a, b = graph.values[left].shape, graph.values[right].shape
             channels = int(a[1]) + int(b[1])
             graph.values[made] = Value(made, result.dtype, (a[0], channels, *a[2:]))
-        chain.append(Node(Op.CONCAT, name, [left, right], [made]))
+        chain.append(Node(Op.CONCAT, name, [left, right], [made], {"axis": 1}))
         left = made
     return chain

@@ -38,6 +38,22 @@ private:
     std::uint8_t *data_;
 };
 
+const char *numpy_name(std::uint8_t dtype) {
+    switch (static_cast<csd_dtype>(dtype)) {
+    case CSD_F32:
+        return "float32";
+    case CSD_U8:
+        return "uint8";
+    case CSD_I8:
+        return "int8";
+    case CSD_I16:
+        return "int16";
+    case CSD_I32:
+        return "int32";
+    }
+    return "";
+}
+
 struct Recorder {
     std::vector<std::vector<nb::bytes>> outputs;
     std::vector<double> seconds;
@@ -200,8 +216,7 @@ private:
             else
                 shape.append(tensor.dims[i]);
         }
-        return nb::make_tuple(text(tensor.name), tensor.dtype == CSD_U8 ? "uint8" : "float32",
-                              nb::tuple(shape));
+        return nb::make_tuple(text(tensor.name), numpy_name(tensor.dtype), nb::tuple(shape));
     }
 
     // Pointers of the arrays, each with exactly the bytes that its tensor has.

@@ -17,6 +17,20 @@ csd_status csd_set_arena(csd_part *part, void *arena, size_t size) {
 
 const char *csd_name(const csd_part *part, uint32_t offset) { return part->names + offset; }
 
+uint32_t csd_dtype_size(uint32_t dtype) {
+    switch ((csd_dtype)dtype) {
+    case CSD_U8:
+    case CSD_I8:
+        return 1;
+    case CSD_I16:
+        return 2;
+    case CSD_F32:
+    case CSD_I32:
+        break;
+    }
+    return 4;
+}
+
 static int has_dim(const csd_tensor_record *tensor, uint32_t symbol) {
     for (uint32_t i = 0; i < tensor->rank; i++)
         if (tensor->dims[i] == symbol)
@@ -63,7 +77,8 @@ static void *write_address(const csd_part *part, const csd_tensor_record *tensor
 static void resolve_shape(csd_shape *shape, const csd_tensor_record *tensor, uint32_t n,
                           uint32_t k) {
     shape->rank = tensor->rank;
-    shape->element = tensor->dtype == CSD_U8 ? 1u : 4u;
+    shape->element = csd_dtype_size(tensor->dtype);
+    shape->dtype = tensor->dtype;
     for (uint32_t i = 0; i < CSD_MAX_RANK; i++) {
         const uint32_t dim = tensor->dims[i];
         shape->dims[i] = dim == CSD_DIM_N ? n : dim == CSD_DIM_K ? k : dim;
@@ -108,7 +123,7 @@ static csd_status check_call(const csd_part *part, const csd_call *call) {
         const void *data = i < part->input_count ? call->inputs[i]
                                                  : call->outputs[i - part->input_count];
         const csd_tensor_record *tensor = part->tensors + part->interface[i].tensor;
-        const uintptr_t mask = tensor->dtype == CSD_U8 ? 0u : 3u;
+        const uintptr_t mask = csd_dtype_size(tensor->dtype) - 1u;
         if (data == NULL || ((uintptr_t)data & mask) != 0)
             return CSD_BAD_CALL;
     }

@@ -36,7 +36,9 @@ typedef struct csd_section_rule {
 
 typedef enum csd_param_kind {
     CSD_PARAM_U32_RANGE = 1,
-    CSD_PARAM_F32_FINITE = 2
+    CSD_PARAM_F32_FINITE = 2,
+    CSD_PARAM_F32_POSITIVE = 3,
+    CSD_PARAM_I32_RANGE = 4
 } csd_param_kind;
 
 typedef struct csd_param_rule {
@@ -45,8 +47,8 @@ typedef struct csd_param_rule {
     uint32_t hi;
 } csd_param_rule;
 
-/* optional, constant, in_place: bit i stands for input i. A dtype of 0: any, but one
-   for the whole step. */
+/* optional, constant, in_place: bit i stands for input i. in_dtypes, out_dtypes: bit d
+   stands for element type d. same_in, same_out: roles that share one type. */
 typedef struct csd_op_rule {
     uint8_t inputs;
     uint8_t outputs;
@@ -54,8 +56,10 @@ typedef struct csd_op_rule {
     uint8_t optional;
     uint8_t constant;
     uint8_t in_place;
-    uint8_t in_dtype[CSD_MAX_INPUTS];
-    uint8_t out_dtype[CSD_MAX_OUTPUTS];
+    uint8_t same_in;
+    uint8_t same_out;
+    uint8_t in_dtypes[CSD_MAX_INPUTS];
+    uint8_t out_dtypes[CSD_MAX_OUTPUTS];
     const csd_param_rule *rules;
 } csd_op_rule;
 
@@ -81,7 +85,7 @@ static const csd_field csd_section_fields[] = {
 
 static const csd_field csd_tensor_fields[] = {
     {"name", 0u, 0u, 0, 4, CSD_KIND_NAME},
-    {"dtype", 1u, 2u, 4, 1, CSD_KIND_ENUM},
+    {"dtype", 1u, 5u, 4, 1, CSD_KIND_ENUM},
     {"storage", 1u, 4u, 5, 1, CSD_KIND_ENUM},
     {"rank", 1u, 6u, 6, 1, CSD_KIND_COUNT},
     {"reserved", 0u, 0u, 7, 1, CSD_KIND_ZERO},
@@ -90,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 11u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 38u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -169,6 +173,10 @@ static const csd_param_rule csd_activation_params[] = {
     {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
 };
 
+static const csd_param_rule csd_concat_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+};
+
 static const csd_param_rule csd_quantize_uniform_params[] = {
     {CSD_PARAM_U32_RANGE, 1u, 8u}, /* bits */
 };
@@ -185,20 +193,215 @@ static const csd_param_rule csd_dequantize_uniform_params[] = {
     {CSD_PARAM_U32_RANGE, 1u, 8u}, /* bits */
 };
 
+static const csd_param_rule csd_unary_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 19u}, /* function */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* beta */
+};
+
+static const csd_param_rule csd_binary_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 8u}, /* function */
+};
+
+static const csd_param_rule csd_integer_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 12u}, /* function */
+};
+
+static const csd_param_rule csd_compare_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 5u}, /* function */
+};
+
+static const csd_param_rule csd_softmax_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+};
+
+static const csd_param_rule csd_layer_norm_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* epsilon */
+};
+
+static const csd_param_rule csd_reduce_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 5u}, /* function */
+    {CSD_PARAM_U32_RANGE, 1u, 63u}, /* axes */
+};
+
+static const csd_param_rule csd_arg_extreme_params[] = {
+    {CSD_PARAM_U32_RANGE, 3u, 4u}, /* function */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* last */
+};
+
+static const csd_param_rule csd_pool2d_params[] = {
+    {CSD_PARAM_U32_RANGE, 2u, 3u}, /* function */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* kernel_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* kernel_w */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_w */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_w */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_bottom */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_right */
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* count_pad */
+};
+
+static const csd_param_rule csd_conv_transpose2d_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 2147483647u}, /* groups */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_w */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_w */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_bottom */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_right */
+};
+
+static const csd_param_rule csd_transpose_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_0 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_1 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_2 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_3 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_4 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* perm_5 */
+};
+
+static const csd_param_rule csd_slice_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_0 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_1 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_2 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_3 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_4 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* start_5 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_0 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_1 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_2 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_3 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_4 */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-2147483647, 2147483647}, /* step_5 */
+};
+
+static const csd_param_rule csd_pad_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 3u}, /* mode */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* value */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_0 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_1 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_2 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_3 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_4 */
+    {CSD_PARAM_U32_RANGE, 0u, 2147483647u}, /* before_5 */
+};
+
+static const csd_param_rule csd_gather_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+};
+
+static const csd_param_rule csd_cast_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* truth */
+};
+
+static const csd_param_rule csd_quantize_params[] = {
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* zero */
+};
+
+static const csd_param_rule csd_dequantize_params[] = {
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* zero */
+};
+
+static const csd_param_rule csd_qconv2d_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 2147483647u}, /* groups */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* stride_w */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_h */
+    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* dilation_w */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_bottom */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_right */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* x_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* low */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* high */
+};
+
+static const csd_param_rule csd_qlinear_params[] = {
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* x_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* low */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* high */
+};
+
+static const csd_param_rule csd_qbinary_linear_params[] = {
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* x_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* low */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* high */
+};
+
+static const csd_param_rule csd_qadd_params[] = {
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* a_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* a_zero */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* b_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* b_zero */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* y_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* activation */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
+};
+
+static const csd_param_rule csd_qactivation_params[] = {
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* x_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* x_zero */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* y_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* activation */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
+};
+
 /* By operation code; index 0 is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
-    {0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
-    {5, 1, 11, 28, 14, 16, {1, 1, 1, 1, 1}, {1}, csd_conv2d_params}, /* CONV2D */
-    {4, 1, 2, 12, 14, 0, {1, 1, 1, 1}, {1}, csd_linear_params}, /* LINEAR */
-    {5, 1, 2, 24, 30, 0, {1, 2, 1, 1, 1}, {1}, csd_binary_linear_params}, /* BINARY_LINEAR */
-    {3, 1, 2, 4, 4, 3, {1, 1, 1}, {1}, csd_add_params}, /* ADD */
-    {2, 1, 2, 2, 2, 1, {1, 1}, {1}, csd_activation_params}, /* ACTIVATION */
-    {2, 1, 0, 0, 0, 0, {0, 0}, {0}, NULL}, /* CONCAT */
-    {1, 1, 1, 0, 0, 0, {1}, {2}, csd_quantize_uniform_params}, /* QUANTIZE_UNIFORM */
-    {1, 1, 1, 0, 0, 0, {2}, {2}, csd_pack_bits_params}, /* PACK_BITS */
-    {1, 1, 1, 0, 0, 0, {2}, {2}, csd_unpack_bits_params}, /* UNPACK_BITS */
-    {1, 1, 1, 0, 0, 0, {2}, {1}, csd_dequantize_uniform_params}, /* DEQUANTIZE_UNIFORM */
-    {1, 1, 0, 0, 0, 1, {0}, {0}, NULL}, /* COPY */
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {5, 1, 11, 28, 14, 16, 0, 0, {2, 2, 2, 2, 2}, {2}, csd_conv2d_params}, /* CONV2D */
+    {4, 1, 2, 12, 14, 0, 0, 0, {2, 2, 2, 2}, {2}, csd_linear_params}, /* LINEAR */
+    {5, 1, 2, 24, 30, 0, 0, 0, {2, 4, 2, 2, 2}, {2}, csd_binary_linear_params}, /* BINARY_LINEAR */
+    {3, 1, 2, 4, 4, 3, 0, 0, {2, 2, 2}, {2}, csd_add_params}, /* ADD */
+    {2, 1, 2, 2, 2, 1, 0, 0, {2, 2}, {2}, csd_activation_params}, /* ACTIVATION */
+    {2, 1, 1, 0, 0, 0, 3, 1, {62, 62}, {62}, csd_concat_params}, /* CONCAT */
+    {1, 1, 1, 0, 0, 0, 0, 0, {2}, {4}, csd_quantize_uniform_params}, /* QUANTIZE_UNIFORM */
+    {1, 1, 1, 0, 0, 0, 0, 0, {4}, {4}, csd_pack_bits_params}, /* PACK_BITS */
+    {1, 1, 1, 0, 0, 0, 0, 0, {4}, {4}, csd_unpack_bits_params}, /* UNPACK_BITS */
+    {1, 1, 1, 0, 0, 0, 0, 0, {4}, {2}, csd_dequantize_uniform_params}, /* DEQUANTIZE_UNIFORM */
+    {1, 1, 0, 0, 0, 1, 1, 1, {62}, {62}, NULL}, /* COPY */
+    {1, 1, 3, 0, 0, 1, 0, 0, {2}, {2}, csd_unary_params}, /* UNARY */
+    {2, 1, 1, 0, 0, 3, 0, 0, {2, 2}, {2}, csd_binary_params}, /* BINARY */
+    {2, 1, 1, 0, 0, 3, 3, 1, {60, 60}, {60}, csd_integer_params}, /* INTEGER */
+    {2, 1, 1, 0, 0, 0, 3, 0, {62, 62}, {4}, csd_compare_params}, /* COMPARE */
+    {3, 1, 0, 0, 0, 6, 6, 1, {4, 62, 62}, {62}, NULL}, /* WHERE */
+    {2, 1, 0, 0, 0, 0, 0, 0, {2, 2}, {2}, NULL}, /* MATMUL */
+    {1, 1, 1, 0, 0, 1, 0, 0, {2}, {2}, csd_softmax_params}, /* SOFTMAX */
+    {3, 1, 2, 6, 6, 1, 0, 0, {2, 2, 2}, {2}, csd_layer_norm_params}, /* LAYER_NORM */
+    {1, 1, 2, 0, 0, 0, 0, 0, {2}, {2}, csd_reduce_params}, /* REDUCE */
+    {1, 1, 3, 0, 0, 0, 0, 0, {2}, {32}, csd_arg_extreme_params}, /* ARG_EXTREME */
+    {1, 1, 12, 0, 0, 0, 0, 0, {2}, {2}, csd_pool2d_params}, /* POOL2D */
+    {3, 1, 9, 4, 6, 0, 0, 0, {2, 2, 2}, {2}, csd_conv_transpose2d_params}, /* CONV_TRANSPOSE2D */
+    {1, 1, 6, 0, 0, 0, 1, 1, {62}, {62}, csd_transpose_params}, /* TRANSPOSE */
+    {1, 1, 12, 0, 0, 0, 1, 1, {62}, {62}, csd_slice_params}, /* SLICE */
+    {1, 1, 8, 0, 0, 0, 1, 1, {62}, {62}, csd_pad_params}, /* PAD */
+    {1, 1, 0, 0, 0, 0, 1, 1, {62}, {62}, NULL}, /* EXPAND */
+    {2, 1, 1, 0, 0, 0, 1, 1, {62, 32}, {62}, csd_gather_params}, /* GATHER */
+    {1, 1, 1, 0, 0, 0, 0, 0, {62}, {62}, csd_cast_params}, /* CAST */
+    {1, 1, 2, 0, 0, 0, 0, 0, {2}, {28}, csd_quantize_params}, /* QUANTIZE */
+    {1, 1, 2, 0, 0, 0, 0, 0, {60}, {2}, csd_dequantize_params}, /* DEQUANTIZE */
+    {4, 1, 13, 4, 14, 0, 0, 0, {28, 8, 32, 2}, {28}, csd_qconv2d_params}, /* QCONV2D */
+    {4, 1, 4, 4, 14, 0, 0, 0, {28, 8, 32, 2}, {28}, csd_qlinear_params}, /* QLINEAR */
+    {4, 1, 4, 4, 14, 0, 0, 0, {28, 4, 32, 2}, {28}, csd_qbinary_linear_params}, /* QBINARY_LINEAR */
+    {3, 1, 8, 4, 4, 3, 0, 0, {28, 28, 2}, {28}, csd_qadd_params}, /* QADD */
+    {2, 1, 6, 2, 2, 1, 0, 0, {28, 2}, {28}, csd_qactivation_params}, /* QACTIVATION */
+    {2, 1, 0, 0, 2, 1, 2, 1, {12, 28}, {28}, NULL}, /* QTABLE */
+    {2, 1, 0, 0, 2, 0, 0, 0, {28, 32}, {4}, NULL}, /* QTHRESHOLD */
 };
 
 #endif

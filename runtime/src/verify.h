@@ -1,4 +1,4 @@
-/* Inside the verifier: what its three files share. */
+/* Inside the verifier: what its files share. */
 #ifndef CSIDEPLOY_VERIFY_H
 #define CSIDEPLOY_VERIFY_H
 
@@ -31,10 +31,52 @@ int csd_same_bytes(const csd_tensor_record *a, const csd_tensor_record *b);
 /* Are type, batch, users and bytes equal, wherever the tensors lie? */
 int csd_same_extent(const csd_tensor_record *a, const csd_tensor_record *b);
 
+/* Does a step write this tensor, rather than the caller or the file? */
+int csd_is_written(const csd_tensor_record *tensor);
+
+/* Bytes at n = n_max and k = k_max. */
+uint64_t csd_most_bytes(const csd_part *part, const csd_tensor_record *tensor);
+
+/* Have two tensors a byte in common at n = n_max and k = k_max? Fewer samples or users take a
+   beginning of the same bytes, so what is apart here is apart in every run. */
+int csd_overlap(const csd_part *part, const csd_tensor_record *a, const csd_tensor_record *b);
+
 csd_status csd_check_tensors(csd_part *part);
 csd_status csd_check_steps(csd_part *part);
 
+/* Every read finds what the tensor's producer wrote. */
+csd_status csd_check_order(csd_part *part);
+
 /* Shapes and parameters of one operation. */
 csd_status csd_check_op(csd_op op, const csd_operands *operands, const csd_part *part);
+
+/* verify_float.c and verify_integer.c: one operation each. */
+csd_status csd_check_unary(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_binary(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_integer(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_compare(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_where(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_matmul(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_softmax(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_layer_norm(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_reduce(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_arg_extreme(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_pool2d(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_conv_transpose2d(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_transpose(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_slice(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_pad(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_expand(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_gather(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_cast(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_quantize(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_dequantize(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qconv2d(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qlinear(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qbinary_linear(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qadd(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qactivation(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qtable(const csd_operands *operands, const csd_part *part);
+csd_status csd_check_qthreshold(const csd_operands *operands, const csd_part *part);
 
 #endif

@@ -1,8 +1,6 @@
 /* The tensor table and the steps: places, order of reading and writing, operands, parameters. */
 #include "verify.h"
 
-#include <string.h>
-
 #define FIELDS(record) csd_##record##_fields, sizeof csd_##record##_fields / sizeof(csd_field)
 
 static int uses(const csd_tensor_record *tensor, uint32_t symbol) {
@@ -21,13 +19,13 @@ int csd_same_bytes(const csd_tensor_record *a, const csd_tensor_record *b) {
     return a->storage == b->storage && a->place == b->place && csd_same_extent(a, b);
 }
 
-static uint64_t most_bytes(const csd_part *part, const csd_tensor_record *tensor) {
+uint64_t csd_most_bytes(const csd_part *part, const csd_tensor_record *tensor) {
     return csd_tensor_bytes(tensor, part->header->n_max, part->header->k_max);
 }
 
 /* Each product stays below 2^31 * 2^31 before it is compared: no overflow in 64 bits. */
 static csd_status check_shape(const csd_part *part, const csd_tensor_record *tensor) {
-    uint64_t bytes = tensor->dtype == CSD_U8 ? 1u : 4u;
+    uint64_t bytes = csd_dtype_size(tensor->dtype);
     for (uint32_t i = 0; i < CSD_MAX_RANK; i++) {
         const uint32_t dim = tensor->dims[i];
         if (i >= tensor->rank) {
@@ -64,7 +62,7 @@ static csd_status check_place(const csd_part *part, const csd_tensor_record *ten
         return place < part->output_count ? CSD_OK : CSD_BAD_PLACE;
     case CSD_STORAGE_ARENA:
         return place % CSD_BUNDLE_ALIGN == 0 &&
-                       csd_in_range(place, most_bytes(part, tensor), part->header->arena_bytes)
+                       csd_in_range(place, csd_most_bytes(part, tensor), part->header->arena_bytes)
                    ? CSD_OK
                    : CSD_BAD_PLACE;
     case CSD_STORAGE_WEIGHTS:
@@ -103,7 +101,7 @@ csd_status csd_check_tensors(csd_part *part) {
         if (status != CSD_OK)
             return csd_refuse(part, status, "tensor", i, "place");
         if (tensor->storage == CSD_STORAGE_ARENA) {
-            const uint64_t end = tensor->place + most_bytes(part, tensor);
+            const uint64_t end = tensor->place + csd_most_bytes(part, tensor);
             arena_end = end > arena_end ? end : arena_end;
         }
     }
@@ -124,7 +122,7 @@ csd_status csd_check_tensors(csd_part *part) {
     return CSD_OK;
 }
 
-static int is_written(const csd_tensor_record *tensor) {
+int csd_is_written(const csd_tensor_record *tensor) {
     return tensor->storage == CSD_STORAGE_ARENA || tensor->storage == CSD_STORAGE_OUTPUT;
 }
 
@@ -144,7 +142,7 @@ static csd_status load_inputs(csd_part *part, uint32_t s, const csd_op_rule *rul
         const csd_tensor_record *tensor = &part->tensors[index[i]];
         if ((rule->constant >> i & 1u) && tensor->storage != CSD_STORAGE_WEIGHTS)
             return csd_refuse(part, CSD_BAD_OPERANDS, "step", s, "a constant input");
-        if (is_written(tensor) && tensor->producer >= s)
+        if (csd_is_written(tensor) && tensor->producer >= s)
             return csd_refuse(part, CSD_BAD_ORDER, "step", s, "inputs");
         operands->in[i] = tensor;
     }
@@ -158,7 +156,7 @@ static csd_status load_outputs(csd_part *part, uint32_t s, const csd_op_rule *ru
         if (index[i] >= part->sections[CSD_SECTION_TENSORS].count)
             return csd_refuse(part, CSD_FIELD_INDEX, "step", s, "outputs");
         const csd_tensor_record *tensor = &part->tensors[index[i]];
-        if (!is_written(tensor))
+        if (!csd_is_written(tensor))
             return csd_refuse(part, CSD_BAD_OPERANDS, "step", s, "outputs");
         if (tensor->producer != s)
             return csd_refuse(part, CSD_BAD_PRODUCER, "tensor", index[i], "producer");
@@ -167,29 +165,43 @@ static csd_status load_outputs(csd_part *part, uint32_t s, const csd_op_rule *ru
     return CSD_OK;
 }
 
+/* A role's type is one of those that the table allows, and roles that share one have one. */
 static int dtypes_fit(const csd_op_rule *rule, const csd_operands *operands) {
-    uint8_t shared = 0; /* the one type of all roles that take any */
+    uint8_t shared = 0;
     for (uint32_t i = 0; i < (uint32_t)rule->inputs + rule->outputs; i++) {
         const int is_input = i < rule->inputs;
         const uint32_t role = is_input ? i : i - rule->inputs;
         const csd_tensor_record *tensor = is_input ? operands->in[role] : operands->out[role];
-        const uint8_t want = is_input ? rule->in_dtype[role] : rule->out_dtype[role];
+        const uint32_t allowed = is_input ? rule->in_dtypes[role] : rule->out_dtypes[role];
+        const uint32_t same = is_input ? rule->same_in : rule->same_out;
         if (tensor == NULL)
             continue;
-        if (want == 0 && shared == 0)
-            shared = tensor->dtype;
-        if (tensor->dtype != (want == 0 ? shared : want))
+        if (!(allowed >> tensor->dtype & 1u))
             return 0;
+        if (!(same >> role & 1u))
+            continue;
+        if (shared != 0 && tensor->dtype != shared)
+            return 0;
+        shared = tensor->dtype;
     }
     return 1;
 }
 
-static int overlap(const csd_part *part, const csd_tensor_record *a, const csd_tensor_record *b) {
+int csd_overlap(const csd_part *part, const csd_tensor_record *a, const csd_tensor_record *b) {
     if (a->storage != b->storage)
         return 0;
     if (a->storage != CSD_STORAGE_ARENA)
         return a->place == b->place;
-    return a->place < b->place + most_bytes(part, b) && b->place < a->place + most_bytes(part, a);
+    return a->place < b->place + csd_most_bytes(part, b) &&
+           b->place < a->place + csd_most_bytes(part, a);
+}
+
+/* In place, element i of the input is element i of the output. */
+static int same_dims(const csd_tensor_record *a, const csd_tensor_record *b) {
+    int same = a->rank == b->rank;
+    for (uint32_t i = 0; i < CSD_MAX_RANK; i++)
+        same &= a->dims[i] == b->dims[i];
+    return same;
 }
 
 static int overlaps_legal(const csd_part *part, const csd_op_rule *rule,
@@ -198,28 +210,38 @@ static int overlaps_legal(const csd_part *part, const csd_op_rule *rule,
         const csd_tensor_record *out = operands->out[o];
         for (uint32_t i = 0; i < rule->inputs; i++) {
             const csd_tensor_record *in = operands->in[i];
-            if (in == NULL || !overlap(part, in, out))
+            if (in == NULL || !csd_overlap(part, in, out))
                 continue;
-            if (!(rule->in_place >> i & 1u) || !csd_same_bytes(in, out))
+            if (!(rule->in_place >> i & 1u) || !csd_same_bytes(in, out) || !same_dims(in, out))
                 return 0;
         }
         for (uint32_t other = 0; other < o; other++)
-            if (overlap(part, operands->out[other], out))
+            if (csd_overlap(part, operands->out[other], out))
                 return 0;
     }
     return 1;
 }
 
-static int params_legal(const csd_op_rule *rule, const csd_param *params) {
-    for (uint32_t i = 0; i < rule->params; i++) {
-        const csd_param_rule *limits = &rule->rules[i];
-        if (limits->kind == CSD_PARAM_F32_FINITE) {
-            if ((params[i].u & 0x7F800000u) == 0x7F800000u) /* an infinity or a NaN */
-                return 0;
-        } else if (params[i].u < limits->lo || params[i].u > limits->hi) {
+static int param_legal(const csd_param_rule *rule, csd_param param) {
+    switch ((csd_param_kind)rule->kind) {
+    case CSD_PARAM_U32_RANGE:
+        return param.u >= rule->lo && param.u <= rule->hi;
+    case CSD_PARAM_I32_RANGE:
+        return param.i >= (int32_t)rule->lo && param.i <= (int32_t)rule->hi;
+    case CSD_PARAM_F32_POSITIVE:
+        if (param.u == 0 || param.u >> 31)
             return 0;
-        }
+        /* fall through */
+    case CSD_PARAM_F32_FINITE:
+        break;
     }
+    return (param.u & 0x7F800000u) != 0x7F800000u; /* no infinity, no NaN */
+}
+
+static int params_legal(const csd_op_rule *rule, const csd_param *params) {
+    for (uint32_t i = 0; i < rule->params; i++)
+        if (!param_legal(&rule->rules[i], params[i]))
+            return 0;
     return 1;
 }
 
@@ -265,7 +287,7 @@ static csd_status check_step(csd_part *part, uint32_t s, uint32_t *operand_at,
 /* The bytes of a tensor are really written by the step that it names as its producer. */
 static csd_status check_producer(csd_part *part, uint32_t index) {
     const csd_tensor_record *tensor = &part->tensors[index];
-    if (!is_written(tensor))
+    if (!csd_is_written(tensor))
         return tensor->producer == CSD_NONE ? CSD_OK : CSD_BAD_PRODUCER;
     if (tensor->producer == CSD_NONE)
         return CSD_BAD_PRODUCER;
@@ -294,5 +316,5 @@ csd_status csd_check_steps(csd_part *part) {
         if (status != CSD_OK)
             return csd_refuse(part, status, "tensor", i, "producer");
     }
-    return CSD_OK;
+    return csd_check_order(part);
 }

@@ -98,7 +98,7 @@ class Builder:
         elif kind == "add":
             node = Node(Op.ADD, name, [a, b, ""], [name], dict(ACT))
         elif kind == "concat":
-            node = Node(Op.CONCAT, name, [a, b], [name])
+            node = Node(Op.CONCAT, name, [a, b], [name], {"axis": 1})
             result = (shape[0], 2 * int(shape[1]), *shape[2:])
         elif kind == "view":
             node = Node(VIEW, name, [a], [name])

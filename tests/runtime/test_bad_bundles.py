@@ -21,7 +21,7 @@ from hand_plan import HandPlan, micro_bundle, micro_plan
 from csideploy.errors import FormatError
 from csideploy.export import bundle_fields as bf
 from csideploy.export.bundle_write import write_bundle
-from csideploy.export.plan import Activation, Op
+from csideploy.export.plan import Activation, DType, Op
 from csideploy.runtime import Part
 
 GOOD = micro_bundle()
@@ -155,7 +155,7 @@ ROWS: dict[str, tuple[Edit, str, str]] = {
     "delete character": (byte("names", 0, 0x7F), "BAD_STRINGS", "byte"),
     # tensors
     "tensor name": (tensor("x", "name", 1), "FIELD_NAME", "tensor 0, name"),
-    "dtype": (tensor("x", "dtype", 3), "FIELD_ENUM", "dtype"),
+    "dtype": (tensor("x", "dtype", max(DType) + 1), "FIELD_ENUM", "dtype"),
     "storage": (tensor("x", "storage", 0), "FIELD_ENUM", "storage"),
     "rank 0": (tensor("x", "rank", 0), "FIELD_RANGE", "rank"),
     "rank 7": (tensor("x", "rank", 7), "FIELD_RANGE", "rank"),

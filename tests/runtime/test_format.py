@@ -10,6 +10,7 @@ from hand_plan import HandPlan, micro_bundle, micro_plan
 from csideploy.errors import FormatError
 from csideploy.export import bundle_codegen
 from csideploy.export import bundle_fields as bf
+from csideploy.export import operation_rules as rules
 from csideploy.export.bundle_read import read_bundle, read_whole
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import OPS, Op, PayloadLayout, Plan
@@ -37,10 +38,10 @@ def test_records_keep_c_alignment() -> None:
 
 def test_every_operation_has_rules_for_all_its_parameters() -> None:
     for op, spec in OPS.items():
-        assert [name for name, _ in bf.param_rules(op)] == list(spec.params)
+        assert [name for name, _ in rules.param_rules(op)] == list(spec.params)
         assert len(spec.inputs) <= bf.MAX_INPUTS
         assert len(spec.outputs) <= bf.MAX_OUTPUTS
-        assert set(bf.IN_PLACE.get(op, ())) <= set(spec.inputs)
+        assert set(rules.IN_PLACE.get(op, ())) <= set(spec.inputs)
     assert list(OPS) == list(Op) == [Op(i + 1) for i in range(len(Op))]
 
 
@@ -50,9 +51,9 @@ def with_defaults(plan: Plan) -> Plan:
             step,
             params={
                 name: np.float32(step.params.get(name, rule.default)).item()
-                if rule.kind is bf.ParamKind.F32_FINITE
+                if rule.kind.type == "f32"
                 else int(step.params.get(name, rule.default))
-                for name, rule in bf.param_rules(step.op)
+                for name, rule in rules.param_rules(step.op)
             },
         )
         for step in plan.steps

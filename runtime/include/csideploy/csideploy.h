@@ -64,7 +64,7 @@ typedef enum csd_phase { CSD_BEFORE_STEP = 0, CSD_AFTER_STEP = 1 } csd_phase;
 typedef void (*csd_tick)(void *user, const csd_part *part, uint32_t step, csd_phase phase);
 
 /* One run: `samples` of the batch dimension, with `k` users. Buffers stand in the order of the
-   part's interface, C-contiguous, aligned to 4 bytes where they hold floats, of
+   part's interface, C-contiguous, aligned to the size of their elements, of
    csd_interface_bytes each. Outputs must not overlap inputs. */
 typedef struct csd_call {
     size_t samples;
@@ -84,6 +84,9 @@ csd_status csd_set_arena(csd_part *part, void *arena, size_t size);
 
 /* Runs all samples, n_max at a time. */
 csd_status csd_run(csd_part *part, const csd_call *call);
+
+/* Bytes of one element of a type. */
+uint32_t csd_dtype_size(uint32_t dtype);
 
 /* Bytes of a tensor for so many samples and users. */
 uint64_t csd_tensor_bytes(const csd_tensor_record *tensor, uint64_t n, uint32_t k);

@@ -74,7 +74,7 @@ typedef char csd_section_record_is_packed[sizeof(csd_section_record) == 32 ? 1 :
 
 typedef struct csd_tensor_record {
     uint32_t name; /* for people */
-    uint8_t dtype; /* 1 f32, 2 u8 */
+    uint8_t dtype; /* 1 f32, 2 u8, 3 i8, 4 i16, 5 i32 */
     uint8_t storage; /* 1 input, 2 output, 3 arena, 4 weights */
     uint8_t rank; /* dimensions in use */
     uint8_t reserved; /* none defined */

@@ -14,6 +14,7 @@ typedef struct csd_shape {
     uint32_t dims[CSD_MAX_RANK];
     uint32_t rank;
     uint32_t element; /* bytes an element */
+    uint32_t dtype;   /* csd_dtype */
 } csd_shape;
 
 typedef struct csd_input {
@@ -28,6 +29,7 @@ typedef struct csd_output {
 
 typedef union csd_param {
     uint32_t u;
+    int32_t i;
     float f;
 } csd_param;
 

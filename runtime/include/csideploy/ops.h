@@ -6,7 +6,10 @@
 
 typedef enum csd_dtype {
     CSD_F32 = 1,
-    CSD_U8 = 2
+    CSD_U8 = 2,
+    CSD_I8 = 3,
+    CSD_I16 = 4,
+    CSD_I32 = 5
 } csd_dtype;
 
 typedef enum csd_activation {
@@ -17,6 +20,77 @@ typedef enum csd_activation {
     CSD_ACT_SIGMOID = 4,
     CSD_ACT_TANH = 5
 } csd_activation;
+
+typedef enum csd_pad_mode {
+    CSD_PAD_MODE_CONSTANT = 0,
+    CSD_PAD_MODE_EDGE = 1,
+    CSD_PAD_MODE_REFLECT = 2,
+    CSD_PAD_MODE_WRAP = 3
+} csd_pad_mode;
+
+typedef enum csd_unary {
+    CSD_UNARY_NEG = 1,
+    CSD_UNARY_ABS = 2,
+    CSD_UNARY_EXP = 3,
+    CSD_UNARY_LOG = 4,
+    CSD_UNARY_SQRT = 5,
+    CSD_UNARY_RECIPROCAL = 6,
+    CSD_UNARY_ERF = 7,
+    CSD_UNARY_FLOOR = 8,
+    CSD_UNARY_CEIL = 9,
+    CSD_UNARY_ROUND = 10,
+    CSD_UNARY_SIGN = 11,
+    CSD_UNARY_SOFTPLUS = 12,
+    CSD_UNARY_MISH = 13,
+    CSD_UNARY_GELU = 14,
+    CSD_UNARY_GELU_TANH = 15,
+    CSD_UNARY_HARD_SIGMOID = 16,
+    CSD_UNARY_CLIP = 17,
+    CSD_UNARY_ELU = 18,
+    CSD_UNARY_SWISH = 19
+} csd_unary;
+
+typedef enum csd_binary {
+    CSD_BINARY_ADD = 1,
+    CSD_BINARY_SUB = 2,
+    CSD_BINARY_MUL = 3,
+    CSD_BINARY_DIV = 4,
+    CSD_BINARY_POW = 5,
+    CSD_BINARY_MIN = 6,
+    CSD_BINARY_MAX = 7,
+    CSD_BINARY_FMOD = 8
+} csd_binary;
+
+typedef enum csd_integer {
+    CSD_INTEGER_ADD = 1,
+    CSD_INTEGER_SUB = 2,
+    CSD_INTEGER_MUL = 3,
+    CSD_INTEGER_DIV = 4,
+    CSD_INTEGER_MOD = 5,
+    CSD_INTEGER_AND = 6,
+    CSD_INTEGER_OR = 7,
+    CSD_INTEGER_XOR = 8,
+    CSD_INTEGER_SHIFT_LEFT = 9,
+    CSD_INTEGER_SHIFT_RIGHT = 10,
+    CSD_INTEGER_MIN = 11,
+    CSD_INTEGER_MAX = 12
+} csd_integer;
+
+typedef enum csd_comparison {
+    CSD_COMPARISON_EQUAL = 1,
+    CSD_COMPARISON_LESS = 2,
+    CSD_COMPARISON_LESS_OR_EQUAL = 3,
+    CSD_COMPARISON_GREATER = 4,
+    CSD_COMPARISON_GREATER_OR_EQUAL = 5
+} csd_comparison;
+
+typedef enum csd_reduction {
+    CSD_REDUCTION_SUM = 1,
+    CSD_REDUCTION_MEAN = 2,
+    CSD_REDUCTION_MAX = 3,
+    CSD_REDUCTION_MIN = 4,
+    CSD_REDUCTION_PROD = 5
+} csd_reduction;
 
 typedef enum csd_op {
     CSD_OP_CONV2D = 1,
@@ -29,10 +103,76 @@ typedef enum csd_op {
     CSD_OP_PACK_BITS = 8,
     CSD_OP_UNPACK_BITS = 9,
     CSD_OP_DEQUANTIZE_UNIFORM = 10,
-    CSD_OP_COPY = 11
+    CSD_OP_COPY = 11,
+    CSD_OP_UNARY = 12,
+    CSD_OP_BINARY = 13,
+    CSD_OP_INTEGER = 14,
+    CSD_OP_COMPARE = 15,
+    CSD_OP_WHERE = 16,
+    CSD_OP_MATMUL = 17,
+    CSD_OP_SOFTMAX = 18,
+    CSD_OP_LAYER_NORM = 19,
+    CSD_OP_REDUCE = 20,
+    CSD_OP_ARG_EXTREME = 21,
+    CSD_OP_POOL2D = 22,
+    CSD_OP_CONV_TRANSPOSE2D = 23,
+    CSD_OP_TRANSPOSE = 24,
+    CSD_OP_SLICE = 25,
+    CSD_OP_PAD = 26,
+    CSD_OP_EXPAND = 27,
+    CSD_OP_GATHER = 28,
+    CSD_OP_CAST = 29,
+    CSD_OP_QUANTIZE = 30,
+    CSD_OP_DEQUANTIZE = 31,
+    CSD_OP_QCONV2D = 32,
+    CSD_OP_QLINEAR = 33,
+    CSD_OP_QBINARY_LINEAR = 34,
+    CSD_OP_QADD = 35,
+    CSD_OP_QACTIVATION = 36,
+    CSD_OP_QTABLE = 37,
+    CSD_OP_QTHRESHOLD = 38
 } csd_op;
 
-#define CSD_OP_LAST 11u
+#define CSD_OP_LAST 38u
+#define CSD_FOR_EACH_OP(X) \
+    X(CONV2D, conv2d) \
+    X(LINEAR, linear) \
+    X(BINARY_LINEAR, binary_linear) \
+    X(ADD, add) \
+    X(ACTIVATION, activation) \
+    X(CONCAT, concat) \
+    X(QUANTIZE_UNIFORM, quantize_uniform) \
+    X(PACK_BITS, pack_bits) \
+    X(UNPACK_BITS, unpack_bits) \
+    X(DEQUANTIZE_UNIFORM, dequantize_uniform) \
+    X(COPY, copy) \
+    X(UNARY, unary) \
+    X(BINARY, binary) \
+    X(INTEGER, integer) \
+    X(COMPARE, compare) \
+    X(WHERE, where) \
+    X(MATMUL, matmul) \
+    X(SOFTMAX, softmax) \
+    X(LAYER_NORM, layer_norm) \
+    X(REDUCE, reduce) \
+    X(ARG_EXTREME, arg_extreme) \
+    X(POOL2D, pool2d) \
+    X(CONV_TRANSPOSE2D, conv_transpose2d) \
+    X(TRANSPOSE, transpose) \
+    X(SLICE, slice) \
+    X(PAD, pad) \
+    X(EXPAND, expand) \
+    X(GATHER, gather) \
+    X(CAST, cast) \
+    X(QUANTIZE, quantize) \
+    X(DEQUANTIZE, dequantize) \
+    X(QCONV2D, qconv2d) \
+    X(QLINEAR, qlinear) \
+    X(QBINARY_LINEAR, qbinary_linear) \
+    X(QADD, qadd) \
+    X(QACTIVATION, qactivation) \
+    X(QTABLE, qtable) \
+    X(QTHRESHOLD, qthreshold)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
@@ -99,7 +239,8 @@ enum {
 enum {
     CSD_CONCAT_A = 0,
     CSD_CONCAT_B = 1,
-    CSD_CONCAT_OUT_Y = 0
+    CSD_CONCAT_OUT_Y = 0,
+    CSD_CONCAT_P_AXIS = 0
 };
 
 enum {
@@ -129,6 +270,268 @@ enum {
 enum {
     CSD_COPY_X = 0,
     CSD_COPY_OUT_Y = 0
+};
+
+enum {
+    CSD_UNARY_X = 0,
+    CSD_UNARY_OUT_Y = 0,
+    CSD_UNARY_P_FUNCTION = 0,
+    CSD_UNARY_P_ALPHA = 1,
+    CSD_UNARY_P_BETA = 2
+};
+
+enum {
+    CSD_BINARY_A = 0,
+    CSD_BINARY_B = 1,
+    CSD_BINARY_OUT_Y = 0,
+    CSD_BINARY_P_FUNCTION = 0
+};
+
+enum {
+    CSD_INTEGER_A = 0,
+    CSD_INTEGER_B = 1,
+    CSD_INTEGER_OUT_Y = 0,
+    CSD_INTEGER_P_FUNCTION = 0
+};
+
+enum {
+    CSD_COMPARE_A = 0,
+    CSD_COMPARE_B = 1,
+    CSD_COMPARE_OUT_Y = 0,
+    CSD_COMPARE_P_FUNCTION = 0
+};
+
+enum {
+    CSD_WHERE_CONDITION = 0,
+    CSD_WHERE_A = 1,
+    CSD_WHERE_B = 2,
+    CSD_WHERE_OUT_Y = 0
+};
+
+enum {
+    CSD_MATMUL_A = 0,
+    CSD_MATMUL_B = 1,
+    CSD_MATMUL_OUT_Y = 0
+};
+
+enum {
+    CSD_SOFTMAX_X = 0,
+    CSD_SOFTMAX_OUT_Y = 0,
+    CSD_SOFTMAX_P_AXIS = 0
+};
+
+enum {
+    CSD_LAYER_NORM_X = 0,
+    CSD_LAYER_NORM_SCALE = 1,
+    CSD_LAYER_NORM_BIAS = 2,
+    CSD_LAYER_NORM_OUT_Y = 0,
+    CSD_LAYER_NORM_P_AXIS = 0,
+    CSD_LAYER_NORM_P_EPSILON = 1
+};
+
+enum {
+    CSD_REDUCE_X = 0,
+    CSD_REDUCE_OUT_Y = 0,
+    CSD_REDUCE_P_FUNCTION = 0,
+    CSD_REDUCE_P_AXES = 1
+};
+
+enum {
+    CSD_ARG_EXTREME_X = 0,
+    CSD_ARG_EXTREME_OUT_Y = 0,
+    CSD_ARG_EXTREME_P_FUNCTION = 0,
+    CSD_ARG_EXTREME_P_AXIS = 1,
+    CSD_ARG_EXTREME_P_LAST = 2
+};
+
+enum {
+    CSD_POOL2D_X = 0,
+    CSD_POOL2D_OUT_Y = 0,
+    CSD_POOL2D_P_FUNCTION = 0,
+    CSD_POOL2D_P_KERNEL_H = 1,
+    CSD_POOL2D_P_KERNEL_W = 2,
+    CSD_POOL2D_P_STRIDE_H = 3,
+    CSD_POOL2D_P_STRIDE_W = 4,
+    CSD_POOL2D_P_DILATION_H = 5,
+    CSD_POOL2D_P_DILATION_W = 6,
+    CSD_POOL2D_P_PAD_TOP = 7,
+    CSD_POOL2D_P_PAD_LEFT = 8,
+    CSD_POOL2D_P_PAD_BOTTOM = 9,
+    CSD_POOL2D_P_PAD_RIGHT = 10,
+    CSD_POOL2D_P_COUNT_PAD = 11
+};
+
+enum {
+    CSD_CONV_TRANSPOSE2D_X = 0,
+    CSD_CONV_TRANSPOSE2D_WEIGHT = 1,
+    CSD_CONV_TRANSPOSE2D_BIAS = 2,
+    CSD_CONV_TRANSPOSE2D_OUT_Y = 0,
+    CSD_CONV_TRANSPOSE2D_P_GROUPS = 0,
+    CSD_CONV_TRANSPOSE2D_P_STRIDE_H = 1,
+    CSD_CONV_TRANSPOSE2D_P_STRIDE_W = 2,
+    CSD_CONV_TRANSPOSE2D_P_DILATION_H = 3,
+    CSD_CONV_TRANSPOSE2D_P_DILATION_W = 4,
+    CSD_CONV_TRANSPOSE2D_P_PAD_TOP = 5,
+    CSD_CONV_TRANSPOSE2D_P_PAD_LEFT = 6,
+    CSD_CONV_TRANSPOSE2D_P_PAD_BOTTOM = 7,
+    CSD_CONV_TRANSPOSE2D_P_PAD_RIGHT = 8
+};
+
+enum {
+    CSD_TRANSPOSE_X = 0,
+    CSD_TRANSPOSE_OUT_Y = 0,
+    CSD_TRANSPOSE_P_PERM_0 = 0,
+    CSD_TRANSPOSE_P_PERM_1 = 1,
+    CSD_TRANSPOSE_P_PERM_2 = 2,
+    CSD_TRANSPOSE_P_PERM_3 = 3,
+    CSD_TRANSPOSE_P_PERM_4 = 4,
+    CSD_TRANSPOSE_P_PERM_5 = 5
+};
+
+enum {
+    CSD_SLICE_X = 0,
+    CSD_SLICE_OUT_Y = 0,
+    CSD_SLICE_P_START_0 = 0,
+    CSD_SLICE_P_START_1 = 1,
+    CSD_SLICE_P_START_2 = 2,
+    CSD_SLICE_P_START_3 = 3,
+    CSD_SLICE_P_START_4 = 4,
+    CSD_SLICE_P_START_5 = 5,
+    CSD_SLICE_P_STEP_0 = 6,
+    CSD_SLICE_P_STEP_1 = 7,
+    CSD_SLICE_P_STEP_2 = 8,
+    CSD_SLICE_P_STEP_3 = 9,
+    CSD_SLICE_P_STEP_4 = 10,
+    CSD_SLICE_P_STEP_5 = 11
+};
+
+enum {
+    CSD_PAD_X = 0,
+    CSD_PAD_OUT_Y = 0,
+    CSD_PAD_P_MODE = 0,
+    CSD_PAD_P_VALUE = 1,
+    CSD_PAD_P_BEFORE_0 = 2,
+    CSD_PAD_P_BEFORE_1 = 3,
+    CSD_PAD_P_BEFORE_2 = 4,
+    CSD_PAD_P_BEFORE_3 = 5,
+    CSD_PAD_P_BEFORE_4 = 6,
+    CSD_PAD_P_BEFORE_5 = 7
+};
+
+enum {
+    CSD_EXPAND_X = 0,
+    CSD_EXPAND_OUT_Y = 0
+};
+
+enum {
+    CSD_GATHER_X = 0,
+    CSD_GATHER_INDICES = 1,
+    CSD_GATHER_OUT_Y = 0,
+    CSD_GATHER_P_AXIS = 0
+};
+
+enum {
+    CSD_CAST_X = 0,
+    CSD_CAST_OUT_Y = 0,
+    CSD_CAST_P_TRUTH = 0
+};
+
+enum {
+    CSD_QUANTIZE_X = 0,
+    CSD_QUANTIZE_OUT_Y = 0,
+    CSD_QUANTIZE_P_SCALE = 0,
+    CSD_QUANTIZE_P_ZERO = 1
+};
+
+enum {
+    CSD_DEQUANTIZE_X = 0,
+    CSD_DEQUANTIZE_OUT_Y = 0,
+    CSD_DEQUANTIZE_P_SCALE = 0,
+    CSD_DEQUANTIZE_P_ZERO = 1
+};
+
+enum {
+    CSD_QCONV2D_X = 0,
+    CSD_QCONV2D_WEIGHT = 1,
+    CSD_QCONV2D_BIAS = 2,
+    CSD_QCONV2D_MULTIPLIER = 3,
+    CSD_QCONV2D_OUT_Y = 0,
+    CSD_QCONV2D_P_GROUPS = 0,
+    CSD_QCONV2D_P_STRIDE_H = 1,
+    CSD_QCONV2D_P_STRIDE_W = 2,
+    CSD_QCONV2D_P_DILATION_H = 3,
+    CSD_QCONV2D_P_DILATION_W = 4,
+    CSD_QCONV2D_P_PAD_TOP = 5,
+    CSD_QCONV2D_P_PAD_LEFT = 6,
+    CSD_QCONV2D_P_PAD_BOTTOM = 7,
+    CSD_QCONV2D_P_PAD_RIGHT = 8,
+    CSD_QCONV2D_P_X_ZERO = 9,
+    CSD_QCONV2D_P_Y_ZERO = 10,
+    CSD_QCONV2D_P_LOW = 11,
+    CSD_QCONV2D_P_HIGH = 12
+};
+
+enum {
+    CSD_QLINEAR_X = 0,
+    CSD_QLINEAR_WEIGHT = 1,
+    CSD_QLINEAR_BIAS = 2,
+    CSD_QLINEAR_MULTIPLIER = 3,
+    CSD_QLINEAR_OUT_Y = 0,
+    CSD_QLINEAR_P_X_ZERO = 0,
+    CSD_QLINEAR_P_Y_ZERO = 1,
+    CSD_QLINEAR_P_LOW = 2,
+    CSD_QLINEAR_P_HIGH = 3
+};
+
+enum {
+    CSD_QBINARY_LINEAR_X = 0,
+    CSD_QBINARY_LINEAR_WEIGHT = 1,
+    CSD_QBINARY_LINEAR_BIAS = 2,
+    CSD_QBINARY_LINEAR_MULTIPLIER = 3,
+    CSD_QBINARY_LINEAR_OUT_Y = 0,
+    CSD_QBINARY_LINEAR_P_X_ZERO = 0,
+    CSD_QBINARY_LINEAR_P_Y_ZERO = 1,
+    CSD_QBINARY_LINEAR_P_LOW = 2,
+    CSD_QBINARY_LINEAR_P_HIGH = 3
+};
+
+enum {
+    CSD_QADD_A = 0,
+    CSD_QADD_B = 1,
+    CSD_QADD_SLOPE = 2,
+    CSD_QADD_OUT_Y = 0,
+    CSD_QADD_P_A_SCALE = 0,
+    CSD_QADD_P_A_ZERO = 1,
+    CSD_QADD_P_B_SCALE = 2,
+    CSD_QADD_P_B_ZERO = 3,
+    CSD_QADD_P_Y_SCALE = 4,
+    CSD_QADD_P_Y_ZERO = 5,
+    CSD_QADD_P_ACTIVATION = 6,
+    CSD_QADD_P_ALPHA = 7
+};
+
+enum {
+    CSD_QACTIVATION_X = 0,
+    CSD_QACTIVATION_SLOPE = 1,
+    CSD_QACTIVATION_OUT_Y = 0,
+    CSD_QACTIVATION_P_X_SCALE = 0,
+    CSD_QACTIVATION_P_X_ZERO = 1,
+    CSD_QACTIVATION_P_Y_SCALE = 2,
+    CSD_QACTIVATION_P_Y_ZERO = 3,
+    CSD_QACTIVATION_P_ACTIVATION = 4,
+    CSD_QACTIVATION_P_ALPHA = 5
+};
+
+enum {
+    CSD_QTABLE_X = 0,
+    CSD_QTABLE_TABLE = 1,
+    CSD_QTABLE_OUT_Y = 0
+};
+
+enum {
+    CSD_QTHRESHOLD_X = 0,
+    CSD_QTHRESHOLD_THRESHOLDS = 1,
+    CSD_QTHRESHOLD_OUT_CODES = 0
 };
 
 #endif

@@ -1,0 +1,324 @@
+"""The operations of the executor: what each takes, makes and is told.
+
+One table, from which the plan, the verifier's rules, the C headers and the format's page follow.
+Types of roles and legal values of parameters stand in `bundle_fields`. Shapes are those of one
+run: the first dimension may be the symbol "n". "f32" operations are bounded, the others exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Activation(IntEnum):
+    """Activation fused into a step. PRELU reads the step's `slope` input, LEAKY its `alpha`."""
+
+    NONE = 0
+    RELU = 1
+    LEAKY = 2
+    PRELU = 3
+    SIGMOID = 4
+    TANH = 5
+
+
+class Unary(IntEnum):
+    """Functions of UNARY, f32 -> f32."""
+
+    NEG = 1
+    ABS = 2
+    EXP = 3
+    LOG = 4
+    SQRT = 5
+    RECIPROCAL = 6
+    ERF = 7
+    FLOOR = 8
+    CEIL = 9
+    ROUND = 10
+    """Half to even."""
+    SIGN = 11
+    SOFTPLUS = 12
+    """ln(1 + e^x)."""
+    MISH = 13
+    """x tanh(softplus(x))."""
+    GELU = 14
+    """x (1 + erf(x / sqrt 2)) / 2."""
+    GELU_TANH = 15
+    """x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
+    HARD_SIGMOID = 16
+    """max(0, min(1, alpha x + beta))."""
+    CLIP = 17
+    """min(max(x, alpha), beta)."""
+    ELU = 18
+    """x, or alpha (e^x - 1) below 0."""
+    SWISH = 19
+    """x / (1 + e^(-alpha x))."""
+
+
+class Binary(IntEnum):
+    """Functions of BINARY, f32."""
+
+    ADD = 1
+    SUB = 2
+    MUL = 3
+    DIV = 4
+    POW = 5
+    MIN = 6
+    MAX = 7
+    FMOD = 8
+    """Remainder with the sign of a (C fmod)."""
+
+
+class Integer(IntEnum):
+    """Functions of INTEGER.
+
+    Sums and products wrap, division truncates, a divisor of 0 gives 0, a shift by the width or
+    more gives 0.
+    """
+
+    ADD = 1
+    SUB = 2
+    MUL = 3
+    DIV = 4
+    MOD = 5
+    """Remainder with the sign of b (Python %)."""
+    AND = 6
+    OR = 7
+    XOR = 8
+    SHIFT_LEFT = 9
+    SHIFT_RIGHT = 10
+    """Logical for u8, arithmetic for the signed types."""
+    MIN = 11
+    MAX = 12
+
+
+class Comparison(IntEnum):
+    """Functions of COMPARE; the result is 1 or 0. Any comparison with NaN is 0."""
+
+    EQUAL = 1
+    LESS = 2
+    LESS_OR_EQUAL = 3
+    GREATER = 4
+    GREATER_OR_EQUAL = 5
+
+
+class Reduction(IntEnum):
+    """Functions of REDUCE, and of POOL2D (MEAN and MAX) and ARG_EXTREME (MIN and MAX)."""
+
+    SUM = 1
+    MEAN = 2
+    MAX = 3
+    MIN = 4
+    PROD = 5
+
+
+class PadMode(IntEnum):
+    """What PAD puts around x."""
+
+    CONSTANT = 0
+    EDGE = 1
+    REFLECT = 2
+    WRAP = 3
+
+
+class Op(IntEnum):
+    """Operations of the executor; OPS says what each takes."""
+
+    CONV2D = 1
+    LINEAR = 2
+    BINARY_LINEAR = 3
+    ADD = 4
+    ACTIVATION = 5
+    CONCAT = 6
+    QUANTIZE_UNIFORM = 7
+    PACK_BITS = 8
+    UNPACK_BITS = 9
+    DEQUANTIZE_UNIFORM = 10
+    COPY = 11
+    UNARY = 12
+    BINARY = 13
+    INTEGER = 14
+    COMPARE = 15
+    WHERE = 16
+    MATMUL = 17
+    SOFTMAX = 18
+    LAYER_NORM = 19
+    REDUCE = 20
+    ARG_EXTREME = 21
+    POOL2D = 22
+    CONV_TRANSPOSE2D = 23
+    TRANSPOSE = 24
+    SLICE = 25
+    PAD = 26
+    EXPAND = 27
+    GATHER = 28
+    CAST = 29
+    QUANTIZE = 30
+    DEQUANTIZE = 31
+    QCONV2D = 32
+    QLINEAR = 33
+    QBINARY_LINEAR = 34
+    QADD = 35
+    QACTIVATION = 36
+    QTABLE = 37
+    QTHRESHOLD = 38
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """What a step of one operation carries.
+
+    inputs: roles in order; a role that ends in "?" may be absent (index None in a step).
+    outputs: roles in order.
+    params: name -> "u32", "i32" or "f32", in the order in which the bundle stores them.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: dict[str, str]
+
+
+AXES = 6
+"""Axes of the largest tensor; parameters by axis have one number each, 0 beyond the rank."""
+
+
+def _by_axis(name: str, kind: str) -> dict[str, str]:
+    return {f"{name}_{axis}": kind for axis in range(AXES)}
+
+
+_ACT = {"activation": "u32", "alpha": "f32"}
+_WINDOW = dict.fromkeys(
+    (
+        "stride_h",
+        "stride_w",
+        "dilation_h",
+        "dilation_w",
+        "pad_top",
+        "pad_left",
+        "pad_bottom",
+        "pad_right",
+    ),
+    "u32",
+)
+_REQUANTIZE = {"x_zero": "i32", "y_zero": "i32", "low": "i32", "high": "i32"}
+
+OPS: dict[Op, OpSpec] = {
+    # x (n, C, H, W), weight (O, C/groups, kh, kw), bias (O,), slope (O,), residual like y.
+    # y = act(conv(x) + bias + residual).
+    Op.CONV2D: OpSpec(
+        ("x", "weight", "bias?", "slope?", "residual?"),
+        ("y",),
+        {"groups": "u32", **_WINDOW, **_ACT},
+    ),
+    # x (..., K), weight (M, K), bias (M,), slope (M,): y (..., M) = act(x W^T + bias).
+    Op.LINEAR: OpSpec(("x", "weight", "bias?", "slope?"), ("y",), dict(_ACT)),
+    # x (..., K), weight u8 (M, ceil(K/8)) with bit 1 = +1 and the first input in the MSB,
+    # scale (1,) or (M,): y (..., M) = act(scale * (x . signs) + bias).
+    Op.BINARY_LINEAR: OpSpec(("x", "weight", "scale", "bias?", "slope?"), ("y",), dict(_ACT)),
+    # a and b of one shape; slope over axis 1.
+    Op.ADD: OpSpec(("a", "b", "slope?"), ("y",), dict(_ACT)),
+    Op.ACTIVATION: OpSpec(("x", "slope?"), ("y",), dict(_ACT)),
+    # a and b joined along `axis`; more inputs are chained.
+    Op.CONCAT: OpSpec(("a", "b"), ("y",), {"axis": "u32"}),
+    # code = min(floor(x 2^B), 2^B - 1), and 0 for x below 0 or NaN: u8 (n, M). 1 <= B <= 8.
+    Op.QUANTIZE_UNIFORM: OpSpec(("x",), ("codes",), {"bits": "u32"}),
+    # codes u8 (n, M) -> payload u8 (n, ceil(M B / 8)), MSB first, zero pad at the end.
+    Op.PACK_BITS: OpSpec(("codes",), ("payload",), {"bits": "u32"}),
+    Op.UNPACK_BITS: OpSpec(("payload",), ("codes",), {"bits": "u32"}),
+    # value = (code + 0.5) / 2^B; only the low B bits of a code are read.
+    Op.DEQUANTIZE_UNIFORM: OpSpec(("codes",), ("y",), {"bits": "u32"}),
+    Op.COPY: OpSpec(("x",), ("y",), {}),
+    # y = function(x); alpha and beta where the function reads them, else 0.
+    Op.UNARY: OpSpec(("x",), ("y",), {"function": "u32", "alpha": "f32", "beta": "f32"}),
+    # NumPy's broadcasting: shapes aligned at the last axis, a size of 1 repeated. A symbolic
+    # dimension meets itself or 1.
+    Op.BINARY: OpSpec(("a", "b"), ("y",), {"function": "u32"}),
+    Op.INTEGER: OpSpec(("a", "b"), ("y",), {"function": "u32"}),
+    # a and b of one type; y u8, 0 or 1.
+    Op.COMPARE: OpSpec(("a", "b"), ("y",), {"function": "u32"}),
+    # y = condition ? a : b, all three broadcast; condition u8, not 0 is true.
+    Op.WHERE: OpSpec(("condition", "a", "b"), ("y",), {}),
+    # a (..., M, K), b (..., K, N), ranks from 2: y (..., M, N); the leading axes broadcast.
+    Op.MATMUL: OpSpec(("a", "b"), ("y",), {}),
+    # exp(x - max) / sum along `axis`.
+    Op.SOFTMAX: OpSpec(("x",), ("y",), {"axis": "u32"}),
+    # (x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` on; scale and
+    # bias have the shape of those axes.
+    Op.LAYER_NORM: OpSpec(("x", "scale?", "bias?"), ("y",), {"axis": "u32", "epsilon": "f32"}),
+    # Over the axes whose bit is set in `axes` (bit i: axis i); they have size 1 in y.
+    Op.REDUCE: OpSpec(("x",), ("y",), {"function": "u32", "axes": "u32"}),
+    # Index along `axis`, which has size 1 in y: i32. Ties: the first, or the last if `last` is 1.
+    # NaN: as if it were the extreme (NumPy).
+    Op.ARG_EXTREME: OpSpec(("x",), ("y",), {"function": "u32", "axis": "u32", "last": "u32"}),
+    # x (n, C, H, W): y (n, C, H', W'), MEAN or MAX of each window. Pads count as 0 in a mean's
+    # number of elements if `count_pad` is 1, else not at all; windows beyond the pads never count.
+    Op.POOL2D: OpSpec(
+        ("x",),
+        ("y",),
+        {
+            "function": "u32",
+            "kernel_h": "u32",
+            "kernel_w": "u32",
+            **_WINDOW,
+            "count_pad": "u32",
+        },
+    ),
+    # x (n, C, H, W), weight (C, O/groups, kh, kw), bias (O,): y (n, O, H', W'), the transpose of
+    # a convolution: y[i s + k d - pad] += x[i] w[k]. H' is free within the verifier's rule.
+    Op.CONV_TRANSPOSE2D: OpSpec(("x", "weight", "bias?"), ("y",), {"groups": "u32", **_WINDOW}),
+    # y axis i is x axis perm_i.
+    Op.TRANSPOSE: OpSpec(("x",), ("y",), _by_axis("perm", "u32")),
+    # y[i0, i1, ...] = x[start_0 + i0 step_0, ...]; steps may be negative.
+    Op.SLICE: OpSpec(("x",), ("y",), {**_by_axis("start", "u32"), **_by_axis("step", "i32")}),
+    # x with before_i elements in front of axis i; behind it as many as y's shape says.
+    Op.PAD: OpSpec(("x",), ("y",), {"mode": "u32", "value": "f32", **_by_axis("before", "u32")}),
+    Op.EXPAND: OpSpec(("x",), ("y",), {}),
+    # y = x.take(indices, axis): x shape with `axis` replaced by the shape of indices. Indices i32;
+    # a negative one counts from the end; one out of range is clamped.
+    Op.GATHER: OpSpec(("x", "indices"), ("y",), {"axis": "u32"}),
+    # Any type to another. f32 to integers: towards zero, saturated, NaN to 0. Integers to smaller
+    # ones: the low bits. With `truth` 1: not 0 -> 1.
+    Op.CAST: OpSpec(("x",), ("y",), {"truth": "u32"}),
+    # y = saturate(rint_half_even(x / scale) + zero), a NaN as 0.
+    Op.QUANTIZE: OpSpec(("x",), ("y",), {"scale": "f32", "zero": "i32"}),
+    # y = (x - zero) * scale.
+    Op.DEQUANTIZE: OpSpec(("x",), ("y",), {"scale": "f32", "zero": "i32"}),
+    # acc = bias + sum (x - x_zero) w, exact;
+    # y = min(max(rint_half_even(float32(acc) * multiplier) + y_zero, low), high).
+    # multiplier (O,) = float32(x_scale * w_scale / y_scale). Pads count as x_zero.
+    Op.QCONV2D: OpSpec(
+        ("x", "weight", "bias?", "multiplier"),
+        ("y",),
+        {"groups": "u32", **_WINDOW, **_REQUANTIZE},
+    ),
+    # x (..., K), weight i8 (M, K), multiplier (M,): the same rule.
+    Op.QLINEAR: OpSpec(("x", "weight", "bias?", "multiplier"), ("y",), dict(_REQUANTIZE)),
+    # weight u8 (M, ceil(K/8)), as BINARY_LINEAR; multiplier (1,) or (M,): the same rule.
+    Op.QBINARY_LINEAR: OpSpec(("x", "weight", "bias?", "multiplier"), ("y",), dict(_REQUANTIZE)),
+    # All in float32, in this order: f = (a - a_zero) a_scale + (b - b_zero) b_scale; f = act(f)
+    # (NONE, RELU, LEAKY, PRELU: f < 0 ? f slope : f);
+    # y = saturate(rint_half_even(f / y_scale) + y_zero). One shape; slope over axis 1.
+    Op.QADD: OpSpec(
+        ("a", "b", "slope?"),
+        ("y",),
+        {
+            "a_scale": "f32",
+            "a_zero": "i32",
+            "b_scale": "f32",
+            "b_zero": "i32",
+            "y_scale": "f32",
+            "y_zero": "i32",
+            **_ACT,
+        },
+    ),
+    # The same with one input; NONE requantizes.
+    Op.QACTIVATION: OpSpec(
+        ("x", "slope?"),
+        ("y",),
+        {"x_scale": "f32", "x_zero": "i32", "y_scale": "f32", "y_zero": "i32", **_ACT},
+    ),
+    # y = table[x taken as u8]: 256 entries of y's type.
+    Op.QTABLE: OpSpec(("x", "table"), ("y",), {}),
+    # code = number of thresholds <= x: thresholds i32 (T,), T <= 255, never falling.
+    Op.QTHRESHOLD: OpSpec(("x", "thresholds"), ("codes",), {}),
+}

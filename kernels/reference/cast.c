@@ -1,0 +1,3 @@
+#include "../kernels.h"
+
+void CSD_KERNEL(cast)(const csd_args *args) { (void)args; }

@@ -1,0 +1,3 @@
+#include "../kernels.h"
+
+void CSD_KERNEL(compare)(const csd_args *args) { (void)args; }

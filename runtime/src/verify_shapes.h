@@ -1,0 +1,54 @@
+/* Relations between shapes that several operations ask for. A symbolic dimension is compared as its
+   code, so that n fits n alone. */
+#ifndef CSIDEPLOY_VERIFY_SHAPES_H
+#define CSIDEPLOY_VERIFY_SHAPES_H
+
+#include "verify.h"
+
+typedef const csd_tensor_record *csd_tensor_ref;
+
+static inline int csd_is_number(uint32_t dim) { return dim <= CSD_DIM_MAX; }
+
+static inline int csd_same_shape(csd_tensor_ref a, csd_tensor_ref b) {
+    int same = a->rank == b->rank;
+    for (uint32_t i = 0; i < CSD_MAX_RANK; i++)
+        same &= a->dims[i] == b->dims[i];
+    return same;
+}
+
+static inline int csd_same_but_last(csd_tensor_ref a, csd_tensor_ref b) {
+    int same = a->rank == b->rank;
+    for (uint32_t i = 0; i + 1u < a->rank; i++)
+        same &= a->dims[i] == b->dims[i];
+    return same;
+}
+
+static inline uint32_t csd_last(csd_tensor_ref a) { return a->dims[a->rank - 1u]; }
+
+/* An absent vector, or one of `count` elements. */
+static inline int csd_is_vector(csd_tensor_ref a, uint32_t count) {
+    return a == NULL || (a->rank == 1 && a->dims[0] == count);
+}
+
+static inline int csd_is_vector_or_one(csd_tensor_ref a, uint32_t count) {
+    return csd_is_vector(a, count) || csd_is_vector(a, 1);
+}
+
+/* A slope is there exactly when the activation reads it. */
+static inline int csd_activation_fits(csd_param activation, csd_tensor_ref slope, uint32_t channels) {
+    if ((activation.u == CSD_ACT_PRELU) != (slope != NULL))
+        return 0;
+    return csd_is_vector_or_one(slope, channels);
+}
+
+static inline csd_status csd_shape_if(int fits) { return fits ? CSD_OK : CSD_BAD_SHAPE; }
+
+/* y = floor((x + pads - (dilation (kernel - 1) + 1)) / stride) + 1; all below 2^49. */
+static inline int csd_window_fits(uint32_t x, uint32_t kernel, uint32_t y, uint32_t stride, uint32_t dilation,
+                       uint32_t pad_before, uint32_t pad_after) {
+    const uint64_t padded = (uint64_t)x + pad_before + pad_after;
+    const uint64_t reach = (uint64_t)dilation * (kernel - 1u) + 1u;
+    return reach <= padded && (padded - reach) / stride + 1u == y;
+}
+
+#endif
