@@ -40,6 +40,7 @@
     X(BAD_INTERFACE, 0x4A, "inputs and outputs must be listed once each, in order")                \
     X(BAD_PAYLOAD, 0x4B, "payload layout fits no input or output")                                 \
     X(BAD_VECTORS, 0x4C, "a golden vector does not fit its tensor or its section")                 \
+    X(OVERWRITTEN, 0x4D, "another step has written over what is read")                             \
     X(ARENA_SMALL, 0x50, "the arena is smaller than the bundle needs")                             \
     X(ARENA_MISALIGNED, 0x51, "the arena does not have the alignment that the bundle needs")       \
     X(NO_ARENA, 0x52, "no arena was given before the run")                                         \
