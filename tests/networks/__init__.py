@@ -1,0 +1,1 @@
+"""Networks of the field, written from their papers, through compiler and runtime."""
