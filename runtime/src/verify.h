@@ -2,6 +2,7 @@
 #ifndef CSIDEPLOY_VERIFY_H
 #define CSIDEPLOY_VERIFY_H
 
+#include "csideploy/config.h"
 #include "csideploy/csideploy.h"
 #include "tables.h"
 
@@ -50,33 +51,10 @@ csd_status csd_check_order(csd_part *part);
 /* Shapes and parameters of one operation. */
 csd_status csd_check_op(csd_op op, const csd_operands *operands, const csd_part *part);
 
-/* verify_float.c and verify_integer.c: one operation each. */
-csd_status csd_check_unary(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_binary(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_integer(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_compare(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_where(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_matmul(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_softmax(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_layer_norm(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_reduce(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_arg_extreme(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_pool2d(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_conv_transpose2d(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_transpose(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_slice(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_pad(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_expand(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_gather(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_cast(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_quantize(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_dequantize(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qconv2d(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qlinear(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qbinary_linear(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qadd(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qactivation(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qtable(const csd_operands *operands, const csd_part *part);
-csd_status csd_check_qthreshold(const csd_operands *operands, const csd_part *part);
+/* One operation each: in verify_ops.c, verify_float.c and verify_integer.c. */
+#define CSD_DECLARE(NAME, name)                                                                    \
+    csd_status csd_check_##name(const csd_operands *operands, const csd_part *part);
+CSD_FOR_EACH_OP(CSD_DECLARE)
+#undef CSD_DECLARE
 
 #endif

@@ -1,9 +1,10 @@
 /* What shapes and parameters each operation takes. Element types, presence, order and overlaps
    are already checked by table; a symbolic dimension is compared as its code, so that n fits n
-   alone. A new operation without a case here does not compile (-Wswitch, no default). */
+   alone. A new operation without its csd_check_NAME does not link. */
 #include "verify_shapes.h"
 
-static csd_status check_conv2d(const csd_operands *o) {
+csd_status csd_check_conv2d(const csd_operands *o, const csd_part *part) {
+    (void)part;
     csd_tensor_ref x = o->in[CSD_CONV2D_X], w = o->in[CSD_CONV2D_WEIGHT], y = o->out[0];
     csd_tensor_ref residual = o->in[CSD_CONV2D_RESIDUAL];
     const csd_param *p = o->params;
@@ -27,7 +28,8 @@ static csd_status check_conv2d(const csd_operands *o) {
                                     w->dims[0]));
 }
 
-static csd_status check_linear(const csd_operands *o) {
+csd_status csd_check_linear(const csd_operands *o, const csd_part *part) {
+    (void)part;
     csd_tensor_ref x = o->in[CSD_LINEAR_X], w = o->in[CSD_LINEAR_WEIGHT], y = o->out[0];
     return csd_shape_if(x->rank >= 2 && w->rank == 2 && csd_same_but_last(x, y) &&
                     csd_last(x) == w->dims[1] && csd_last(y) == w->dims[0] &&
@@ -36,7 +38,7 @@ static csd_status check_linear(const csd_operands *o) {
                                     w->dims[0]));
 }
 
-static csd_status check_binary_linear(const csd_operands *o, const csd_part *part) {
+csd_status csd_check_binary_linear(const csd_operands *o, const csd_part *part) {
     csd_tensor_ref x = o->in[CSD_BINARY_LINEAR_X], w = o->in[CSD_BINARY_LINEAR_WEIGHT];
     csd_tensor_ref scale = o->in[CSD_BINARY_LINEAR_SCALE], y = o->out[0];
     if (x->rank < 2 || w->rank != 2 || !csd_same_but_last(x, y) || !csd_is_number(csd_last(x)) ||
@@ -60,14 +62,16 @@ static csd_status check_elementwise(csd_tensor_ref y, csd_param activation, csd_
     return csd_shape_if(csd_activation_fits(activation, slope, channels));
 }
 
-static csd_status check_add(const csd_operands *o) {
+csd_status csd_check_add(const csd_operands *o, const csd_part *part) {
+    (void)part;
     csd_tensor_ref y = o->out[0];
     if (!csd_same_shape(o->in[CSD_ADD_A], y) || !csd_same_shape(o->in[CSD_ADD_B], y))
         return CSD_BAD_SHAPE;
     return check_elementwise(y, o->params[CSD_ADD_P_ACTIVATION], o->in[CSD_ADD_SLOPE]);
 }
 
-static csd_status check_activation(const csd_operands *o) {
+csd_status csd_check_activation(const csd_operands *o, const csd_part *part) {
+    (void)part;
     csd_tensor_ref y = o->out[0];
     if (!csd_same_shape(o->in[CSD_ACTIVATION_X], y))
         return CSD_BAD_SHAPE;
@@ -75,7 +79,8 @@ static csd_status check_activation(const csd_operands *o) {
                              o->in[CSD_ACTIVATION_SLOPE]);
 }
 
-static csd_status check_concat(const csd_operands *o) {
+csd_status csd_check_concat(const csd_operands *o, const csd_part *part) {
+    (void)part;
     csd_tensor_ref a = o->in[CSD_CONCAT_A], b = o->in[CSD_CONCAT_B], y = o->out[0];
     const uint32_t axis = o->params[CSD_CONCAT_P_AXIS].u;
     int fits = axis < a->rank && a->rank == b->rank && a->rank == y->rank &&
@@ -93,86 +98,39 @@ static csd_status check_bits(csd_tensor_ref codes, csd_tensor_ref payload, uint3
                     payload->dims[1] == ((uint64_t)codes->dims[1] * bits + 7u) / 8u);
 }
 
+csd_status csd_check_quantize_uniform(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return csd_shape_if(csd_same_shape(o->in[CSD_QUANTIZE_UNIFORM_X], o->out[0]));
+}
+
+csd_status csd_check_pack_bits(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return check_bits(o->in[CSD_PACK_BITS_CODES], o->out[0], o->params[CSD_PACK_BITS_P_BITS].u);
+}
+
+csd_status csd_check_unpack_bits(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return check_bits(o->out[0], o->in[CSD_UNPACK_BITS_PAYLOAD],
+                      o->params[CSD_UNPACK_BITS_P_BITS].u);
+}
+
+csd_status csd_check_dequantize_uniform(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return csd_shape_if(csd_same_shape(o->in[CSD_DEQUANTIZE_UNIFORM_CODES], o->out[0]));
+}
+
+csd_status csd_check_copy(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return csd_shape_if(csd_same_extent(o->in[CSD_COPY_X], o->out[0]));
+}
+
 csd_status csd_check_op(csd_op op, const csd_operands *o, const csd_part *part) {
-    switch (op) {
-    case CSD_OP_CONV2D:
-        return check_conv2d(o);
-    case CSD_OP_LINEAR:
-        return check_linear(o);
-    case CSD_OP_BINARY_LINEAR:
-        return check_binary_linear(o, part);
-    case CSD_OP_ADD:
-        return check_add(o);
-    case CSD_OP_ACTIVATION:
-        return check_activation(o);
-    case CSD_OP_CONCAT:
-        return check_concat(o);
-    case CSD_OP_QUANTIZE_UNIFORM:
-        return csd_shape_if(csd_same_shape(o->in[CSD_QUANTIZE_UNIFORM_X], o->out[0]));
-    case CSD_OP_PACK_BITS:
-        return check_bits(o->in[CSD_PACK_BITS_CODES], o->out[0],
-                          o->params[CSD_PACK_BITS_P_BITS].u);
-    case CSD_OP_UNPACK_BITS:
-        return check_bits(o->out[0], o->in[CSD_UNPACK_BITS_PAYLOAD],
-                          o->params[CSD_UNPACK_BITS_P_BITS].u);
-    case CSD_OP_DEQUANTIZE_UNIFORM:
-        return csd_shape_if(csd_same_shape(o->in[CSD_DEQUANTIZE_UNIFORM_CODES], o->out[0]));
-    case CSD_OP_COPY:
-        return csd_shape_if(csd_same_extent(o->in[CSD_COPY_X], o->out[0]));
-    case CSD_OP_UNARY:
-        return csd_check_unary(o, part);
-    case CSD_OP_BINARY:
-        return csd_check_binary(o, part);
-    case CSD_OP_INTEGER:
-        return csd_check_integer(o, part);
-    case CSD_OP_COMPARE:
-        return csd_check_compare(o, part);
-    case CSD_OP_WHERE:
-        return csd_check_where(o, part);
-    case CSD_OP_MATMUL:
-        return csd_check_matmul(o, part);
-    case CSD_OP_SOFTMAX:
-        return csd_check_softmax(o, part);
-    case CSD_OP_LAYER_NORM:
-        return csd_check_layer_norm(o, part);
-    case CSD_OP_REDUCE:
-        return csd_check_reduce(o, part);
-    case CSD_OP_ARG_EXTREME:
-        return csd_check_arg_extreme(o, part);
-    case CSD_OP_POOL2D:
-        return csd_check_pool2d(o, part);
-    case CSD_OP_CONV_TRANSPOSE2D:
-        return csd_check_conv_transpose2d(o, part);
-    case CSD_OP_TRANSPOSE:
-        return csd_check_transpose(o, part);
-    case CSD_OP_SLICE:
-        return csd_check_slice(o, part);
-    case CSD_OP_PAD:
-        return csd_check_pad(o, part);
-    case CSD_OP_EXPAND:
-        return csd_check_expand(o, part);
-    case CSD_OP_GATHER:
-        return csd_check_gather(o, part);
-    case CSD_OP_CAST:
-        return csd_check_cast(o, part);
-    case CSD_OP_QUANTIZE:
-        return csd_check_quantize(o, part);
-    case CSD_OP_DEQUANTIZE:
-        return csd_check_dequantize(o, part);
-    case CSD_OP_QCONV2D:
-        return csd_check_qconv2d(o, part);
-    case CSD_OP_QLINEAR:
-        return csd_check_qlinear(o, part);
-    case CSD_OP_QBINARY_LINEAR:
-        return csd_check_qbinary_linear(o, part);
-    case CSD_OP_QADD:
-        return csd_check_qadd(o, part);
-    case CSD_OP_QACTIVATION:
-        return csd_check_qactivation(o, part);
-    case CSD_OP_QTABLE:
-        return csd_check_qtable(o, part);
-    case CSD_OP_QTHRESHOLD:
-        return csd_check_qthreshold(o, part);
+    switch ((uint32_t)op) {
+#define CSD_CASE(NAME, name)                                                                       \
+    case CSD_OP_##NAME:                                                                            \
+        return csd_check_##name(o, part);
+        CSD_FOR_EACH_BUILT_OP(CSD_CASE)
+#undef CSD_CASE
     }
-    return CSD_BAD_OPERANDS;
+    return CSD_NO_KERNEL;
 }

@@ -1,0 +1,53 @@
+# The kernels once per instruction set, from the same scalar sources, and the choice at run time.
+#
+# Compilers that do not take these flags, and architectures that are not named here, have the
+# reference table alone; a build for several architectures at once (macOS) likewise.
+
+# csd_add_isa(NAME FLAG...): kernels/reference/*.c as csd_NAME_..., if the compiler takes the flags.
+function(csd_add_isa name)
+  if(ARGN)
+    string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${ARGN}")
+    check_c_source_compiles("int main(void) { return 0; }" CSD_COMPILER_HAS_${name})
+    if(NOT CSD_COMPILER_HAS_${name})
+      return()
+    endif()
+  endif()
+  add_library(csideploy_${name} OBJECT ${csd_kernel_sources})
+  target_include_directories(csideploy_${name} PRIVATE runtime/include)
+  target_compile_definitions(csideploy_${name} PRIVATE CSD_ISA=${name})
+  target_compile_options(csideploy_${name} PRIVATE ${csd_warnings} ${csd_numbers} ${csd_fast} ${ARGN})
+  target_sources(csideploy_dispatch PRIVATE $<TARGET_OBJECTS:csideploy_${name}>)
+  string(TOUPPER ${name} upper)
+  target_compile_definitions(csideploy_dispatch PRIVATE CSD_WITH_${upper})
+endfunction()
+
+add_library(csideploy_dispatch STATIC runtime/host/dispatch.c)
+target_compile_options(csideploy_dispatch PRIVATE ${csd_warnings})
+target_link_libraries(csideploy_dispatch PUBLIC csideploy_runtime)
+
+list(LENGTH CMAKE_OSX_ARCHITECTURES csd_architectures)
+if(CSIDEPLOY_DISPATCH AND NOT MSVC AND csd_architectures LESS 2
+   AND CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
+  include(CheckCSourceCompiles)
+  set(csd_processor "${CMAKE_SYSTEM_PROCESSOR}")
+  if(csd_architectures EQUAL 1)
+    set(csd_processor "${CMAKE_OSX_ARCHITECTURES}")
+  endif()
+  # A build without optimisation, for a debugger, stays one.
+  set(csd_fast $<$<NOT:$<CONFIG:Debug>>:-O3>)
+  if(csd_processor MATCHES "^(x86_64|amd64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+    set(csd_avx2 -mavx2 -mfma)
+    csd_add_isa(baseline)
+    csd_add_isa(avx2 ${csd_avx2})
+    csd_add_isa(avx512 ${csd_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl
+                -mavx512vnni)
+  elseif(csd_processor MATCHES "^(aarch64|arm64)$")
+    csd_add_isa(neon)
+    csd_add_isa(dotprod -march=armv8.2-a+dotprod)
+  endif()
+endif()
+
+# Where a faster table is there, the reference is the plain scalar code that it says it is.
+if(TARGET csideploy_baseline OR TARGET csideploy_neon)
+  target_compile_options(csideploy_runtime PRIVATE -fno-tree-vectorize)
+endif()
