@@ -110,9 +110,7 @@ if __name__ == "__main__":
     )
     fit(
         "pow: log2((1 + s) / (1 - s)) / s in s^2",
-        around_zero(
-            lambda t: 2 * m.atanh(m.sqrt(t)) / m.sqrt(t) / m.log(2), float(2 / m.log(2))
-        ),
+        around_zero(lambda t: 2 * m.atanh(m.sqrt(t)) / m.sqrt(t) / m.log(2), float(2 / m.log(2))),
         lambda t: mpmath.mpf(1),
         (0.0, float((2**0.5 - 1) / (2**0.5 + 1)) ** 2),
         5,

@@ -1,6 +1,5 @@
 /* Activations on a run of values, for all operations that fuse one. A NaN stays a NaN. */
-#include <math.h>
-
+#include "../elementary.h"
 #include "../kernels.h"
 
 static void rectify(float *y, size_t count, float slope) {
@@ -21,13 +20,12 @@ void CSD_KERNEL(activate)(float *y, size_t count, uint32_t activation, float slo
         rectify(y, count, slope);
         return;
     case CSD_ACT_SIGMOID:
-        /* expf overflows to infinity below -88, and the quotient is then 0 as it should be. */
         for (size_t i = 0; i < count; i++)
-            y[i] = 1.0f / (1.0f + expf(-y[i]));
+            y[i] = csd_sigmoid(y[i]);
         return;
     case CSD_ACT_TANH:
         for (size_t i = 0; i < count; i++)
-            y[i] = tanhf(y[i]);
+            y[i] = csd_tanh(y[i]);
         return;
     }
 }
