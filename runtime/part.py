@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from csideploy.errors import FormatError, InputError
 from csideploy.runtime import _core
+from csideploy.runtime.instruction_sets import choose
 
 Array = NDArray[Any]
 
@@ -58,14 +59,21 @@ class Part:
         payload: the payload layout, or None for a part without one.
         steps: the names of the steps in the order in which they run.
         metadata: strings for people.
+        isa: the instruction set that it runs on; all give the same bits.
     """
 
-    def __init__(self, bundle: bytes | bytearray | memoryview | str | Path) -> None:
+    def __init__(
+        self, bundle: bytes | bytearray | memoryview | str | Path, *, isa: str | None = None
+    ) -> None:
         """Verifies a bundle, given as its bytes or as the path of a file.
+
+        Args:
+            bundle: the bytes, or the path.
+            isa: the instruction set to run on; None takes that of CSIDEPLOY_ISA, or the fastest.
 
         Raises:
             FormatError: the verifier refuses the bundle; says where and why.
-            InputError: the file cannot be read.
+            InputError: the file cannot be read, or the instruction set is not available.
         """
         source = "bundle"
         if isinstance(bundle, (str, Path)):
@@ -76,10 +84,11 @@ class Part:
                 raise InputError(f"{source}: cannot be read: {error.strerror}") from None
         else:
             data = bytes(bundle)
-        self._core = _core.Part(data)
+        self._core = _core.Part(data, choose(isa))
         if self._core.refusal is not None:
             raise FormatError(f"{source}: {_explain(self._core.refusal, data)}")
         self._source = source
+        self.isa: str = self._core.isa
         self.part: str = self._core.part
         self.side: str = self._core.side
         self.arena_bytes: int = self._core.arena_bytes

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "csideploy/csideploy.h"
+#include "csideploy/dispatch.h"
 
 namespace nb = nanobind;
 
@@ -84,11 +85,13 @@ void take_time(void *user, const csd_part *, std::uint32_t step, csd_phase phase
 
 class Part {
 public:
-    explicit Part(nb::bytes bundle) : bundle_(bundle.size(), CSD_BUNDLE_ALIGN) {
+    Part(nb::bytes bundle, const std::string &isa) : bundle_(bundle.size(), CSD_BUNDLE_ALIGN) {
+        if (!csd_choose_isa(isa.c_str(), &isa_))
+            throw std::invalid_argument("no such instruction set: " + isa);
         std::memcpy(bundle_.data(), bundle.c_str(), bundle.size());
         {
             nb::gil_scoped_release release;
-            status_ = csd_open(&part_, bundle_.data(), bundle.size(), csd_reference_kernels);
+            status_ = csd_open(&part_, bundle_.data(), bundle.size(), isa_.kernels);
         }
         if (status_ != CSD_OK)
             return;
@@ -102,6 +105,8 @@ public:
         return nb::make_tuple(csd_status_name(status_), csd_status_text(status_),
                               part_.fault.record, part_.fault.field, part_.fault.index);
     }
+
+    const char *isa() const { return isa_.name; }
 
     // Replaces the arena by one of another size; false if the part refuses it.
     bool set_arena(std::size_t size) {
@@ -256,18 +261,30 @@ private:
 
     AlignedBytes bundle_;
     std::unique_ptr<AlignedBytes> arena_;
+    csd_isa isa_{};
     csd_part part_{};
     csd_status status_ = CSD_OK;
     std::mutex mutex_;
 };
+
+// (name, can this machine run it?) of each instruction set of this build, slowest first.
+nb::list isas() {
+    nb::list list;
+    csd_isa isa;
+    for (std::uint32_t i = 0; csd_isa_at(i, &isa); i++)
+        list.append(nb::make_tuple(isa.name, isa.available != 0));
+    return list;
+}
 
 } // namespace
 
 NB_MODULE(_core, m) {
     m.doc() = "Binding of the csideploy C runtime; use csideploy.runtime instead.";
     m.attr("FORMAT_VERSION") = nb::make_tuple(CSD_FORMAT_MAJOR, CSD_FORMAT_MINOR);
+    m.def("isas", &isas);
     nb::class_<Part>(m, "Part")
-        .def(nb::init<nb::bytes>(), nb::arg("bundle"))
+        .def(nb::init<nb::bytes, const std::string &>(), nb::arg("bundle"), nb::arg("isa") = "")
+        .def_prop_ro("isa", &Part::isa)
         .def_prop_ro("refusal", &Part::refusal)
         .def("set_arena", &Part::set_arena, nb::arg("size"))
         .def("fill_arena", &Part::fill_arena, nb::arg("value"))
