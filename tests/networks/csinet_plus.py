@@ -1,8 +1,9 @@
 """CsiNet+ (Guo, Wen, Jin, Li 2020): CsiNet with large kernels and five refinements.
 
-Encoder: two 7x7, 2 -> 2, with batch norm and LReLU(0.3); FC 2048 -> M. Decoder: FC M -> 2048; 7x7,
-2 -> 2, batch norm, sigmoid, a first estimate in (0, 1); five blocks of 7x7, 2 -> 8, 5x5, 8 -> 16, and
-3x3, 16 -> 2, whose last activation is tanh, because a correction has a sign; identity added.
+Encoder: two 7x7, 2 -> 2, with batch norm and LReLU(0.3); FC 2048 -> M. Decoder: FC M -> 2048;
+7x7, 2 -> 2, batch norm, sigmoid, a first estimate in (0, 1); five blocks of 7x7, 2 -> 8, 5x5,
+8 -> 16, and 3x3, 16 -> 2, whose last activation is tanh, because a correction has a sign; identity
+added.
 At compression 1/4: 24.57 M multiply-accumulates of convolutions and FCs, as published.
 """
 

@@ -4,6 +4,8 @@ The shape of the encoders of limited-feedback precoding: pilots received on L an
 beams, 2 L real numbers, to a feature; and back.
 """
 
+import itertools
+
 from torch import nn
 
 RECEIVED = 64
@@ -11,7 +13,7 @@ RECEIVED = 64
 
 def _network(widths: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.Mish()]
     layers[-1] = nn.Tanh()
     return nn.Sequential(*layers)
