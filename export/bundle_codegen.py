@@ -242,8 +242,11 @@ than 2^31 - 1 bytes at n = n_max and k = k_max.
 
 **Tensors.** Several tensors may share bytes: a reshape is a second tensor of the same place and
 size. `producer` names the step that writes those bytes, always before the step that reads them,
-so a cycle cannot be written down. An output never overlaps an input of its step, unless the
-operation runs in place and the bytes are exactly the same.
+so a cycle cannot be written down; no step between the two writes into them, and none after it into
+an output of the part. So a run reads no byte of the arena that it has not written, and its results
+depend on its inputs alone. An output never overlaps an input of its step, unless the operation runs
+in place and the bytes are exactly the same. A part has at most {bf.MAX_STEPS} steps, which bounds
+the time of these checks.
 """
 
 

@@ -31,6 +31,8 @@ MAX_RANK = AXES
 MAX_INPUTS = 8
 MAX_OUTPUTS = 2
 MAX_PARAMS = 16
+MAX_STEPS = 4096
+"""The verifier looks for overwritten tensors in a time that grows with the square of the steps."""
 MAX_TENSOR_BYTES = 0x7FFFFFFF
 """A tensor's bytes at n = n_max and k = k_max: indices fit a 32-bit host's ptrdiff_t."""
 SECTION_REQUIRED = 1
@@ -267,7 +269,7 @@ class Section:
 SECTIONS = (
     Section("names", 1, True, BYTE, "strings, each closed by a zero byte; no control characters"),
     Section("tensors", 2, True, TENSOR, "the tensor table"),
-    Section("steps", 3, True, STEP, "the operations in the order in which they run"),
+    Section("steps", 3, True, STEP, "the operations in the order in which they run", MAX_STEPS),
     Section("operands", 4, True, OPERAND, "the steps' inputs, then outputs"),
     Section("params", 5, True, PARAM, "the steps' parameters"),
     Section("interface", 6, True, INTERFACE, "inputs and outputs of the part"),

@@ -182,6 +182,10 @@ def _steps(plan: Plan, names: _Names) -> dict[str, bytes]:
     steps = b""
     operands: list[int] = []
     params: list[int] = []
+    if len(plan.steps) > bf.MAX_STEPS:
+        raise FormatError(
+            f"part {plan.part!r}: {len(plan.steps)} steps, a bundle holds at most {bf.MAX_STEPS}"
+        )
     for step in plan.steps:
         spec = OPS[step.op]
         if len(step.inputs) != len(spec.inputs) or len(step.outputs) != len(spec.outputs):

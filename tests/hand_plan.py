@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 def dtype_code(array_dtype: Any) -> DType:
-    return DType.U8 if np.dtype(array_dtype) == np.uint8 else DType.F32
+    return next(d for d in DType if d.numpy == np.dtype(array_dtype))
 
 
 class HandPlan:

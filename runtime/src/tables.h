@@ -128,7 +128,7 @@ static const csd_section_rule csd_sections[CSD_SECTION_KNOWN + 1u] = {
     {0u, 0u, 0u},
     {1u, 2147483647u, 1u}, /* names */
     {56u, 2147483647u, 1u}, /* tensors */
-    {24u, 2147483647u, 1u}, /* steps */
+    {24u, 4096u, 1u}, /* steps */
     {4u, 2147483647u, 1u}, /* operands */
     {4u, 2147483647u, 1u}, /* params */
     {8u, 2147483647u, 1u}, /* interface */

@@ -6,41 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from c_build import SANITIZE, STRICT, build, compiler, include_flags, run, sources, works
 from hand_plan import micro_bundle
-
-STRICT = ["-std=c99", "-pedantic", "-ffp-contract=off", "-Werror"]
-STRICT += ["-Wall", "-Wextra", "-Wconversion", "-Wshadow"]
-
-
-def compiler(*names: str) -> str:
-    for name in names:
-        path = shutil.which(name)
-        if path:
-            return path
-    pytest.skip(f"not installed: {', '.join(names)}")
-
-
-def sources(repository: Path) -> list[str]:
-    found = [*repository.glob("runtime/src/*.c"), *repository.glob("kernels/reference/*.c")]
-    assert len(found) > 10
-    return sorted(map(str, found))
-
-
-def build(repository: Path, cc: str, out: Path, *flags: str) -> Path:
-    driver = repository / "tests" / "runtime" / "driver.c"
-    includes = [f"-I{repository / 'runtime' / folder}" for folder in ("include", "src")]
-    # The driver itself needs POSIX for aligned memory; the library does not.
-    posix = "-D_POSIX_C_SOURCE=200112L"
-    run(
-        [cc, *STRICT, posix, *flags, *includes, *sources(repository), str(driver), "-lm", "-o", out]
-    )
-    return out
-
-
-def run(command: list[str | Path]) -> str:
-    result = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +20,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sanitized(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cc = compiler("cc", "gcc", "clang")
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    probe = tmp_path_factory.mktemp("sanitized")
-    (probe / "empty.c").write_text("int main(void) { return 0; }\n")
-    tried = subprocess.run([cc, *flags, probe / "empty.c", "-o", probe / "empty"])
-    if tried.returncode != 0:
+    flags = ["-O1", "-g", *SANITIZE]
+    folder = tmp_path_factory.mktemp("sanitized")
+    if not works(cc, flags, folder):
         pytest.skip("this compiler has no sanitizers")
-    return build(repository, cc, probe / "driver", *flags)
-
-
-def test_every_flipped_bit_is_refused_or_harmless(sanitized: Path, bundle: Path) -> None:
-    out = run([sanitized, "flip", bundle])
-    match = re.fullmatch(r"refused (\d+) harmless (\d+) large (\d+)\n", out)
-    assert match
-    refused, harmless, large = map(int, match.groups())
-    assert refused + harmless + large == 8 * bundle.stat().st_size
-    # Weights, vectors and the pairing id may hold anything; structure may not.
-    assert refused > 10_000
-    assert harmless > 1_000
-
-
-def test_shaken_structure_is_refused_or_harmless(sanitized: Path, bundle: Path) -> None:
-    out = run([sanitized, "shake", bundle])
-    match = re.fullmatch(r"refused (\d+) harmless (\d+) large (\d+)\n", out)
-    assert match
-    assert sum(map(int, match.groups())) == 20_000
-    assert all(int(count) > 100 for count in match.groups()[:2])
+    return build(repository, cc, folder / "driver", *flags)
 
 
 def test_truncation_and_wrong_calls(sanitized: Path, bundle: Path) -> None:
@@ -90,7 +36,7 @@ def test_truncation_and_wrong_calls(sanitized: Path, bundle: Path) -> None:
 def test_library_has_no_state_and_calls_nothing_but_libm(repository: Path, tmp_path: Path) -> None:
     """No malloc, no stdio, no writable data; memcpy and memset are the compiler's own."""
     cc, nm, size = compiler("cc", "gcc", "clang"), compiler("nm"), compiler("size")
-    includes = [f"-I{repository / 'runtime' / folder}" for folder in ("include", "src")]
+    includes = include_flags(repository)
     undefined, defined = set(), set()
     for source in sources(repository):
         obj = tmp_path / (Path(source).stem + ".o")
