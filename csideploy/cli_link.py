@@ -36,7 +36,9 @@ def export(
     ] = None,
     binarize: Annotated[Binarize | None, typer.Option(help="Layers with 1-bit weights.")] = None,
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
-    emit: Annotated[str, typer.Option(help="What to write: onnx, bundle or both.")] = "onnx,bundle",
+    emit: Annotated[
+        str, typer.Option(help="What to write, with commas: onnx, bundle, c.")
+    ] = "onnx,bundle",
     inline: Annotated[
         bool,
         typer.Option("--inline", help="ONNX without local functions."),
@@ -87,6 +89,8 @@ def export(
         )
         for name, size in result["files"].items():
             say(f"  {name:<14}{size:>12,} bytes")
+        for name in result["c"]:
+            say(f"  {name + '/':<14}C99 for a device: see {name}/README.md")
 
 
 def _refuse_precision(precision: str) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from csideploy import __version__
+from csideploy import __version__, c_folder
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
 from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.emit_c import emit_c
 from csideploy.export.inline import inline_functions
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
@@ -46,17 +47,15 @@ class Wanted:
 
 
 def parse_emit(text: str) -> frozenset[str]:
-    """`--emit`: a comma list out of onnx and bundle.
+    """`--emit`: a comma list out of onnx, bundle and c.
 
     Raises:
         InputError: anything else.
     """
     wanted = frozenset(item.strip() for item in text.split(",") if item.strip())
-    if "c" in wanted:
-        raise InputError("--emit c is not available in this version: onnx and bundle are")
-    unknown = sorted(wanted - {"onnx", "bundle"})
+    unknown = sorted(wanted - {"onnx", "bundle", "c"})
     if unknown or not wanted:
-        raise InputError(f"--emit {text}: a comma list of onnx and bundle")
+        raise InputError(f"--emit {text}: a comma list of onnx, bundle and c")
     return wanted
 
 
@@ -105,20 +104,31 @@ def make_package(
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
     check_folder_free(folder, force=force, holding=MANIFEST)
     progress(1, 4)
-    files = {"vectors.npz": _npz(golden_vectors(source, seed=wanted.seed))}
+    golden = golden_vectors(source, seed=wanted.seed)
+    files = {"vectors.npz": _npz(golden)}
     progress(2, 4)
     manifest = _manifest(source, wanted)
     if "onnx" in wanted.emit:
         for side in PARTS:
             files[f"{side}.onnx"] = _onnx_bytes(getattr(source, side), inline=wanted.inline)
-    if "bundle" in wanted.emit:
+    bundles = {}
+    if wanted.emit & {"bundle", "c"}:
         bundles = {side: _bundle(source, side, manifest) for side in PARTS}
+    if "bundle" in wanted.emit:
         files |= {f"{side}.csib": data for side, data in bundles.items()}
         report = json.dumps(footprint.of_bundles(bundles), indent=2) + "\n"
         files["report.json"] = report.encode()
+    sources = {}
+    if "c" in wanted.emit:
+        sources = {
+            c_folder.folder_name(name): emit_c(data, title=name, vectors=golden)
+            for name, data in ((f"{side}.csib", data) for side, data in bundles.items())
+        }
     progress(3, 4)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
+        for name, parts in sources.items():
+            c_folder.write_files(aside / name, parts)
     progress(4, 4)
     return {
         "out": str(folder),
@@ -126,6 +136,7 @@ def make_package(
         "pairing_id": manifest["pairing_id"],
         "payload": manifest["payload"],
         "files": {name: len(data) for name, data in sorted(files.items())},
+        "c": sorted(sources),
     }
 
 

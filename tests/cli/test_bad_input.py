@@ -292,7 +292,6 @@ ROWS: dict[str, Row] = {
     ),
     "export nothing": (lambda b: b.export(), "--model"),
     "export int8": (lambda b: b.export("--model", "bacrnet10x", "--precision", "int8"), "fp32"),
-    "export c": (lambda b: b.export("--model", "bacrnet10x", "--emit", "c"), "--emit c"),
     "export emit": (
         lambda b: b.export("--model", "bacrnet10x", "--emit", "exe"),
         "onnx and bundle",
