@@ -162,7 +162,7 @@ def tables_header() -> str:
     parts.append("static const csd_section_rule csd_sections[CSD_SECTION_KNOWN + 1u] = {\n")
     parts.append("    {0u, 0u, 0u},")
     parts += [
-        f"    {{{s.record.size}u, {s.most}u, {int(s.required)}u}}, /* {s.name} */"
+        f"    {{{s.record.size}u, {_most(s)}u, {int(s.required)}u}}, /* {s.name} */"
         for s in bf.SECTIONS
     ]
     parts.append("};\n")
@@ -173,6 +173,11 @@ def tables_header() -> str:
     parts.append("    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},")
     parts += [_op_row(op) for op in Op]
     return "\n".join([*parts, "};\n", "#endif", ""])
+
+
+def _most(section: bf.Section) -> int:
+    """Records of a section, so that its bytes fit a 32-bit host's ptrdiff_t."""
+    return min(section.most, bf.DIM_MAX // section.record.size)
 
 
 def _param_table(op: Op) -> list[str]:

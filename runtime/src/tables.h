@@ -127,15 +127,15 @@ static const csd_section_rule csd_sections[CSD_SECTION_KNOWN + 1u] = {
 
     {0u, 0u, 0u},
     {1u, 2147483647u, 1u}, /* names */
-    {56u, 2147483647u, 1u}, /* tensors */
+    {56u, 38347922u, 1u}, /* tensors */
     {24u, 4096u, 1u}, /* steps */
-    {4u, 2147483647u, 1u}, /* operands */
-    {4u, 2147483647u, 1u}, /* params */
-    {8u, 2147483647u, 1u}, /* interface */
+    {4u, 536870911u, 1u}, /* operands */
+    {4u, 536870911u, 1u}, /* params */
+    {8u, 268435455u, 1u}, /* interface */
     {1u, 2147483647u, 1u}, /* weights */
     {16u, 1u, 0u}, /* payload */
-    {8u, 2147483647u, 0u}, /* metadata */
-    {24u, 2147483647u, 0u}, /* vectors */
+    {8u, 268435455u, 0u}, /* metadata */
+    {24u, 89478485u, 0u}, /* vectors */
     {1u, 2147483647u, 0u}, /* vector_data */
 };
 

@@ -119,7 +119,7 @@ static csd_status check_section(csd_part *part, const uint8_t *bundle, size_t si
         return csd_refuse(part, CSD_FIELD_RANGE, "section", index, "flags");
     if (record->count > rule->most)
         return csd_refuse(part, CSD_FIELD_RANGE, "section", index, "count");
-    if (record->length != (uint64_t)record->count * rule->width || record->length > CSD_DIM_MAX)
+    if (record->length != (uint64_t)record->count * rule->width)
         return csd_refuse(part, CSD_SECTION_LENGTH, "section", index, "length");
     csd_section *section = &part->sections[record->id];
     section->data = data;

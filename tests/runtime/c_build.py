@@ -30,11 +30,18 @@ def include_flags(repository: Path) -> list[str]:
     return [f"-I{repository / 'runtime' / folder}" for folder in ("include", "src")]
 
 
-def build(repository: Path, cc: str, out: Path, *flags: str, main: str = "driver.c") -> Path:
+def build(
+    repository: Path,
+    cc: str,
+    out: Path,
+    *flags: str,
+    main: str = "driver.c",
+    library: list[str] | None = None,
+) -> Path:
     program = repository / "tests" / "runtime" / main
     # The program itself needs POSIX for aligned memory; the library does not.
     posix = "-D_POSIX_C_SOURCE=200112L"
-    files = [*sources(repository), str(program)]
+    files = [*(library or sources(repository)), str(program)]
     run([cc, *STRICT, posix, *flags, *include_flags(repository), *files, "-lm", "-o", out])
     return out
 

@@ -9,9 +9,7 @@
        driver weights FILE COUNT        changes random bytes of the weights and runs
        driver shake   FILE COUNT        changes one to four words of the structure at once
        driver cut     FILE              verifies every shorter length
-       driver abuse   FILE              wrong calls: alignment, arena, k, missing buffers
-       driver open    FILE              verifies each bundle of an archive (length in 8 bytes, then
-                                        the bytes); prints the statuses */
+       driver abuse   FILE              wrong calls: alignment, arena, k, missing buffers */
 #include "abuse.h"
 
 static int run(csd_part *part) {
@@ -162,21 +160,6 @@ static int cut(const uint8_t *bundle, size_t size) {
     return 0;
 }
 
-static int open_all(const uint8_t *archive, size_t size) {
-    for (size_t at = 0; at < size;) {
-        uint64_t length;
-        memcpy(&length, archive + at, sizeof length);
-        uint8_t *copy = allocate((size_t)length);
-        memcpy(copy, archive + at + sizeof length, (size_t)length);
-        csd_part part;
-        const csd_status status = csd_open(&part, copy, (size_t)length, csd_reference_kernels);
-        printf("%s\n", csd_status_name(status));
-        free(copy);
-        at += sizeof length + (size_t)length;
-    }
-    return 0;
-}
-
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -273,8 +256,6 @@ int main(int argc, char **argv) {
         result = cut(bundle, size);
     } else if (strcmp(verb, "abuse") == 0) {
         result = abuse(bundle, size);
-    } else if (strcmp(verb, "open") == 0) {
-        result = open_all(bundle, size);
     } else if (strcmp(verb, "run") == 0) {
         csd_part part;
         const csd_status status = csd_open(&part, bundle, size, csd_reference_kernels);
