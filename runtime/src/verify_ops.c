@@ -3,29 +3,34 @@
    alone. A new operation without its csd_check_NAME does not link. */
 #include "verify_shapes.h"
 
+/* What CONV2D and QCONV2D share; p starts with the groups and the window. The output's sides are
+   numbers: those of a u8 image with its pads could reach the code of a symbol. */
+int csd_convolution_fits(csd_tensor_ref x, csd_tensor_ref w, csd_tensor_ref y,
+                         const csd_param *p) {
+    const uint32_t groups = p[CSD_CONV2D_P_GROUPS].u;
+    return x->rank == 4 && w->rank == 4 && y->rank == 4 && x->dims[0] == y->dims[0] &&
+           csd_is_number(x->dims[1]) && csd_is_number(x->dims[2]) && csd_is_number(x->dims[3]) &&
+           csd_is_number(y->dims[2]) && csd_is_number(y->dims[3]) && x->dims[1] % groups == 0 &&
+           w->dims[0] % groups == 0 && w->dims[1] == x->dims[1] / groups &&
+           y->dims[1] == w->dims[0] &&
+           csd_window_fits(x->dims[2], w->dims[2], y->dims[2], p[CSD_CONV2D_P_STRIDE_H].u,
+                           p[CSD_CONV2D_P_DILATION_H].u, p[CSD_CONV2D_P_PAD_TOP].u,
+                           p[CSD_CONV2D_P_PAD_BOTTOM].u) &&
+           csd_window_fits(x->dims[3], w->dims[3], y->dims[3], p[CSD_CONV2D_P_STRIDE_W].u,
+                           p[CSD_CONV2D_P_DILATION_W].u, p[CSD_CONV2D_P_PAD_LEFT].u,
+                           p[CSD_CONV2D_P_PAD_RIGHT].u);
+}
+
 csd_status csd_check_conv2d(const csd_operands *o, const csd_part *part) {
     (void)part;
-    csd_tensor_ref x = o->in[CSD_CONV2D_X], w = o->in[CSD_CONV2D_WEIGHT], y = o->out[0];
+    csd_tensor_ref w = o->in[CSD_CONV2D_WEIGHT], y = o->out[0];
     csd_tensor_ref residual = o->in[CSD_CONV2D_RESIDUAL];
     const csd_param *p = o->params;
-    const uint32_t groups = p[CSD_CONV2D_P_GROUPS].u;
-    if (x->rank != 4 || w->rank != 4 || y->rank != 4 || x->dims[0] != y->dims[0] ||
-        !csd_is_number(x->dims[1]) || !csd_is_number(x->dims[2]) || !csd_is_number(x->dims[3]))
-        return CSD_BAD_SHAPE;
-    if (x->dims[1] % groups != 0 || w->dims[0] % groups != 0 ||
-        w->dims[1] != x->dims[1] / groups || y->dims[1] != w->dims[0])
-        return CSD_BAD_SHAPE;
-    if (!csd_window_fits(x->dims[2], w->dims[2], y->dims[2], p[CSD_CONV2D_P_STRIDE_H].u,
-                     p[CSD_CONV2D_P_DILATION_H].u, p[CSD_CONV2D_P_PAD_TOP].u,
-                     p[CSD_CONV2D_P_PAD_BOTTOM].u) ||
-        !csd_window_fits(x->dims[3], w->dims[3], y->dims[3], p[CSD_CONV2D_P_STRIDE_W].u,
-                     p[CSD_CONV2D_P_DILATION_W].u, p[CSD_CONV2D_P_PAD_LEFT].u,
-                     p[CSD_CONV2D_P_PAD_RIGHT].u))
-        return CSD_BAD_SHAPE;
-    return csd_shape_if(csd_is_vector(o->in[CSD_CONV2D_BIAS], w->dims[0]) &&
-                    (residual == NULL || csd_same_shape(residual, y)) &&
-                    csd_activation_fits(p[CSD_CONV2D_P_ACTIVATION], o->in[CSD_CONV2D_SLOPE],
-                                    w->dims[0]));
+    return csd_shape_if(csd_convolution_fits(o->in[CSD_CONV2D_X], w, y, p) &&
+                        csd_is_vector(o->in[CSD_CONV2D_BIAS], w->dims[0]) &&
+                        (residual == NULL || csd_same_shape(residual, y)) &&
+                        csd_activation_fits(p[CSD_CONV2D_P_ACTIVATION], o->in[CSD_CONV2D_SLOPE],
+                                            w->dims[0]));
 }
 
 csd_status csd_check_linear(const csd_operands *o, const csd_part *part) {

@@ -51,4 +51,8 @@ static inline int csd_window_fits(uint32_t x, uint32_t kernel, uint32_t y, uint3
     return reach <= padded && (padded - reach) / stride + 1u == y;
 }
 
+/* verify_ops.c: image, weight and result of a convolution with groups and a window. */
+int csd_convolution_fits(csd_tensor_ref x, csd_tensor_ref w, csd_tensor_ref y,
+                         const csd_param *p);
+
 #endif

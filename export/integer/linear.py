@@ -1,0 +1,77 @@
+"""QLINEAR and QBINARY_LINEAR: integer products of rows, requantized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from csideploy.export.integer.rounding import Array, requantize
+
+
+def _products(x: Array, weight: Array, bias: Array | None, x_zero: int) -> Array:
+    """bias + sum (x - x_zero) w in int64, whose order does not matter: nothing is rounded."""
+    total = (x.astype(np.int64) - x_zero) @ weight.astype(np.int64).T
+    return np.asarray(total if bias is None else total + bias.astype(np.int64))
+
+
+def qlinear(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    multiplier: Array,
+    *,
+    x_zero: int,
+    y_zero: int,
+    low: int,
+    high: int,
+    dtype: Any,
+) -> Array:
+    """requantize(bias + (x - x_zero) weight^T).
+
+    Args:
+        x: (..., K) of u8, i8 or i16.
+        weight: (M, K) int8.
+        bias: (M,) int32, in units of x_scale * w_scale.
+        multiplier: (M,) float32, `scales.multiplier`.
+        x_zero, y_zero: zero points.
+        low, high: bounds of the result; an activation that only cuts off lies in them.
+        dtype: type of the result.
+
+    Returns:
+        (..., M) of `dtype`.
+    """
+    total = _products(x, weight, bias, x_zero)
+    return requantize(total, multiplier, y_zero, low, high, dtype)
+
+
+def signs(weight: Array, inputs: int) -> Array:
+    """Packed signs (M, ceil(K / 8)) as int8 (M, K): bit 1 is +1, the first input the MSB."""
+    bits = np.unpackbits(weight, axis=1, count=inputs)
+    return bits.astype(np.int8) * np.int8(2) - np.int8(1)
+
+
+def qbinary_linear(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    multiplier: Array,
+    *,
+    x_zero: int,
+    y_zero: int,
+    low: int,
+    high: int,
+    dtype: Any,
+) -> Array:
+    """`qlinear` with weights +1 and -1: weight u8 (M, ceil(K / 8)), multiplier (1,) or (M,)."""
+    return qlinear(
+        x,
+        signs(weight, x.shape[-1]),
+        bias,
+        multiplier,
+        x_zero=x_zero,
+        y_zero=y_zero,
+        low=low,
+        high=high,
+        dtype=dtype,
+    )
