@@ -60,6 +60,7 @@ class BinaryLinear(nn.Linear):
         """
         with torch.no_grad():
             weight = self.weight.detach().cpu()
-            alpha = float(weight.abs().mean())
+            # In float64 the order of summation, which differs between machines, does not show.
+            alpha = float(weight.double().abs().mean())
             bits = np.packbits((weight >= 0).numpy(), axis=1)
         return bits, alpha, self.bias.detach().cpu().numpy().astype(np.float32)
