@@ -1,0 +1,71 @@
+"""Networks that brevitas has trained for few bits: its QCDQ files, and 1-bit ones through QONNX."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("brevitas")
+pytest.importorskip("onnxoptimizer")
+
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.compile import compile_model
+from csideploy.export.plan import Op, Plan
+from csideploy.runtime import Part
+from networks import qonnx_oracle, quantized
+from networks.catalogue import samples
+from networks.judge import bound, judge
+from networks.quantized import ELEMENTS, FEATURES, SHAPE, TIE
+
+EXPORTERS = pytest.mark.parametrize("dynamo", [False, True], ids=["legacy", "dynamo"])
+
+
+@functools.cache
+def exported(standard: str, bits: int, binary: bool, dynamo: bool) -> Any:
+    return quantized.export(quantized.network(bits, binary=binary), standard, dynamo=dynamo)
+
+
+@EXPORTERS
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_qcdq_matches_onnx_runtime(bits: int, dynamo: bool, errors: Any) -> None:
+    model = exported("qcdq", bits, False, dynamo)
+    x = samples(SHAPE, 3, seed=21)
+    assert quantized.distance_to_a_tie(model, x) > TIE, "these samples show nothing"
+    verdict = judge(model, x)
+    errors[f"brevitas {bits} bits", "ue", f"qcdq {'dynamo' if dynamo else 'legacy'}"] = verdict
+    assert verdict.error <= 1
+
+
+@EXPORTERS
+@pytest.mark.parametrize(("bits", "binary"), [(8, True), (4, False)], ids=["binary", "4 bits"])
+def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: bool) -> None:
+    model = exported("qonnx", bits, binary, dynamo)
+    x = samples(SHAPE, 3, seed=21)
+    part = Part(write_bundle(compile_model(model, part="encoder", side="ue", n_max=3)))
+    qonnx_oracle.Quant.nearest = np.inf
+    expected = qonnx_oracle.run(model, x)
+    # The input's own division is rounded to float32 here and not there: 127 steps times 2^-24.
+    assert qonnx_oracle.Quant.nearest > 1e-5, "these samples show nothing"
+    for count in (1, 3):
+        (made,) = part.run(x[:count])
+        np.testing.assert_allclose(made, expected[:count], rtol=0, atol=bound(expected))
+
+
+@EXPORTERS
+def test_binary_weights_stay_one_bit_each(dynamo: bool) -> None:
+    plan = compile_model(exported("qonnx", 8, True, dynamo), part="encoder", side="ue")
+    (layer,) = (step for step in plan.steps if step.op is Op.BINARY_LINEAR)
+    assert _stored(plan, layer.inputs[1]) == FEATURES * ELEMENTS // 8
+    assert not any(step.op in (Op.LINEAR, Op.QLINEAR) for step in plan.steps)
+    # Bits, one scale, 64 biases, and a convolution of 36 weights: nothing of the float matrix.
+    assert len(plan.weights) < FEATURES * ELEMENTS // 8 + 4 * FEATURES + 1024
+    assert 32 * _stored(plan, layer.inputs[1]) == 4 * FEATURES * ELEMENTS
+
+
+def _stored(plan: Plan, index: int | None) -> int:
+    assert index is not None
+    return plan.tensors[index].nbytes

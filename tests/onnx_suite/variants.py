@@ -1,0 +1,97 @@
+"""One test at other opsets: the same meaning, by ONNX's own word."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import ModelProto, defs, version_converter
+from onnx.reference import ReferenceEvaluator
+
+from onnx_suite.cases import Case
+from onnx_suite.listed import OPSETS
+
+Schemas = tuple[int, ...]
+
+
+def variants(case: Case, *, every: bool) -> dict[int, ModelProto]:
+    """Opset -> the test's model at that opset.
+
+    Two opsets at which every operator of the model has the same schema mean the same. Without
+    `every`, one opset is taken for each set of schemas: the stored one, or else the lowest.
+
+    A model is re-stamped where the schemas stay; where they change, onnx's converter is asked, and
+    then the plain change, which counts if onnx's checker takes it and its reference evaluator still
+    computes the stored outputs.
+    """
+    stored = schemas(case.model, case.opset)
+    found: dict[int, ModelProto] = {}
+    known: dict[Schemas, ModelProto | None] = {}
+    for opset in sorted(OPSETS, key=lambda opset: opset != case.opset):
+        wanted = schemas(case.model, opset)
+        if wanted is None or stored is None:
+            continue
+        if wanted not in known:
+            model = stamp(case.model, opset) if wanted == stored else _moved(case, opset)
+            known[wanted] = model
+            if model is not None:
+                found[opset] = model
+        elif every and known[wanted] is not None:
+            found[opset] = stamp(known[wanted], opset)
+    return dict(sorted(found.items()))
+
+
+def schemas(model: ModelProto, opset: int) -> Schemas | None:
+    """The version of each node's schema, None if an operator does not exist at that opset."""
+    versions = []
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            return None
+        try:
+            schema = defs.get_schema(node.op_type, opset)
+        except defs.SchemaError:
+            return None
+        if schema.deprecated:
+            return None
+        versions.append(schema.since_version)
+    return tuple(versions)
+
+
+def stamp(model: ModelProto, opset: int) -> ModelProto:
+    """The same nodes under another opset."""
+    made = ModelProto()
+    made.CopyFrom(model)
+    for entry in made.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = opset
+    made.ir_version = 10
+    return made
+
+
+def _moved(case: Case, opset: int) -> ModelProto | None:
+    """The model at an opset where a schema differs, or None."""
+    try:
+        made = version_converter.convert_version(case.model, opset)
+        made.ir_version = 10
+        if _means_the_same(case, made):
+            return made
+    except Exception:  # the converter has no type of error of its own
+        pass
+    made = stamp(case.model, opset)
+    return made if _means_the_same(case, made) else None
+
+
+def _means_the_same(case: Case, model: ModelProto) -> bool:
+    """Valid, and the reference evaluator computes the stored outputs."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        with np.errstate(all="ignore"):
+            made = ReferenceEvaluator(model).run(None, dict(case.inputs))
+    except Exception:  # an evaluator of NumPy calls: anything may come
+        return False
+    return all(
+        np.shape(ours) == theirs.shape
+        and np.allclose(
+            np.asarray(ours, np.float64), theirs.astype(np.float64), 1e-3, 1e-5, equal_nan=True
+        )
+        for ours, theirs in zip(made, case.outputs, strict=True)
+    )
