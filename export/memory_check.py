@@ -17,12 +17,27 @@ from csideploy.export.plan import OPS, Op, Plan, Step, Storage, Tensor
 _UNWRITTEN = -1
 _ALIGNED = 16
 
-# (operation, input) whose bytes the output may overwrite, at the very same place.
+# (operation, input) whose bytes the output may take over: the kernel has read element i, and all
+# that it needs of the elements before and behind it, when it writes element i. Written down here
+# once more, not taken from the planner's or the verifier's table.
 _SAME_PLACE = {
+    (Op.CONV2D, "residual?"),
     (Op.ADD, "a"),
     (Op.ADD, "b"),
     (Op.ACTIVATION, "x"),
-    (Op.CONV2D, "residual?"),
+    (Op.UNARY, "x"),
+    (Op.BINARY, "a"),
+    (Op.BINARY, "b"),
+    (Op.INTEGER, "a"),
+    (Op.INTEGER, "b"),
+    (Op.WHERE, "a"),
+    (Op.WHERE, "b"),
+    (Op.SOFTMAX, "x"),  # largest and sum of a row before its first element is written
+    (Op.LAYER_NORM, "x"),  # mean and variance before
+    (Op.QADD, "a"),
+    (Op.QADD, "b"),
+    (Op.QACTIVATION, "x"),
+    (Op.QTABLE, "x"),
 }
 
 
@@ -140,8 +155,10 @@ class _Replay:
             memory_in, start_in, end_in = self.region(other)
             if memory_in != memory or end_in <= start or end <= start_in:
                 continue
-            exact = (start_in, end_in) == (start, end) and (step.op, role) in _SAME_PLACE
-            _demand(exact, f"step '{step.name}' writes '{name}' over its input {role}")
+            one, two = self.plan.tensors[index], self.plan.tensors[other]
+            exact = (start_in, one.dtype, one.shape) == (start, two.dtype, two.shape)
+            legal_here = exact and (step.op, role) in _SAME_PLACE
+            _demand(legal_here, f"step '{step.name}' writes '{name}' over its input {role}")
 
     def write(self, step: Step, index: int) -> None:
         memory, start, end = self.region(index)

@@ -85,6 +85,10 @@ FAULTS: dict[str, tuple[Callable[[Plan], Plan], str]] = {
         arena(SIZE, tensor(B, place=0)), "'second' writes 'b' over its input x"),
     "half over its x": (
         arena(SIZE + 64, tensor(B, place=64)), "'second' writes 'b' over its input x"),
+    "over its residual of another shape": (
+        tensor(A, shape=("n", 4, 2, 4)), "'third' writes 'c' over its input residual"),
+    "over its residual of another type": (
+        tensor(A, dtype=DType.I32), "'third' writes 'c' over its input residual"),
     "half over its residual": (
         arena(3 * SIZE - 64, tensor(A, place=2 * SIZE - 64), tensor(C, place=2 * SIZE - 128),
               tensor(VIEW, place=2 * SIZE - 128), tensor(B, place=0)),
