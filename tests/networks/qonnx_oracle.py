@@ -25,7 +25,8 @@ class Quant(OpRun):
 
     op_domain = DOMAIN
     nearest = np.inf
-    """Steps to a tie, over all activations since the last reset."""
+    """Steps to a tie, over all activations of the last run."""
+    weights: frozenset[str] = frozenset()
 
     def _run(
         self,
@@ -42,7 +43,7 @@ class Quant(OpRun):
         low = -(2 ** (width - 1)) + narrow if signed else 0
         codes = np.clip(x / scale + zero, low, high)
         inside = (codes > low) & (codes < high)
-        if x.ndim and inside.any():
+        if self.onnx_node.input[0] not in Quant.weights and inside.any():
             Quant.nearest = min(Quant.nearest, steps_to_a_tie(codes[inside], np.float64(1)))
         return ((_ROUNDINGS[rounding_mode](codes) - zero) * scale,)
 
@@ -87,6 +88,8 @@ def run(model: ModelProto, x: Array) -> Array:
     for entry in [*wide.graph.input, *wide.graph.output]:
         entry.type.tensor_type.elem_type = TensorProto.DOUBLE
     del wide.graph.value_info[:]
+    Quant.nearest = np.inf
+    Quant.weights = frozenset(entry.name for entry in wide.graph.initializer)
     evaluator = ReferenceEvaluator(wide, new_ops=[Quant, BipolarQuant, Trunc])
     (made,) = evaluator.run(None, {wide.graph.input[0].name: x.astype(np.float64)})
     return np.asarray(made)

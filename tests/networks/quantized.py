@@ -30,7 +30,7 @@ FEATURES = 64
 ELEMENTS = 512
 
 TIE = 1e-4
-"""Steps. Codes of 8 bits reach 127 and sums of 512 terms are off by less than 5e-7 of their value."""
+"""Steps. Codes of 8 bits reach 127, and sums of 512 terms are off by less than 5e-7 of that."""
 
 
 def network(bits: int, *, binary: bool = False) -> nn.Module:

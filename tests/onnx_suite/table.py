@@ -59,7 +59,7 @@ def run_all(*, every: bool, only: str = "") -> Results:
 
 
 def table(results: Results) -> str:
-    """Per operator: runs passed, of them with frozen inputs, refused by name, tests out of range."""
+    """Per operator: passed, of them with frozen inputs, refused by name, out of range."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in sorted(LISTED)}
     other: Counter[str] = Counter()
     for (name, _), outcome in results.outcomes.items():
