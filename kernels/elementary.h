@@ -43,6 +43,11 @@ static inline float csd_with_sign(float magnitude, float x) {
     return csd_float(csd_bits(magnitude) | (csd_bits(x) & 0x80000000u));
 }
 
+/* The larger and the smaller of two; NaN if either is NaN. */
+static inline float csd_max(float a, float b) { return a > b || a != a ? a : b; }
+
+static inline float csd_min(float a, float b) { return a < b || a != a ? a : b; }
+
 /* The nearest integer, half to even. Above 2^23 every float is an integer. */
 static inline float csd_nearest(float x) {
     const float a = csd_absolute(x);

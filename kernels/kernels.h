@@ -15,6 +15,14 @@
 #define CSD_EXPAND(isa, name) CSD_JOIN(isa, name)
 #define CSD_KERNEL(name) CSD_EXPAND(CSD_ISA, name)
 
+/* Before a loop whose element i of the result depends on element i of its operands alone, which may
+   lie in the same bytes: otherwise a compiler that sees the overlap does not vectorise. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define CSD_ELEMENTWISE _Pragma("GCC ivdep")
+#else
+#define CSD_ELEMENTWISE
+#endif
+
 #define CSD_DECLARE(NAME, name) void CSD_KERNEL(name)(const csd_args *args);
 CSD_FOR_EACH_OP(CSD_DECLARE)
 #undef CSD_DECLARE

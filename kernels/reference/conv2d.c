@@ -6,25 +6,7 @@
    lie in y itself. Zero padding is not multiplied: rows and columns outside the input are left
    out. */
 #include "../kernels.h"
-
-/* Outputs [first, end) of a line whose input `o * stride + offset` lies inside [0, in). */
-typedef struct span {
-    size_t first;
-    size_t end;
-} span;
-
-static span inside(size_t in, size_t out, size_t stride, ptrdiff_t offset) {
-    span s = {0, 0};
-    if (offset < 0)
-        s.first = ((size_t)-offset + stride - 1) / stride;
-    if (offset < (ptrdiff_t)in)
-        s.end = (size_t)((ptrdiff_t)in - 1 - offset) / stride + 1;
-    if (s.end > out)
-        s.end = out;
-    if (s.first > s.end)
-        s.first = s.end;
-    return s;
-}
+#include "../window.h"
 
 static void add_row(float *restrict y, const float *restrict x, float w, size_t count,
                     size_t stride) {
@@ -45,11 +27,11 @@ static void add_plane(float *y, const csd_shape *out, const float *x, const csd_
     for (size_t i = 0; i < kernel->dims[2]; i++) {
         const ptrdiff_t down = (ptrdiff_t)(i * p[CSD_CONV2D_P_DILATION_H].u) -
                                (ptrdiff_t)p[CSD_CONV2D_P_PAD_TOP].u;
-        const span rows = inside(height, out->dims[2], stride_h, down);
+        const csd_span rows = csd_inside(height, out->dims[2], stride_h, down);
         for (size_t j = 0; j < kernel->dims[3]; j++, w++) {
             const ptrdiff_t right = (ptrdiff_t)(j * p[CSD_CONV2D_P_DILATION_W].u) -
                                     (ptrdiff_t)p[CSD_CONV2D_P_PAD_LEFT].u;
-            const span columns = inside(width, out_width, stride_w, right);
+            const csd_span columns = csd_inside(width, out_width, stride_w, right);
             if (columns.first == columns.end)
                 continue;
             const size_t x_column = (size_t)((ptrdiff_t)(columns.first * stride_w) + right);
