@@ -61,8 +61,10 @@ def qconv2d(
         bias: (O,) int32, in units of x_scale * w_scale.
         multiplier: (O,) float32, `scales.multiplier`.
         window: as `sums_of_products`.
-        x_zero, y_zero: zero points.
-        low, high: bounds of the result.
+        x_zero: zero point of x.
+        y_zero: zero point of the result.
+        low: least code of the result; an activation that only cuts off lies in these bounds.
+        high: greatest code of the result.
         dtype: type of the result.
 
     Returns:

@@ -78,9 +78,15 @@ def qadd(
     """quantize(activation(dequantize(a) + dequantize(b))).
 
     Args:
-        a, b: u8, i8 or i16 of one shape.
+        a: u8, i8 or i16.
+        b: u8, i8 or i16, of the same shape.
         slope: float32 (C,) along axis 1, or (1,), of PRELU.
-        a_scale, a_zero, b_scale, b_zero, y_scale, y_zero: float32 scales and zero points.
+        a_scale: float32, what a step of a is worth.
+        a_zero: zero point of a.
+        b_scale: the same for b.
+        b_zero: the same for b.
+        y_scale: the same for the result.
+        y_zero: the same for the result.
         dtype: type of the result.
         activation: NONE, RELU, LEAKY or PRELU.
         alpha: slope of LEAKY.

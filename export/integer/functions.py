@@ -42,7 +42,8 @@ def function_of(kind: Activation | Unary, alpha: float = 0.0, beta: float = 0.0)
 
     Args:
         kind: which; of the activations not NONE and not PRELU, which needs a channel.
-        alpha, beta: its parameters, as `Unary` says; alpha is also the slope of LEAKY.
+        alpha: its first parameter, as `Unary` says; also the slope of LEAKY.
+        beta: its second parameter.
 
     Raises:
         KeyError: NONE or PRELU.

@@ -10,7 +10,7 @@ from csideploy.export.integer.rounding import Array, requantize
 
 
 def _products(x: Array, weight: Array, bias: Array | None, x_zero: int) -> Array:
-    """bias + sum (x - x_zero) w in int64, whose order does not matter: nothing is rounded."""
+    """Sum of bias and (x - x_zero) w in int64: nothing is rounded, so order does not matter."""
     total = (x.astype(np.int64) - x_zero) @ weight.astype(np.int64).T
     return np.asarray(total if bias is None else total + bias.astype(np.int64))
 
@@ -34,8 +34,10 @@ def qlinear(
         weight: (M, K) int8.
         bias: (M,) int32, in units of x_scale * w_scale.
         multiplier: (M,) float32, `scales.multiplier`.
-        x_zero, y_zero: zero points.
-        low, high: bounds of the result; an activation that only cuts off lies in them.
+        x_zero: zero point of x.
+        y_zero: zero point of the result.
+        low: least code of the result; an activation that only cuts off lies in these bounds.
+        high: greatest code of the result.
         dtype: type of the result.
 
     Returns:

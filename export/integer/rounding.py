@@ -29,7 +29,8 @@ def to_code(value: Array, zero: int, low: int, high: int, dtype: Any) -> Array:
     Args:
         value: float32, any shape; already divided by the scale.
         zero: zero point of the result.
-        low, high: least and greatest code of the result.
+        low: least code of the result.
+        high: greatest code of the result.
         dtype: u8, i8 or i16.
     """
     known = np.where(np.isnan(value), np.float32(0), value).astype(np.float32)
@@ -46,7 +47,10 @@ def requantize(
     Args:
         total: int64; its conversion to float32 is rounded once, to nearest even.
         multiplier: float32, broadcast against `total`.
-        zero, low, high, dtype: as `to_code`.
+        zero: as for `to_code`.
+        low: as for `to_code`.
+        high: as for `to_code`.
+        dtype: as for `to_code`.
     """
     with np.errstate(over="ignore"):
         scaled = total.astype(np.float32) * multiplier.astype(np.float32)

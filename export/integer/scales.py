@@ -21,8 +21,12 @@ def multiplier(x_scale: Any, weight_scale: Any, y_scale: Any) -> Array:
     last bit of about every third result.
 
     Args:
-        x_scale, weight_scale, y_scale: float32, any shapes that broadcast; weight_scale may have
-            one element for each output.
+        x_scale: float32.
+        weight_scale: float32, one or one for each output (M,).
+        y_scale: float32.
+
+    Returns:
+        float32 (1,) or (M,).
 
     Raises:
         ValueError: the result is not finite and positive for some output.

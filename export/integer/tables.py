@@ -26,8 +26,12 @@ def table_of(
 
     Args:
         functions: applied one after the other; each result is rounded to float32 (`evaluate`).
-        x_scale, x_zero, x_dtype: what the codes x mean; u8 or i8.
-        y_scale, y_zero, y_dtype: what the entries mean; u8, i8 or i16.
+        x_scale: float32, what a step of x is worth.
+        x_zero: zero point of x.
+        x_dtype: u8 or i8.
+        y_scale: what a step of the entries is worth.
+        y_zero: zero point of the entries.
+        y_dtype: u8, i8 or i16.
 
     Returns:
         (256,) of y_dtype, in the order of the bits of x read as u8.
@@ -61,7 +65,9 @@ def thresholds_of(
 
     Args:
         functions: as `table_of`.
-        x_scale, x_zero, x_dtype: what the codes x mean; u8, i8 or i16.
+        x_scale: float32, what a step of x is worth.
+        x_zero: zero point of x.
+        x_dtype: u8, i8 or i16.
         bits: of the payload's codes.
 
     Returns:
