@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from c_build import build, compiler, run
+from every_operation import FILE
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
     )
     assert result.returncode == 0, result.stdout[-3000:]
+    sound = FILE.read_bytes()
+    path.write_bytes(path.read_bytes() + len(sound).to_bytes(8, "little") + sound)
     return path
 
 

@@ -1,0 +1,247 @@
+"""The micro-bundle: one small part that holds every operation, kept as a file with golden vectors.
+
+    python tests/runtime/every_operation.py --write
+
+writes `data/every_operation.csib` anew, golden vectors included: they are what the runtime at hand
+computes, so look at the difference before it is committed. Without --write it says whether the
+committed file is what this script builds; the committed golden vectors are then taken as they are.
+
+Both symbols (n, k), all element types, views, in-place steps, absent and present optional inputs,
+several inputs and outputs, a payload, metadata.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from hand_plan import HandPlan
+
+from csideploy.export.bundle_read import read_whole
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.operations import (
+    Activation,
+    Binary,
+    Comparison,
+    Integer,
+    Op,
+    PadMode,
+    Reduction,
+    Unary,
+)
+from csideploy.export.plan import PayloadLayout, Plan
+from csideploy.runtime import Part
+
+Array = NDArray[Any]
+FILE = Path(__file__).parent / "data" / "every_operation.csib"
+IMAGE = ("n", 2, 3, 4)
+PAD_1 = dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 1)
+
+
+class _Constants:
+    def __init__(self, hand: HandPlan) -> None:
+        self.hand = hand
+        self.rng = np.random.default_rng(38)
+
+    def f32(self, name: str, *shape: int) -> int:
+        return self.hand.constant(name, self.rng.normal(size=shape).astype(np.float32))
+
+    def scales(self, name: str, *shape: int) -> int:
+        values = self.rng.uniform(0.002, 0.02, shape).astype(np.float32)
+        return self.hand.constant(name, values)
+
+    def whole(self, name: str, dtype: Any, low: int, high: int, *shape: int) -> int:
+        return self.hand.constant(name, self.rng.integers(low, high, shape).astype(dtype))
+
+
+def link(hand: HandPlan, c: _Constants, x: int, air: int) -> None:
+    """The first eleven operations: image -> codes -> payload, and a payload -> values."""
+    conv = hand.arena("conv", IMAGE)
+    weight, bias, slope = c.f32("conv.w", 2, 1, 3, 3), c.f32("conv.b", 2), c.f32("conv.s", 2)
+    prelu = Activation.PRELU
+    hand.step(Op.CONV2D, [x, weight, bias, slope, x], [conv], groups=2, activation=prelu, **PAD_1)
+    total = hand.view(conv, "sum", IMAGE)
+    hand.step(Op.ADD, [conv, x], [total], activation=Activation.LEAKY, alpha=0.25)
+    both = hand.arena("both", ("n", 4, 3, 4))
+    hand.step(Op.CONCAT, [total, x], [both], axis=1)
+    flat = hand.view(both, "flat", ("n", 48))
+    tanh = hand.arena("tanh", ("n", 48))
+    hand.step(Op.ACTIVATION, [flat], [tanh], activation=Activation.TANH)
+    hidden, feature = hand.arena("hidden", ("n", 9)), hand.arena("feature", ("n", 5))
+    weights = [c.f32("fc.w", 9, 48), c.f32("fc.b", 9)]
+    hand.step(Op.LINEAR, [tanh, *weights], [hidden], activation=Activation.RELU)
+    signs = c.whole("bfc.w", np.uint8, 0, 256, 5, 2)
+    scale = hand.constant("bfc.scale", np.array([0.3], np.float32))
+    sigmoid = Activation.SIGMOID
+    weights = [signs, scale, c.f32("bfc.b", 5)]
+    hand.step(Op.BINARY_LINEAR, [hidden, *weights], [feature], activation=sigmoid)
+    codes, payload = (
+        hand.output("codes", ("n", 5), np.uint8),
+        hand.output("payload", ("n", 2), "u1"),
+    )
+    hand.step(Op.QUANTIZE_UNIFORM, [feature], [codes], bits=3)
+    hand.step(Op.PACK_BITS, [codes], [payload], bits=3)
+    again, value = hand.arena("again", ("n", 5), np.uint8), hand.arena("value", ("n", 5))
+    hand.step(Op.UNPACK_BITS, [air], [again], bits=3)
+    hand.step(Op.DEQUANTIZE_UNIFORM, [again], [value], bits=3)
+    hand.step(Op.COPY, [value], [hand.output("y", ("n", 5, 1))])
+
+
+def elementwise(hand: HandPlan, c: _Constants, x: int) -> None:
+    gelu = hand.arena("gelu", IMAGE)
+    hand.step(Op.UNARY, [x], [gelu], function=Unary.GELU)
+    scaled = hand.view(gelu, "scaled", IMAGE)
+    hand.step(Op.BINARY, [gelu, c.f32("factor", 2, 1, 4)], [scaled], function=Binary.MUL)
+    clipped = hand.view(gelu, "clipped", IMAGE)
+    hand.step(Op.UNARY, [scaled], [clipped], function=Unary.CLIP, alpha=-1.0, beta=1.5)
+    larger = hand.arena("larger", IMAGE, np.uint8)
+    hand.step(Op.COMPARE, [x, clipped], [larger], function=Comparison.GREATER)
+    chosen = hand.output("chosen", IMAGE)
+    hand.step(Op.WHERE, [larger, x, clipped], [chosen])
+
+
+def matrices(hand: HandPlan, c: _Constants, x: int) -> None:
+    turned, product = hand.arena("turned", ("n", 2, 4, 3)), hand.arena("product", ("n", 2, 3, 3))
+    hand.step(Op.TRANSPOSE, [x], [turned], perm_0=0, perm_1=1, perm_2=3, perm_3=2)
+    hand.step(Op.MATMUL, [x, turned], [product])
+    soft = hand.view(product, "soft", ("n", 2, 3, 3))
+    hand.step(Op.SOFTMAX, [product], [soft], axis=3)
+    norm = hand.arena("norm", ("n", 2, 3, 3))
+    weights = [c.f32("ln.s", 3, 3), c.f32("ln.b", 3, 3)]
+    hand.step(Op.LAYER_NORM, [soft, *weights], [norm], axis=2, epsilon=1e-5)
+    mean = hand.arena("mean", ("n", 1, 1, 3))
+    hand.step(Op.REDUCE, [norm], [mean], function=Reduction.MEAN, axes=0b0110)
+    hand.step(Op.EXPAND, [mean], [hand.output("wide", ("n", 2, 3, 3))])
+
+
+def windows(hand: HandPlan, c: _Constants, x: int) -> None:
+    pool = hand.arena("pool", ("n", 2, 2, 2))
+    window = {"kernel_h": 2, "kernel_w": 2, "stride_h": 2, "stride_w": 2, "pad_bottom": 1}
+    hand.step(Op.POOL2D, [x], [pool], function=Reduction.MEAN, **window)
+    up = hand.arena("up", ("n", 4, 4, 4))
+    weights = [c.f32("up.w", 2, 2, 2, 2), c.f32("up.b", 4)]
+    hand.step(Op.CONV_TRANSPOSE2D, [pool, *weights], [up], groups=2, stride_h=2, stride_w=2)
+    part, framed = hand.arena("part", ("n", 2, 4, 3)), hand.output("framed", ("n", 2, 6, 3))
+    hand.step(Op.SLICE, [up], [part], start_1=1, start_3=3, step_1=2, step_3=-1)
+    hand.step(Op.PAD, [part], [framed], mode=PadMode.REFLECT, before_2=1)
+
+
+def indices(hand: HandPlan, c: _Constants, x: int, t: int) -> None:
+    best = hand.arena("best", ("n", 2, 3, 1), np.int32)
+    hand.step(Op.ARG_EXTREME, [x], [best], function=Reduction.MAX, axis=3)
+    flat = hand.view(best, "best.flat", ("n", 6))
+    summed = hand.arena("summed", ("n", 6), np.int32)
+    hand.step(Op.INTEGER, [flat, t], [summed], function=Integer.ADD)
+    rows = hand.arena("rows", ("n", 6, 3))
+    hand.step(Op.GATHER, [c.f32("table", 5, 3), summed], [rows], axis=0)
+    order = hand.constant("order", np.array([2, 0, -1], np.int32))
+    hand.step(Op.GATHER, [rows, order], [hand.output("picked", ("n", 6, 3))], axis=2)
+    hand.step(Op.CAST, [summed], [hand.output("small", ("n", 6), np.int16)])
+
+
+def users(hand: HandPlan, c: _Constants, h: int) -> None:
+    mixed = hand.arena("mixed", ("n", "k", 3))
+    hand.step(Op.LINEAR, [h, c.f32("user.w", 3, 4)], [mixed], activation=Activation.TANH)
+    spread, slope = hand.view(mixed, "spread", ("n", "k", 3)), c.f32("user.s", 1)
+    hand.step(Op.ACTIVATION, [mixed, slope], [spread], activation=Activation.PRELU)
+    share = hand.output("share", ("n", "k", 3))
+    hand.step(Op.SOFTMAX, [spread], [share], axis=2)
+    hand.step(Op.REDUCE, [share], [hand.output("all", ("n", 1, 3))], function=Reduction.SUM, axes=2)
+
+
+def integers(hand: HandPlan, c: _Constants, x: int, q: int) -> None:
+    grid = {"x_scale": 0.05, "x_zero": 100, "y_scale": 0.04, "y_zero": -3}
+    qx, qy = hand.arena("qx", IMAGE, np.uint8), hand.arena("qy", ("n", 3, 3, 4), np.uint8)
+    hand.step(Op.QUANTIZE, [x], [qx], scale=0.03, zero=128)
+    weights = [c.whole("q.w", np.int8, -127, 128, 3, 2, 3, 3), c.whole("q.b", np.int32, -99, 99, 3)]
+    zeros = {"x_zero": 128, "y_zero": 100, "low": 0, "high": 255}
+    hand.step(Op.QCONV2D, [qx, *weights, c.scales("q.m", 3)], [qy], **zeros, **PAD_1)
+    act = hand.arena("qact", ("n", 3, 3, 4), np.int8)
+    leaky = {"activation": Activation.LEAKY, "alpha": 0.3}
+    hand.step(Op.QACTIVATION, [qy], [act], **grid, **leaky)
+    added = hand.arena("qadd", ("n", 3, 3, 4), np.int16)
+    sides = {"a_scale": 0.05, "a_zero": 100, "b_scale": 0.04, "b_zero": -3}
+    prelu = {"activation": Activation.PRELU, "y_scale": 0.001, "y_zero": 7}
+    hand.step(Op.QADD, [qy, act, c.f32("qadd.s", 3)], [added], **sides, **prelu)
+    real = hand.output("real", ("n", 3, 3, 4))
+    hand.step(Op.DEQUANTIZE, [added], [real], scale=0.001, zero=7)
+
+    looked = hand.arena("looked", IMAGE, np.int8)
+    table = hand.constant("q.table", np.roll(np.arange(-128, 128), 77).astype(np.int8))
+    hand.step(Op.QTABLE, [q, table], [looked])
+    row, fc = hand.view(looked, "looked.row", ("n", 24)), hand.arena("qfc", ("n", 10), np.int8)
+    weights = [
+        c.whole("qfc.w", np.int8, -127, 128, 10, 24),
+        c.whole("qfc.b", np.int32, -99, 99, 10),
+    ]
+    limits = {"x_zero": 5, "y_zero": -9, "low": -128, "high": 127}
+    hand.step(Op.QLINEAR, [row, *weights, c.scales("qfc.m", 10)], [fc], **limits)
+    wide, signs = hand.arena("qbin", ("n", 4), np.int16), c.whole("qb.w", np.uint8, 0, 256, 4, 2)
+    limits = {"x_zero": -9, "y_zero": 40, "low": -32768, "high": 32767}
+    multiplier = hand.constant("qb.m", np.array([0.7], np.float32))
+    bias = c.whole("qb.b", np.int32, -99, 99, 4)
+    hand.step(Op.QBINARY_LINEAR, [fc, signs, bias, multiplier], [wide], **limits)
+    steps = hand.constant("q.t", np.array([-150, -40, 0, 20, 41, 90, 160], np.int32))
+    hand.step(Op.QTHRESHOLD, [wide, steps], [hand.output("levels", ("n", 4), np.uint8)])
+
+
+def plan() -> Plan:
+    """The part; its arena is not reused from strand to strand, and it is small all the same."""
+    hand = HandPlan(n_max=2, k_max=3)
+    c = _Constants(hand)
+    x, h = hand.input("x", IMAGE), hand.input("h", ("n", "k", 4))
+    q, t = hand.input("q", IMAGE, np.int8), hand.input("t", ("n", 6), np.int32)
+    air = hand.input("air", ("n", 2), np.uint8)
+    link(hand, c, x, air)
+    elementwise(hand, c, x)
+    matrices(hand, c, x)
+    windows(hand, c, x)
+    indices(hand, c, x, t)
+    users(hand, c, h)
+    integers(hand, c, x, q)
+    return hand.plan(
+        pairing_id=bytes(range(16)),
+        payload=PayloadLayout(0x0103, 5, 3),
+        metadata={"system": "micro", "version": "2"},
+    )
+
+
+def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.normal(size=(count, 2, 3, 4)).astype(np.float32),
+        rng.normal(size=(count, k, 4)).astype(np.float32),
+        rng.integers(-128, 128, (count, 2, 3, 4)).astype(np.int8),
+        rng.integers(-3, 6, (count, 6)).astype(np.int32),
+        rng.integers(0, 256, (count, 2)).astype(np.uint8),
+    )
+
+
+def bundle(old: bytes | None = None) -> bytes:
+    """The file's bytes: with the golden vectors of an older file, or with new ones."""
+    whole = plan()
+    if old is not None:
+        return write_bundle(whole, vectors=read_whole(old).vectors)
+    arrays = inputs(3, 1, seed=3)
+    results = Part(write_bundle(whole)).run(*arrays)
+    names = [whole.tensors[i].name for i in (*whole.inputs, *whole.outputs)]
+    return write_bundle(whole, vectors=dict(zip(names, (*arrays, *results), strict=True)))
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--write"]:
+        FILE.parent.mkdir(exist_ok=True)
+        FILE.write_bytes(bundle())
+        print(f"written: {FILE} ({FILE.stat().st_size} bytes)")
+        return 0
+    stale = FILE.read_bytes() != bundle(FILE.read_bytes())
+    print("stale" if stale else "fresh")
+    return int(stale)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
