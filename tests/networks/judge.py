@@ -64,5 +64,6 @@ def judge(model: ModelProto, *arrays: Array, batches: tuple[int, ...] = BATCHES)
             assert ours.shape == theirs.shape
             assert np.isfinite(theirs).all()
             assert theirs.any(), "a test on zeros shows nothing"
+            assert count == 1 or (theirs[0] != theirs[1]).any(), "the input has no effect"
             worst = max(worst, float(np.abs(ours - theirs).max()) / bound(theirs))
     return Verdict(worst, plan)

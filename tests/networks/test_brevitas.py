@@ -33,7 +33,7 @@ def exported(standard: str, bits: int, binary: bool, dynamo: bool) -> Any:
 @pytest.mark.parametrize("bits", [8, 4, 2])
 def test_qcdq_matches_onnx_runtime(bits: int, dynamo: bool, errors: Any) -> None:
     model = exported("qcdq", bits, False, dynamo)
-    x = samples(SHAPE, 3, seed=21)
+    x = samples(SHAPE, 3, seed=23)
     assert quantized.distance_to_a_tie(model, x) > TIE, "these samples show nothing"
     verdict = judge(model, x)
     errors[f"brevitas {bits} bits", "ue", f"qcdq {'dynamo' if dynamo else 'legacy'}"] = verdict
@@ -44,11 +44,10 @@ def test_qcdq_matches_onnx_runtime(bits: int, dynamo: bool, errors: Any) -> None
 @pytest.mark.parametrize(("bits", "binary"), [(8, True), (4, False)], ids=["binary", "4 bits"])
 def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: bool) -> None:
     model = exported("qonnx", bits, binary, dynamo)
-    x = samples(SHAPE, 3, seed=21)
+    x = samples(SHAPE, 3, seed=23)
     part = Part(write_bundle(compile_model(model, part="encoder", side="ue", n_max=3)))
     expected = qonnx_oracle.run(model, x)
-    # The input's own division is rounded to float32 here and not there: 127 steps times 2^-24.
-    assert qonnx_oracle.Quant.nearest > 1e-5, "these samples show nothing"
+    assert qonnx_oracle.Quant.nearest > TIE, "these samples show nothing"
     for count in (1, 3):
         (made,) = part.run(x[:count])
         np.testing.assert_allclose(made, expected[:count], rtol=0, atol=bound(expected))
