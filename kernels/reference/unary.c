@@ -1,7 +1,7 @@
 /* y = function(x), element by element; may run in place. Errors in units of the last place are
    those of kernels/elementary.h: exp 1.0, log 0.9, erf 1.4, softplus 2.4; sqrt and reciprocal are
-   rounded once. MISH, ELU and SWISH are within 5 units. GELU and GELU_TANH lose digits where they
-   go to 0 on the left: within 4 eps |x|. A NaN stays a NaN. */
+   rounded once; MISH and ELU are within 5 units. GELU, GELU_TANH and SWISH lose digits where they go
+   to 0 on one side, and are within 4 eps |x|. A NaN stays a NaN. */
 #include <math.h>
 
 #include "../elementary.h"
