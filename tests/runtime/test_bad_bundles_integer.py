@@ -1,0 +1,288 @@
+"""One row for each condition of the verifier's rules for integer operations.
+
+Each operation has one sound step; a row changes a single operand or parameter of it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hand_plan import HandPlan
+from numpy.typing import NDArray
+
+from csideploy.errors import FormatError
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.operations import OPS, Activation, Op
+from csideploy.runtime import Part
+
+U8, I8, I16, I32, F32 = np.uint8, np.int8, np.int16, np.int32, np.float32
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or the output of the step: shape and element type."""
+
+    shape: tuple[Any, ...]
+    dtype: Any = U8
+
+
+Operand = Tensor | NDArray[Any] | None
+
+
+def floats(*values: float) -> NDArray[Any]:
+    return np.array(values, F32)
+
+
+def image(*shape: Any) -> Tensor:
+    return Tensor(("n", *shape))
+
+
+WINDOW = {
+    **dict.fromkeys(("stride_h", "stride_w", "dilation_h", "dilation_w"), 1),
+    **dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 0),
+}
+BOUNDS = {"x_zero": 128, "y_zero": 3, "low": 0, "high": 255}
+SCALES = {"y_scale": 0.1, "y_zero": 3, "activation": Activation.NONE, "alpha": 0.0}
+SOUND: dict[Op, tuple[dict[str, Operand], dict[str, Any]]] = {
+    Op.QUANTIZE: (
+        {"x": Tensor(("n", 4), F32), "y": image(4)},
+        {"scale": 0.1, "zero": 128},
+    ),
+    Op.DEQUANTIZE: (
+        {"x": image(4), "y": Tensor(("n", 4), F32)},
+        {"scale": 0.1, "zero": 128},
+    ),
+    Op.QCONV2D: (
+        {
+            "x": image(4, 5, 6),
+            "weight": np.ones((6, 2, 3, 2), I8),
+            "bias": np.arange(6, dtype=I32),
+            "multiplier": np.full(6, 0.01, F32),
+            "y": image(6, 3, 5),
+        },
+        {"groups": 2, **WINDOW, **BOUNDS},
+    ),
+    Op.QLINEAR: (
+        {
+            "x": image(2, 4),
+            "weight": np.ones((3, 4), I8),
+            "bias": np.arange(3, dtype=I32),
+            "multiplier": floats(0.1, 1e-45, 3.4e38),
+            "y": image(2, 3),
+        },
+        BOUNDS,
+    ),
+    Op.QBINARY_LINEAR: (
+        {
+            "x": image(2, 9),
+            "weight": np.ones((3, 2), U8),
+            "bias": np.array([-(2**31), 0, 2**31 - 1], I32),
+            "multiplier": floats(0.1, 0.2, 0.3),
+            "y": image(2, 3),
+        },
+        BOUNDS,
+    ),
+    Op.QADD: (
+        {"a": image(3, 2), "b": image(3, 2), "slope": None, "y": image(3, 2)},
+        {"a_scale": 0.1, "a_zero": 1, "b_scale": 0.2, "b_zero": 2, **SCALES},
+    ),
+    Op.QACTIVATION: (
+        {"x": image(3, 2), "slope": None, "y": image(3, 2)},
+        {"x_scale": 0.1, "x_zero": 1, **SCALES},
+    ),
+    Op.QTABLE: ({"x": image(4), "table": np.arange(256, dtype=U8), "y": image(4)}, {}),
+    Op.QTHRESHOLD: (
+        {"x": image(4), "thresholds": np.array([3, 3, 9], I32), "codes": image(4)},
+        {},
+    ),
+}
+
+
+def bundle(op: Op, **changes: Any) -> bytes:
+    """The sound step of an operation with other operands or parameters."""
+    operands, params = SOUND[op]
+    unknown = set(changes) - set(operands) - set(params)
+    assert not unknown, unknown
+    hand = HandPlan(k_max=2)
+    indices: list[int | None] = []
+    for role in (*OPS[op].inputs, *OPS[op].outputs):
+        name = role.rstrip("?")
+        operand = changes.get(name, operands[name])
+        if operand is None:
+            indices.append(None)
+        elif isinstance(operand, Tensor):
+            add = hand.output if role in OPS[op].outputs else hand.input
+            indices.append(add(name, operand.shape, operand.dtype))
+        else:
+            indices.append(hand.constant(name, operand))
+    inputs, (output,) = indices[:-1], indices[-1:]
+    assert output is not None
+    hand.step(op, inputs, [output], **{k: changes.get(k, v) for k, v in params.items()})
+    return write_bundle(hand.plan())
+
+
+PRELU = Activation.PRELU
+ACCEPTED: dict[str, tuple[Op, dict[str, Any]]] = {
+    **{op.name: (op, {}) for op in SOUND},
+    "quantize to i16": (Op.QUANTIZE, {"y": Tensor(("n", 4), I16), "zero": -32768}),
+    "dequantize i32": (Op.DEQUANTIZE, {"x": Tensor(("n", 4), I32), "zero": -65535}),
+    "dequantize i16": (Op.DEQUANTIZE, {"x": Tensor(("n", 4), I16), "zero": 32767}),
+    "conv without bias": (Op.QCONV2D, {"bias": None}),
+    "conv of i16": (
+        Op.QCONV2D,
+        {"x": Tensor(("n", 4, 5, 6), I16), "bias": np.full(6, -(2**31), I32)},
+    ),
+    "linear without bias": (Op.QLINEAR, {"bias": None}),
+    "linear of i8": (Op.QLINEAR, {"x": Tensor(("n", 2, 4), I8), "x_zero": -128}),
+    "linear to i16": (
+        Op.QLINEAR,
+        {"y": Tensor(("n", 2, 3), I16), "y_zero": -32768, "low": -32768, "high": 32767},
+    ),
+    "linear of the largest bias": (
+        Op.QLINEAR,
+        {"bias": np.array([0, 2**31 - 1 - 4 * 32640, -(2**31) + 1 + 4 * 32640], I32)},
+    ),
+    "linear of the most products": (
+        Op.QLINEAR,
+        {"x": image(2, 65536), "weight": np.ones((3, 65536), I8)},
+    ),
+    "binary without bias": (Op.QBINARY_LINEAR, {"bias": None}),
+    "binary of one scale": (Op.QBINARY_LINEAR, {"multiplier": floats(0.1)}),
+    "add of PReLU": (Op.QADD, {"activation": PRELU, "slope": floats(1, 2, 3)}),
+    "add of rank 1": (
+        Op.QADD,
+        {**dict.fromkeys("aby", image()), "activation": PRELU, "slope": floats(1)},
+    ),
+    "add over users": (
+        Op.QADD,
+        {**dict.fromkeys("aby", image("k")), "activation": PRELU, "slope": floats(1)},
+    ),
+    "add of mixed types": (Op.QADD, {"a": Tensor(("n", 3, 2), I16), "a_zero": -1000}),
+    "activation of PReLU": (Op.QACTIVATION, {"activation": PRELU, "slope": floats(1)}),
+    "table of i16": (
+        Op.QTABLE,
+        {"table": np.arange(256, dtype=I16), "y": Tensor(("n", 4), I16)},
+    ),
+    "one threshold": (Op.QTHRESHOLD, {"thresholds": np.array([5], I32)}),
+    "255 thresholds": (Op.QTHRESHOLD, {"thresholds": np.arange(255, dtype=I32)}),
+}
+
+SHAPE, PARAM, RANGE = "BAD_SHAPE", "BAD_PARAM", "FIELD_RANGE"
+ROWS: dict[str, tuple[Op, dict[str, Any], str]] = {
+    "quantize shape": (Op.QUANTIZE, {"y": image(5)}, SHAPE),
+    "quantize zero": (Op.QUANTIZE, {"zero": 256}, PARAM),
+    "quantize zero below": (Op.QUANTIZE, {"zero": -1}, PARAM),
+    "quantize zero of i8": (Op.QUANTIZE, {"y": Tensor(("n", 4), I8)}, PARAM),
+    "quantize zero below i8": (Op.QUANTIZE, {"y": Tensor(("n", 4), I8), "zero": -129}, PARAM),
+    "quantize zero of i16": (Op.QUANTIZE, {"y": Tensor(("n", 4), I16), "zero": 32768}, PARAM),
+    "dequantize shape": (Op.DEQUANTIZE, {"x": image(5)}, SHAPE),
+    "dequantize zero": (Op.DEQUANTIZE, {"zero": 256}, PARAM),
+    "conv of rank 3": (Op.QCONV2D, {"x": image(4, 5)}, SHAPE),
+    "conv rows of users": (Op.QCONV2D, {"y": image(6, "k", 5)}, SHAPE),
+    "conv columns of users": (Op.QCONV2D, {"y": image(6, 3, "k")}, SHAPE),
+    "conv size": (Op.QCONV2D, {"stride_h": 2}, SHAPE),
+    "conv bias": (Op.QCONV2D, {"bias": np.zeros(5, I32)}, SHAPE),
+    "conv multiplier": (Op.QCONV2D, {"multiplier": np.ones(5, F32)}, SHAPE),
+    "conv one multiplier": (Op.QCONV2D, {"multiplier": np.ones(1, F32)}, SHAPE),
+    "conv of too many products": (
+        Op.QCONV2D,
+        {
+            "x": image(2, 257, 256),
+            "weight": np.ones((2, 1, 257, 256), I8),
+            "bias": None,
+            "multiplier": np.ones(2, F32),
+            "y": image(2, 1, 1),
+        },
+        SHAPE,
+    ),
+    "conv zero": (Op.QCONV2D, {"x_zero": 256}, PARAM),
+    "conv multiplier is 0": (
+        Op.QCONV2D,
+        {"multiplier": floats(1, 1, 1, 1, 1, 0)},
+        RANGE,
+    ),
+    "conv bias too large": (
+        Op.QCONV2D,
+        {"bias": np.array([0, 0, 0, 0, 0, 2**31 - 12 * 32640], I32)},
+        RANGE,
+    ),
+    "linear of rank 1": (Op.QLINEAR, {"x": image(), "y": image()}, SHAPE),
+    "linear weight of rank 3": (Op.QLINEAR, {"weight": np.ones((3, 4, 1), I8)}, SHAPE),
+    "linear rows": (Op.QLINEAR, {"y": image(3, 3)}, SHAPE),
+    "linear inputs": (Op.QLINEAR, {"weight": np.ones((3, 5), I8)}, SHAPE),
+    "linear outputs": (Op.QLINEAR, {"y": image(2, 4)}, SHAPE),
+    "linear of too many products": (
+        Op.QLINEAR,
+        {"x": image(2, 65537), "weight": np.ones((3, 65537), I8)},
+        SHAPE,
+    ),
+    "linear bias": (Op.QLINEAR, {"bias": np.zeros(2, I32)}, SHAPE),
+    "linear multiplier": (Op.QLINEAR, {"multiplier": floats(1)}, SHAPE),
+    "linear x_zero": (Op.QLINEAR, {"x_zero": -1}, PARAM),
+    "linear y_zero": (Op.QLINEAR, {"y_zero": 256}, PARAM),
+    "linear low": (Op.QLINEAR, {"low": -1}, PARAM),
+    "linear high": (Op.QLINEAR, {"high": 256}, PARAM),
+    "linear low above high": (Op.QLINEAR, {"low": 9, "high": 8}, PARAM),
+    "linear multiplier is 0": (Op.QLINEAR, {"multiplier": floats(1, 0, 1)}, RANGE),
+    "linear multiplier is -0": (Op.QLINEAR, {"multiplier": floats(1, -0.0, 1)}, RANGE),
+    "linear multiplier sign": (Op.QLINEAR, {"multiplier": floats(1, -1, 1)}, RANGE),
+    "linear multiplier is infinite": (Op.QLINEAR, {"multiplier": floats(1, 1, np.inf)}, RANGE),
+    "linear multiplier is NaN": (Op.QLINEAR, {"multiplier": floats(1, 1, np.nan)}, RANGE),
+    "linear bias too large": (
+        Op.QLINEAR,
+        {"bias": np.array([0, 0, 2**31 - 4 * 32640], I32)},
+        RANGE,
+    ),
+    "linear bias too small": (
+        Op.QLINEAR,
+        {"bias": np.array([0, 0, -(2**31) + 4 * 32640], I32)},
+        RANGE,
+    ),
+    "binary of rank 1": (Op.QBINARY_LINEAR, {"x": image(), "y": image()}, SHAPE),
+    "binary weight of rank 3": (Op.QBINARY_LINEAR, {"weight": np.ones((3, 2, 1), U8)}, SHAPE),
+    "binary rows": (Op.QBINARY_LINEAR, {"y": image(3, 3)}, SHAPE),
+    "binary users": (Op.QBINARY_LINEAR, {"x": image(2, "k")}, SHAPE),
+    "binary row bytes": (Op.QBINARY_LINEAR, {"weight": np.ones((3, 1), U8)}, SHAPE),
+    "binary outputs": (Op.QBINARY_LINEAR, {"y": image(2, 4)}, SHAPE),
+    "binary bias": (Op.QBINARY_LINEAR, {"bias": np.zeros(2, I32)}, SHAPE),
+    "binary multiplier": (Op.QBINARY_LINEAR, {"multiplier": floats(1, 1)}, SHAPE),
+    "binary zero": (Op.QBINARY_LINEAR, {"x_zero": 256}, PARAM),
+    "binary multiplier sign": (Op.QBINARY_LINEAR, {"multiplier": floats(-1)}, RANGE),
+    "add of another": (Op.QADD, {"a": image(3, 3)}, SHAPE),
+    "add to another": (Op.QADD, {"b": image(3, 3)}, SHAPE),
+    "add a_zero": (Op.QADD, {"a_zero": 256}, PARAM),
+    "add b_zero": (Op.QADD, {"b_zero": 256}, PARAM),
+    "add y_zero": (Op.QADD, {"y_zero": 256}, PARAM),
+    "add sigmoid": (Op.QADD, {"activation": Activation.SIGMOID}, PARAM),
+    "add slope": (Op.QADD, {"activation": PRELU, "slope": floats(1, 2)}, SHAPE),
+    "add slope without PReLU": (Op.QADD, {"slope": floats(1)}, SHAPE),
+    "activation shape": (Op.QACTIVATION, {"x": image(3, 3)}, SHAPE),
+    "activation x_zero": (Op.QACTIVATION, {"x_zero": -1}, PARAM),
+    "activation y_zero": (Op.QACTIVATION, {"y_zero": -1}, PARAM),
+    "activation tanh": (Op.QACTIVATION, {"activation": Activation.TANH}, PARAM),
+    "activation without slope": (Op.QACTIVATION, {"activation": PRELU}, SHAPE),
+    "table shape": (Op.QTABLE, {"x": image(5)}, SHAPE),
+    "table of 255": (Op.QTABLE, {"table": np.zeros(255, U8)}, SHAPE),
+    "table of rank 2": (Op.QTABLE, {"table": np.zeros((256, 1), U8)}, SHAPE),
+    "table of another type": (Op.QTABLE, {"table": np.zeros(256, I8)}, "BAD_DTYPE"),
+    "table of i16 x": (Op.QTABLE, {"x": Tensor(("n", 4), I16)}, "BAD_DTYPE"),
+    "threshold shape": (Op.QTHRESHOLD, {"x": image(5)}, SHAPE),
+    "thresholds of rank 2": (Op.QTHRESHOLD, {"thresholds": np.zeros((3, 1), I32)}, SHAPE),
+    "256 thresholds": (Op.QTHRESHOLD, {"thresholds": np.zeros(256, I32)}, SHAPE),
+    "a threshold falls": (Op.QTHRESHOLD, {"thresholds": np.array([1, 5, 4], I32)}, RANGE),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_sound(name: str) -> None:
+    op, changes = ACCEPTED[name]
+    Part(bundle(op, **changes))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rule(name: str) -> None:
+    op, changes, status = ROWS[name]
+    with pytest.raises(FormatError, match="refused at step 0") as error:
+        Part(bundle(op, **changes))
+    assert f"[{status}]" in str(error.value)
