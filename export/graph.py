@@ -8,7 +8,7 @@ another shape, which costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +23,51 @@ BATCH = "n"
 Shape = tuple[Dim, ...]
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Where the samples of an ONNX tensor are: `axis` has the size before x n x after.
+
+    Seen row-major, sample i of a tensor of n samples is its elements [:, i, :], where the first
+    axis runs over everything in front of the batch. It is what the network makes of that sample
+    alone.
+    """
+
+    axis: int
+    before: int = 1
+    after: int = 1
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Where a float constant comes from: codes x scale.
+
+    codes: int32, the shape of the constant, the zero point already subtracted.
+    scale: float32, broadcasts over that shape.
+    """
+
+    codes: NDArray[np.int32]
+    scale: NDArray[np.float32]
+
+    def moved(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Quantized:
+        """The same after a change of layout, such as a transpose."""
+        scale = np.broadcast_to(self.scale, self.codes.shape)
+        return Quantized(move(self.codes), move(scale))
+
+
 @dataclass
 class Value:
     """A tensor: an activation, or a constant where `data` is set.
 
-    `data` of dtype object holds integers that are not all known: sizes with "n" among them.
+    batch: between the passes `infer` and `recognise`, where shapes are those of ONNX for one
+        sample: where the batch is. None: the tensor does not depend on the sample.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: Shape
     data: NDArray[Any] | None = None
+    batch: Batch | None = None
+    quantized: Quantized | None = None
 
     @property
     def per_sample(self) -> int:
@@ -64,13 +98,19 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes in the order in which they run, over named values."""
+    """Nodes in the order in which they run, over named values.
+
+    opset: version of the standard operators.
+    literal_batch: the file was written for one sample, so that a size of 1 may stand for n.
+    """
 
     name: str
     nodes: list[Node]
     values: dict[str, Value]
     inputs: list[str]
     outputs: list[str]
+    opset: int = 21
+    literal_batch: bool = False
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that makes it."""
@@ -89,14 +129,21 @@ class Graph:
         """The data of a constant, None for an activation or an absent input."""
         return self.values[name].data if name else None
 
-    def add_constant(self, wanted: str, data: NDArray[Any]) -> str:
-        """Store a constant under a free name near `wanted`; returns the name."""
+    def free_name(self, wanted: str) -> str:
+        """A name near `wanted` that no value has."""
         name, number = wanted, 1
         while name in self.values:
             number += 1
             name = f"{wanted}.{number}"
+        return name
+
+    def add_constant(
+        self, wanted: str, data: NDArray[Any], quantized: Quantized | None = None
+    ) -> str:
+        """Store a constant under a free name near `wanted`; returns the name."""
+        name = self.free_name(wanted)
         shape = tuple(int(size) for size in data.shape)
-        self.values[name] = Value(name, data.dtype, shape, data)
+        self.values[name] = Value(name, data.dtype, shape, data, quantized=quantized)
         return name
 
     def only_user(self, name: str, users: dict[str, list[Node]]) -> Node | None:

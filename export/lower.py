@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import UnsupportedError
-from csideploy.export.graph import VIEW, Graph, Node
+from csideploy.export.graph import BATCH, VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
+from csideploy.export.operation_rules import IN_PLACE as _IN_PLACE
 from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 
 _DTYPES = {dtype.numpy: dtype for dtype in DType}
-
-# Roles that an output may overwrite in place: the operation reads element i of them before it
-# writes element i and never reads it again. A convolution reads x around i, so never x.
-_IN_PLACE = {Op.ADD: ("a", "b"), Op.ACTIVATION: ("x",), Op.CONV2D: ("residual?",)}
 
 
 @dataclass
@@ -96,8 +93,9 @@ class _Lowering:
         for name, start in first.items():
             if name not in outer:
                 buffers[name] = len(buffers)
-                size = self.graph.values[name].per_sample * self.n_max
-                nbytes = size * self.graph.values[name].dtype.itemsize
+                value = self.graph.values[name]
+                samples = self.n_max if BATCH in value.shape else 1
+                nbytes = value.per_sample * samples * value.dtype.itemsize
                 self.result.lifetimes.append(Lifetime(nbytes, start, last[name]))
         for node in self.steps:
             self._find_reuses(node, buffers)
@@ -105,16 +103,21 @@ class _Lowering:
 
     def _find_reuses(self, node: Node, buffers: dict[str, int]) -> None:
         assert isinstance(node.op, Op)
+        roles = _IN_PLACE.get(node.op, ())
         result = buffers.get(node.outputs[0])
-        for role in _IN_PLACE.get(node.op, ()):
-            operand = self._root(node.inputs[OPS[node.op].inputs.index(role)])
-            others = [
-                name
-                for other, name in zip(OPS[node.op].inputs, node.inputs, strict=True)
-                if other not in _IN_PLACE[node.op]
-            ]
-            shared = operand in (self._root(name) for name in others)
-            if result is not None and operand in buffers and not shared:
+        made = self.graph.values[node.outputs[0]]
+        others = {
+            self._root(name)
+            for other, name in zip(OPS[node.op].inputs, node.inputs, strict=True)
+            if other not in roles
+        }
+        for role in roles:
+            name = node.inputs[OPS[node.op].inputs.index(role)]
+            operand = self._root(name)
+            if result is None or operand not in buffers or operand in others:
+                continue
+            value = self.graph.values[name]
+            if value.shape == made.shape and value.dtype == made.dtype:
                 self.result.reuses.append(Reuse(result, buffers[operand]))
 
     def _tensor(self, name: str) -> int:
@@ -153,7 +156,7 @@ class _Lowering:
         outputs = tuple(self._tensor(name) for name in node.outputs)
         kinds = OPS[node.op].params
         params: dict[str, int | float] = {
-            name: int(node.attributes[name]) if kind == "u32" else float(node.attributes[name])
+            name: float(node.attributes[name]) if kind == "f32" else int(node.attributes[name])
             for name, kind in kinds.items()
         }
         return Step(node.op, node.name, inputs, outputs, params)

@@ -1,4 +1,4 @@
-"""ONNX -> graph: what stands in the file, with the batch called n, nothing computed yet."""
+"""ONNX -> graph: what stands in the file, for one sample, nothing computed yet."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+from onnx.inliner import inline_selected_functions
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN, FUNCTIONS, VERSION
-from csideploy.export.graph import BATCH, Graph, Node, Shape, Value
+from csideploy.export.graph import Batch, Graph, Node, Value
 from csideploy.export.supported import MAX_IR_VERSION, OPSETS
 
 
@@ -29,6 +30,7 @@ def read_model(model: ModelProto, name: str) -> Graph:
             )
     _check_valid(model)
     _check_functions(model)
+    model = _inline_others(model)
     proto = model.graph
     if proto.sparse_initializer:
         raise UnsupportedError("sparse initializers are not supported; store them dense")
@@ -40,18 +42,22 @@ def read_model(model: ModelProto, name: str) -> Graph:
             raise InputError(f"weight '{tensor.name}' cannot be read: {error}") from error
         shape = tuple(int(size) for size in data.shape)
         values[tensor.name] = Value(tensor.name, data.dtype, shape, data)
-    inputs = []
+    inputs, kinds = [], []
     for info in proto.input:
         if info.name not in values:  # old exporters list the weights among the inputs
-            values[info.name] = _input(info)
+            values[info.name], kind = _input(info)
             inputs.append(info.name)
+            kinds.append(kind)
+    literal = _find_batch([values[name] for name in inputs], kinds)
     names = [*values, *(name for entry in proto.node for name in (entry.name, *entry.output))]
     if not all(isinstance(name, str) for name in names):  # protobuf gives broken UTF-8 as bytes
         raise InputError("not a valid ONNX model: a name is not UTF-8")
     if not inputs or not proto.output:
         raise InputError("a part needs at least one input and one output")
     nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
-    return Graph(name, nodes, values, inputs, [info.name for info in proto.output])
+    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    outputs = [info.name for info in proto.output]
+    return Graph(name, nodes, values, inputs, outputs, opset, literal)
 
 
 def _check_valid(model: ModelProto) -> None:
@@ -65,6 +71,19 @@ def _check_valid(model: ModelProto) -> None:
     except (onnx.checker.ValidationError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"not a valid ONNX model: {first}") from error
+
+
+def _inline_others(model: ModelProto) -> ModelProto:
+    """Functions that are not ours are written out: exporters wrap operators in their own."""
+    others = [(f.domain, f.name) for f in model.functions if f.domain != DOMAIN]
+    if not others:
+        return model
+    try:
+        inlined: ModelProto = inline_selected_functions(model, others)
+    except (RuntimeError, ValueError) as error:
+        first = (str(error).strip().splitlines() or ["?"])[0]
+        raise InputError(f"the file's functions cannot be written out: {first}") from error
+    return inlined
 
 
 def _check_versions(model: ModelProto) -> None:
@@ -86,7 +105,13 @@ def _check_versions(model: ModelProto) -> None:
 _INPUT_TYPES: dict[int, np.dtype[Any]] = {
     int(onnx.TensorProto.FLOAT): np.dtype(np.float32),
     int(onnx.TensorProto.UINT8): np.dtype(np.uint8),
+    int(onnx.TensorProto.INT8): np.dtype(np.int8),
+    int(onnx.TensorProto.INT16): np.dtype(np.int16),
+    int(onnx.TensorProto.INT32): np.dtype(np.int32),
+    int(onnx.TensorProto.INT64): np.dtype(np.int64),
+    int(onnx.TensorProto.BOOL): np.dtype(np.bool_),
 }
+"""int64 is int32 at the part's interface, and bool is uint8."""
 
 
 def _check_functions(model: ModelProto) -> None:
@@ -106,29 +131,47 @@ def _essence(node: onnx.NodeProto) -> tuple[object, ...]:
     return node.domain, node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
-def _input(info: ValueInfoProto) -> Value:
-    """An input of the part: float32 or uint8, the batch first and symbolic from here on."""
+def _input(info: ValueInfoProto) -> tuple[Value, str]:
+    """An input of the part for one sample, and how its first size is given.
+
+    "symbol": the batch; "one": a literal 1, which may be the batch; "fixed": something else.
+    """
     kind = info.type.tensor_type
     dtype = _INPUT_TYPES.get(int(kind.elem_type))
     if dtype is None:
         known = onnx.TensorProto.DataType.values()
         given = onnx.TensorProto.DataType.Name(kind.elem_type) if kind.elem_type in known else "?"
-        raise UnsupportedError(f"input '{info.name}' is {given}; FLOAT and UINT8 are supported")
+        names = ", ".join(onnx.TensorProto.DataType.Name(code) for code in _INPUT_TYPES)
+        raise UnsupportedError(f"input '{info.name}' is {given}; {names} are supported")
     shape: list[int | str] = [
-        int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
+        int(dim.dim_value) if dim.HasField("dim_value") else str(dim.dim_param or "?")
         for dim in kind.shape.dim
     ]
-    # A network exported for one sample runs sample by sample just the same.
-    if len(shape) < 2 or (isinstance(shape[0], int) and shape[0] != 1):
-        raise UnsupportedError(
-            f"input '{info.name}' has shape {tuple(shape)}; (n, ...) or (1, ...) is supported"
-        )
-    if any(isinstance(dim, str) or dim < 1 for dim in shape[1:]):
+    if any(isinstance(dim, str) or dim < 1 for dim in shape[1:]) or shape[:1] == [0]:
         raise UnsupportedError(
             f"input '{info.name}' has shape {tuple(shape)}; only the batch may be symbolic"
         )
-    fixed: Shape = (BATCH, *shape[1:])
-    return Value(info.name, dtype, fixed)
+    fixed = tuple(1 if isinstance(dim, str) else dim for dim in shape)
+    if shape and isinstance(shape[0], str):
+        if len(shape) < 2:
+            raise UnsupportedError(
+                f"input '{info.name}' has shape {tuple(shape)}; (n, ...) with at least one more "
+                "size is supported"
+            )
+        return Value(info.name, dtype, fixed), "symbol"
+    return Value(info.name, dtype, fixed), "one" if len(shape) > 1 and shape[0] == 1 else "fixed"
+
+
+def _find_batch(values: list[Value], kinds: list[str]) -> bool:
+    """Mark the inputs that have a batch; returns whether a literal 1 was taken for it."""
+    if "symbol" in kinds and "fixed" in kinds:
+        name = values[kinds.index("fixed")].name
+        raise UnsupportedError(f"input '{name}' has no batch in front, others have")
+    if "fixed" in kinds:
+        return False
+    for value in values:
+        value.batch = Batch(0)
+    return "symbol" not in kinds
 
 
 def _node(entry: onnx.NodeProto, index: int) -> Node:

@@ -16,28 +16,23 @@ from csideploy.export.passes import (
     fuse_bias,
     fuse_residual,
     infer,
-    recognise_activation,
-    recognise_convolution,
-    recognise_functions,
-    recognise_joins,
-    recognise_linear,
+    recognise,
+    recognise_add,
 )
 
 PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     ("infer", infer.run),
     ("drop_dead", drop_dead.run),
+    ("recognise", recognise.run),
     ("drop_views", drop_views.run),
-    ("recognise_functions", recognise_functions.run),
-    ("recognise_convolution", recognise_convolution.run),
-    ("recognise_linear", recognise_linear.run),
     # A batch norm may stand before or behind the Add of a bias, so the bias goes first and the
     # batch norm folds it in.
     ("fuse_bias", fuse_bias.run),
     ("fold_batch_norm", fold_batch_norm.run),
-    ("recognise_joins", recognise_joins.run),
-    ("recognise_activation", recognise_activation.run),
+    ("recognise_add", recognise_add.run),
     ("fuse_residual", fuse_residual.run),
     ("fuse_activation", fuse_activation.run),
+    ("drop_dead", drop_dead.run),
     ("copy_outputs", copy_outputs.run),
 )
 """(name, pass) in order."""

@@ -12,8 +12,8 @@ from csideploy.export.plan import Op
 def run(graph: Graph) -> None:
     """Change in place."""
     for name in graph.outputs:
-        if name in graph.inputs or graph.constant(name) is not None:
-            raise UnsupportedError(f"output '{name}' is an input or a constant: nothing to compile")
+        if name in graph.inputs:
+            raise UnsupportedError(f"output '{name}' is an input: nothing to compile")
     taken = {*graph.inputs, *graph.outputs}
     roots: dict[str, str] = {}
     nodes: list[Node] = []

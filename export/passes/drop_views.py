@@ -1,25 +1,17 @@
-"""Pass: what moves no data becomes a view, what does nothing goes.
-
-Identity, Dropout (in evaluation mode) and a Cast of an activation to its own type return their
-input. Reshape, Flatten, Squeeze, Unsqueeze and a Transpose that only moves axes of size one keep
-the elements in their row-major order, so the same bytes serve under another shape: VIEW.
-"""
+"""Pass: a view that changes nothing goes, a view of a view is a view of its source."""
 
 from csideploy.export.graph import VIEW, Graph
-
-_NOTHING = {"Identity", "Dropout", "Cast"}
-_VIEWS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 
 
 def run(graph: Graph) -> None:
     """Change in place."""
+    producers = graph.producers()
     for node in graph.nodes:
-        if node.op in _NOTHING or node.op in _VIEWS:
-            node.op = VIEW
-            node.domain = ""
-            node.inputs = node.inputs[:1]
-            node.outputs = node.outputs[:1]
-            node.attributes = {}
+        if node.op != VIEW:
+            continue
+        before = producers.get(node.inputs[0])
+        if before is not None and before.op == VIEW:
+            node.inputs = list(before.inputs)
     users = graph.users()
     gone = []
     for node in graph.nodes:

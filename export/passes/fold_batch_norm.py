@@ -13,7 +13,8 @@ a layer of the same kind with weight g w and bias g (b - mean) + beta; a missing
 For a 1-bit layer, w_c = scale_c s_c with signs s_c, so g goes into the scale: g_c scale_c.
 This holds only where the layer's result has no other reader. Elsewhere batch norm of an image
 stays a layer of its own: a 1x1 convolution with one group a channel, weight g, bias
-beta - g mean. All of it is computed in float64 and rounded once.
+beta - g mean; of anything else g z + (beta - g mean) is two steps. All of it is computed in
+float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -21,68 +22,83 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.export.graph import Graph, Node
+from csideploy.export.channels import LAYERS
+from csideploy.export.graph import Graph, Node, Value
+from csideploy.export.operations import Binary
 from csideploy.export.plan import Activation, Op
-from csideploy.export.shape_rules import refuse
+from csideploy.export.refusal import refuse
 
-_DEFAULT_EPSILON = 1e-5
-
-_LAYERS = (Op.CONV2D, Op.LINEAR, Op.BINARY_LINEAR)
+Vector = NDArray[np.float64]
 
 
 def run(graph: Graph) -> None:
     """Change in place."""
     producers, users = graph.producers(), graph.users()
-    gone = []
+    gone: list[Node] = []
+    nodes: list[Node] = []
     for node in graph.nodes:
         if node.op != "BatchNormalization":
+            nodes.append(node)
             continue
         gain, shift = _affine(graph, node)
         source = node.inputs[0]
         layer = producers.get(source)
-        if layer and layer.op in _LAYERS and graph.only_user(source, users) is node:
-            _fold(graph, layer, gain, shift)
+        alone = layer is not None and graph.only_user(source, users) is node
+        if alone and layer is not None and _takes(graph, layer):
+            fold_affine(graph, layer, gain, shift)
             layer.outputs = node.outputs
             producers[node.outputs[0]] = layer
             gone.append(node)
         else:
-            _stand_alone(graph, node, gain, shift)
+            nodes.extend(_stand_alone(graph, node, gain, shift))
+    graph.nodes = nodes
     graph.remove(gone)
+
+
+def _takes(graph: Graph, layer: Node) -> bool:
+    """Whether the channels of batch norm, axis 1, are the layer's output channels."""
+    rank = len(graph.values[layer.outputs[0]].shape)
+    if layer.op not in LAYERS or layer.attributes["activation"] != Activation.NONE:
+        return False
+    return layer.op is Op.CONV2D or rank == 2
 
 
 def _affine(graph: Graph, node: Node) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """G and beta - g mean."""
     data = [graph.constant(name) for name in node.inputs[1:5]]
     gamma, beta, mean, variance = (np.asarray(x, np.float64) for x in data)
-    spread = variance + float(node.attributes.get("epsilon", _DEFAULT_EPSILON))
+    spread = variance + float(node.attributes["epsilon"])
     if not (spread > 0).all():
         refuse(node, "variance + epsilon must be positive")
     gain = gamma / np.sqrt(spread)
     return gain, beta - gain * mean
 
 
-def _fold(graph: Graph, layer: Node, gain: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
+def fold_affine(graph: Graph, layer: Node, gain: Vector | None, shift: Vector) -> None:
+    """Put y -> gain y + shift, by output channel, into a layer; gain None: 1."""
     factor_at, bias_at = (2, 3) if layer.op is Op.BINARY_LINEAR else (1, 2)
-    factor = graph.constant(layer.inputs[factor_at])
     bias = graph.constant(layer.inputs[bias_at])
-    assert factor is not None
-    rows = gain.reshape(-1, *(1,) * (factor.ndim - 1))
-    new_bias = shift if bias is None else gain * bias + shift
-    for index, name, data in (
-        (factor_at, "weight" if factor_at == 1 else "scale", rows * factor),
-        (bias_at, "bias", new_bias),
-    ):
+    new_bias = shift
+    if bias is not None:
+        new_bias = shift + (bias if gain is None else gain * bias)
+    changed = [(bias_at, "bias", new_bias)]
+    if gain is not None:
+        factor = graph.constant(layer.inputs[factor_at])
+        assert factor is not None
+        rows = gain.reshape(-1, *(1,) * (factor.ndim - 1))
+        changed.append((factor_at, "weight" if factor_at == 1 else "scale", rows * factor))
+    for index, name, data in changed:
+        if index == bias_at and bias is None and not data.any():
+            continue
         layer.inputs[index] = graph.add_constant(
             f"{layer.name}.{name}.folded", data.astype(np.float32)
         )
 
 
-def _stand_alone(
-    graph: Graph, node: Node, gain: NDArray[np.float64], shift: NDArray[np.float64]
-) -> None:
-    shape = graph.values[node.inputs[0]].shape
-    if len(shape) != 4:
-        refuse(node, f"batch norm of {shape} that follows no layer; images (n, C, H, W) are taken")
+def _stand_alone(graph: Graph, node: Node, gain: Vector, shift: Vector) -> list[Node]:
+    value = graph.values[node.inputs[0]]
+    if len(value.shape) != 4:
+        return _two_steps(graph, node, gain, shift)
     weight = gain.astype(np.float32).reshape(-1, 1, 1, 1)
     node.inputs = [
         node.inputs[0],
@@ -101,3 +117,17 @@ def _stand_alone(
         "activation": Activation.NONE,
         "alpha": 0.0,
     }
+    return [node]
+
+
+def _two_steps(graph: Graph, node: Node, gain: Vector, shift: Vector) -> list[Node]:
+    value = graph.values[node.inputs[0]]
+    along = (-1, *(1,) * (len(value.shape) - 2))
+    scaled = graph.free_name(f"{node.name}.scaled")
+    graph.values[scaled] = Value(scaled, value.dtype, value.shape)
+    factor = graph.add_constant(f"{node.name}.weight", gain.astype(np.float32).reshape(along))
+    term = graph.add_constant(f"{node.name}.bias", shift.astype(np.float32).reshape(along))
+    return [
+        Node(Op.BINARY, scaled, [node.inputs[0], factor], [scaled], {"function": Binary.MUL}),
+        Node(Op.BINARY, node.name, [scaled, term], node.outputs, {"function": Binary.ADD}),
+    ]

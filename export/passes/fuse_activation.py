@@ -25,6 +25,10 @@ def run(graph: Graph) -> None:
             continue
         if graph.only_user(source, users) is not node:
             continue
+        # A slope is by axis 1 in an activation, by output in a linear layer.
+        rows = layer.op in (Op.LINEAR, Op.BINARY_LINEAR)
+        if slope and rows and len(graph.values[source].shape) != 2:
+            continue
         layer.inputs[OPS[layer.op].inputs.index("slope?")] = slope
         layer.attributes.update(node.attributes)
         layer.outputs = node.outputs

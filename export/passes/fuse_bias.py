@@ -1,16 +1,22 @@
-"""Pass: a constant added to a layer's result becomes its bias.
+"""Pass: a constant that is added to a layer's result, or multiplies it, goes into the layer.
 
-(w . x + b) + c = w . x + (b + c), with c one number an output channel, where nothing else reads
-the layer's result.
+(w . x + b) + c = w . x + (b + c) and (w . x + b) g = (g w) . x + g b, with c and g one number an
+output channel, where nothing else reads the layer's result. So z - c, c - z and z / g too.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import NDArray
 
+from csideploy.export.channels import LAYERS, channel_axis, channel_vector, constant_beside
 from csideploy.export.graph import Graph, Node
-from csideploy.export.plan import Op
-from csideploy.export.shape_rules import channel_vector
+from csideploy.export.operations import Binary
+from csideploy.export.passes.fold_batch_norm import fold_affine
+from csideploy.export.plan import Activation, Op
 
-_BIAS_AT = {Op.CONV2D: 2, Op.LINEAR: 2, Op.BINARY_LINEAR: 3}
+_TAKEN = (Binary.ADD, Binary.SUB, Binary.MUL, Binary.DIV)
+Vector = NDArray[np.float64]
 
 
 def run(graph: Graph) -> None:
@@ -18,26 +24,40 @@ def run(graph: Graph) -> None:
     producers, users = graph.producers(), graph.users()
     gone: list[Node] = []
     for node in graph.nodes:
-        if node.op != "Add":
+        if node.op is not Op.BINARY or node.attributes["function"] not in _TAKEN:
             continue
-        constants = [name for name in node.inputs if graph.constant(name) is not None]
-        if len(constants) != 1:
+        pair = constant_beside(graph, node)
+        if pair is None:
             continue
-        (source,) = (name for name in node.inputs if name != constants[0])
+        source, data, place = pair
         layer = producers.get(source)
-        if not layer or not isinstance(layer.op, Op) or layer.op not in _BIAS_AT:
+        if layer is None or layer.op not in LAYERS or graph.only_user(source, users) is not node:
             continue
-        if graph.only_user(source, users) is not node:
+        if layer.attributes["activation"] != Activation.NONE:
             continue
-        data = graph.constant(constants[0])
-        assert data is not None
-        added = channel_vector(data, graph.values[source].shape)
-        assert added is not None
-        at = _BIAS_AT[layer.op]
-        bias = graph.constant(layer.inputs[at])
-        total = added if bias is None else bias.astype(np.float64) + added
-        layer.inputs[at] = graph.add_constant(f"{layer.name}.bias", total.astype(np.float32))
+        shape = graph.values[source].shape
+        vector = channel_vector(data, shape, channel_axis(layer, shape))
+        if vector is None or graph.values[node.outputs[0]].shape != shape:
+            continue
+        affine = _affine(Binary(node.attributes["function"]), vector.astype(np.float64), place)
+        if affine is None:
+            continue
+        fold_affine(graph, layer, *affine)
         layer.outputs = node.outputs
         producers[node.outputs[0]] = layer
         gone.append(node)
     graph.remove(gone)
+
+
+def _affine(function: Binary, vector: Vector, place: int) -> tuple[Vector | None, Vector] | None:
+    """Gain (None: 1) and shift; `place` 0: the constant is the first operand."""
+    nothing = np.zeros_like(vector)
+    if function is Binary.ADD:
+        return None, vector
+    if function is Binary.SUB:
+        return (None, -vector) if place == 1 else (-np.ones_like(vector), vector)
+    if function is Binary.MUL:
+        return vector, nothing
+    if place == 1 and vector.all():
+        return 1 / vector, nothing
+    return None

@@ -7,7 +7,15 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 
 from csideploy.export.functions import DOMAIN, attach_functions
 
-ELEMENT = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "float64": TensorProto.DOUBLE}
+ELEMENT = {
+    "float32": TensorProto.FLOAT,
+    "uint8": TensorProto.UINT8,
+    "int8": TensorProto.INT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+    "float64": TensorProto.DOUBLE,
+}
 
 node = helper.make_node
 
@@ -25,12 +33,17 @@ def model(
     *,
     opset: int = 21,
     dtype: str = "float32",
+    results: dict[str, int] | None = None,
 ) -> ModelProto:
-    """Inputs as name -> shape with the batch in it; shapes of outputs are inferred."""
+    """Inputs as name -> shape with the batch in it; shapes of outputs are inferred.
+
+    results: ONNX type of an output that is not float32.
+    """
     for index, entry in enumerate(nodes):
         entry.name = entry.name or f"node{index}"
     codes = {"UniformQuantize", "PackBits", "UnpackBits"}
     element = {n: TensorProto.UINT8 for e in nodes if e.op_type in codes for n in e.output}
+    element |= results or {}
     graph = helper.make_graph(
         nodes,
         "small",

@@ -1,0 +1,246 @@
+"""The shape that each operation makes of its inputs' shapes, for the graph checker.
+
+Written from the semantics in `operations`, without a look at the passes that make the shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from csideploy.errors import CsideployError
+from csideploy.export.graph import BATCH, Node, Shape
+from csideploy.export.operations import AXES
+from csideploy.export.plan import Op
+
+Shapes = dict[str, Shape]
+ResultRule = Callable[[Node, Shapes, Shape], Shape]
+
+
+class GraphError(CsideployError):
+    """The graph is inconsistent after a pass: a defect of the compiler."""
+
+
+def demand(holds: bool, fault: str) -> None:
+    """Raise unless it holds."""
+    if not holds:
+        raise GraphError(fault)
+
+
+def _numbers(node: Node, name: str, rank: int) -> list[int]:
+    return [int(node.attributes[f"{name}_{axis}"]) for axis in range(AXES)][:rank]
+
+
+def _reach(node: Node, axis: str, kernel: int) -> int:
+    return int(node.attributes[f"dilation_{axis}"]) * (kernel - 1) + 1
+
+
+def _pads(node: Node, axis: str) -> int:
+    sides = ("top", "bottom") if axis == "h" else ("left", "right")
+    return sum(int(node.attributes[f"pad_{side}"]) for side in sides)
+
+
+def _conv(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    (n, channels, *image), (outputs, per_group, *kernel) = shapes["x"], shapes["weight"]
+    groups = node.attributes["groups"]
+    demand(int(per_group) * groups == channels, f"'{node.name}': groups")
+    demand(int(outputs) % groups == 0, f"'{node.name}': groups")
+    sizes = [
+        (int(size) + _pads(node, axis) - _reach(node, axis, int(span)))
+        // node.attributes[f"stride_{axis}"]
+        + 1
+        for axis, size, span in zip("hw", image, kernel, strict=True)
+    ]
+    return (n, outputs, *sizes)
+
+
+def _conv_transpose(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    (n, channels, *image), (inputs, per_group, *kernel) = shapes["x"], shapes["weight"]
+    groups = node.attributes["groups"]
+    demand(channels == inputs and int(inputs) % groups == 0, f"'{node.name}': groups")
+    for axis, size, span, made in zip("hw", image, kernel, result[2:], strict=True):
+        stride = node.attributes[f"stride_{axis}"]
+        full = (int(size) - 1) * stride + _reach(node, axis, int(span)) - _pads(node, axis)
+        # Output padding adds less than a stride, or less than a dilation.
+        most = max(stride, node.attributes[f"dilation_{axis}"]) - 1
+        demand(0 <= int(made) - full <= most, f"'{node.name}': {made} rows, {full} are made")
+    return (n, int(per_group) * groups, *result[2:])
+
+
+def _pool(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    n, channels, *image = shapes["x"]
+    for axis, size, made in zip("hw", image, result[2:], strict=True):
+        stride = node.attributes[f"stride_{axis}"]
+        span = _reach(node, axis, node.attributes[f"kernel_{axis}"])
+        room = int(size) + _pads(node, axis) - span
+        demand(int(made) in (room // stride + 1, -(-room // stride) + 1), f"'{node.name}': size")
+    return (n, channels, *result[2:])
+
+
+def _linear(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    demand(shapes["x"][-1] == shapes["weight"][1], f"'{node.name}': inputs and weight")
+    return (*shapes["x"][:-1], shapes["weight"][0])
+
+
+def _binary_linear(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    outputs, row = shapes["weight"]
+    demand(row == -(-int(shapes["x"][-1]) // 8), f"'{node.name}': inputs and packed weight")
+    if "scale" in shapes:
+        demand(shapes["scale"] in ((1,), (outputs,)), f"'{node.name}': scale")
+    return (*shapes["x"][:-1], outputs)
+
+
+def _join(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    a, b, axis = shapes["a"], shapes["b"], node.attributes["axis"]
+    demand((*a[:axis], *a[axis + 1 :]) == (*b[:axis], *b[axis + 1 :]), f"'{node.name}': {a}, {b}")
+    return (*a[:axis], int(a[axis]) + int(b[axis]), *a[axis + 1 :])
+
+
+def _add(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    demand(shapes["a"] == shapes["b"], f"'{node.name}': two shapes")
+    return shapes["a"]
+
+
+def _same(_: Node, shapes: Shapes, __: Shape) -> Shape:
+    return next(iter(shapes.values()))
+
+
+def _packed(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    n, count = shapes["codes"]
+    return (n, (int(count) * node.attributes["bits"] + 7) // 8)
+
+
+def _unpacked(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    length = (int(result[1]) * node.attributes["bits"] + 7) // 8
+    demand(shapes["payload"] == (result[0], length), f"'{node.name}': {shapes['payload']}")
+    return result
+
+
+def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    result: Shape = ()
+    for shape in shapes.values():
+        rank = max(len(shape), len(result))
+        own = (1,) * (rank - len(shape)) + shape
+        other = (1,) * (rank - len(result)) + result
+        for x, y in zip(own, other, strict=True):
+            demand(x == y or 1 in (x, y), f"'{node.name}': {own} and {other}")
+        result = tuple(y if x == 1 else x for x, y in zip(own, other, strict=True))
+    return result
+
+
+def _matmul(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    a, b = shapes["a"], shapes["b"]
+    demand(len(a) > 1 and len(b) > 1 and a[-1] == b[-2], f"'{node.name}': {a} and {b}")
+    demand(all(isinstance(d, int) for d in (*a[-2:], *b[-2:])), f"'{node.name}': symbolic matrix")
+    lead = _broadcast(node, {"a": a[:-2] or (1,), "b": b[:-2] or (1,)}, ())
+    lead = lead if len(a) > 2 or len(b) > 2 else ()
+    return (*lead, a[-2], b[-1])
+
+
+def _along(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x, axis = shapes["x"], node.attributes["axis"]
+    demand(axis < len(x) and x[axis] != BATCH, f"'{node.name}': axis {axis} of {x}")
+    return x
+
+
+def _layer_norm(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x = _along(node, shapes, ())
+    for role in ("scale", "bias"):
+        whole = x[node.attributes["axis"] :]
+        demand(shapes.get(role, whole) == whole, f"'{node.name}': {role}")
+    return x
+
+
+def _extreme(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x = _along(node, shapes, ())
+    return tuple(1 if i == node.attributes["axis"] else d for i, d in enumerate(x))
+
+
+def _reduced(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x, axes = shapes["x"], node.attributes["axes"]
+    demand(0 < axes < 1 << len(x), f"'{node.name}': axes")
+    demand(not (axes & 1 and x[0] == BATCH), f"'{node.name}': the batch is reduced")
+    return tuple(1 if axes >> i & 1 else d for i, d in enumerate(x))
+
+
+def _transposed(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x = shapes["x"]
+    order = _numbers(node, "perm", len(x))
+    demand(sorted(order) == list(range(len(x))), f"'{node.name}': {order}")
+    demand(x[0] != BATCH or order[0] == 0, f"'{node.name}': the batch moves")
+    return tuple(x[axis] for axis in order)
+
+
+def _sliced(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    x = shapes["x"]
+    demand(len(x) == len(result), f"'{node.name}': rank")
+    starts, steps = _numbers(node, "start", len(x)), _numbers(node, "step", len(x))
+    for size, made, start, step in zip(x, result, starts, steps, strict=True):
+        if isinstance(size, str) or isinstance(made, str):
+            demand((size, start, step) == (made, 0, 1), f"'{node.name}': the batch is cut")
+        else:
+            last = start + (made - 1) * step
+            demand(0 <= start < size and 0 <= last < size and step != 0, f"'{node.name}': range")
+    return result
+
+
+def _padded(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    x = shapes["x"]
+    demand(len(x) == len(result), f"'{node.name}': rank")
+    for size, made, before in zip(x, result, _numbers(node, "before", len(x)), strict=True):
+        if isinstance(size, str) or isinstance(made, str):
+            demand(size == made and before == 0, f"'{node.name}': the batch is padded")
+        else:
+            demand(made >= size + before, f"'{node.name}': {result}")
+    return result
+
+
+def _expanded(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    return _broadcast(node, {"x": shapes["x"], "y": result}, ())
+
+
+def _gathered(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    x, axis = shapes["x"], node.attributes["axis"]
+    demand(axis < len(x) and x[axis] != BATCH, f"'{node.name}': axis {axis} of {x}")
+    return (*x[:axis], *shapes["indices"], *x[axis + 1 :])
+
+
+RESULTS: dict[Op, ResultRule] = {
+    Op.CONV2D: _conv,
+    Op.LINEAR: _linear,
+    Op.BINARY_LINEAR: _binary_linear,
+    Op.ADD: _add,
+    Op.ACTIVATION: _same,
+    Op.CONCAT: _join,
+    Op.QUANTIZE_UNIFORM: _same,
+    Op.PACK_BITS: _packed,
+    Op.UNPACK_BITS: _unpacked,
+    Op.DEQUANTIZE_UNIFORM: _same,
+    Op.COPY: _same,
+    Op.UNARY: _same,
+    Op.BINARY: _broadcast,
+    Op.INTEGER: _broadcast,
+    Op.COMPARE: _broadcast,
+    Op.WHERE: _broadcast,
+    Op.MATMUL: _matmul,
+    Op.SOFTMAX: _along,
+    Op.LAYER_NORM: _layer_norm,
+    Op.REDUCE: _reduced,
+    Op.ARG_EXTREME: _extreme,
+    Op.POOL2D: _pool,
+    Op.CONV_TRANSPOSE2D: _conv_transpose,
+    Op.TRANSPOSE: _transposed,
+    Op.SLICE: _sliced,
+    Op.PAD: _padded,
+    Op.EXPAND: _expanded,
+    Op.GATHER: _gathered,
+    Op.CAST: _same,
+    Op.QUANTIZE: _same,
+    Op.DEQUANTIZE: _same,
+    Op.QCONV2D: _conv,
+    Op.QLINEAR: _linear,
+    Op.QBINARY_LINEAR: _binary_linear,
+    Op.QADD: _add,
+    Op.QACTIVATION: _same,
+    Op.QTABLE: _same,
+    Op.QTHRESHOLD: _same,
+}

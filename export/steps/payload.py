@@ -1,0 +1,28 @@
+"""Calls of our local functions become operations of the executor.
+
+Each function's definition is in `functions/`; the operation of the same name computes it, without
+the unpacking to float that the standard body needs.
+"""
+
+from __future__ import annotations
+
+from csideploy.export.plan import Activation, Op
+from csideploy.export.steps.elementwise import Steps
+from csideploy.export.steps.site import Site, stored_dtype, stored_shape
+
+
+def binary_linear(site: Site) -> None:
+    """The packed weight as it is."""
+    names = [*(site.x(i) for i in range(4)), ""]
+    shape = stored_shape(site.out)
+    site.result(site.step(Op.BINARY_LINEAR, names, shape, activation=Activation.NONE, alpha=0.0))
+
+
+def codes(op: Op) -> Steps:
+    """The quantizer and the payload packing."""
+
+    def steps(site: Site) -> None:
+        shape, dtype = stored_shape(site.out), stored_dtype(site.node, site.out)
+        site.result(site.step(op, [site.x(0)], shape, dtype, bits=int(site.attribute("bits"))))
+
+    return steps
