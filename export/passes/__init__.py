@@ -15,13 +15,18 @@ from csideploy.export.passes import (
     fuse_activation,
     fuse_bias,
     fuse_residual,
+    import_qcdq,
+    import_qonnx,
     infer,
     recognise,
     recognise_add,
+    recognise_binary,
 )
 
 PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
+    ("import_qonnx", import_qonnx.run),
     ("infer", infer.run),
+    ("import_qcdq", import_qcdq.run),
     ("drop_dead", drop_dead.run),
     ("recognise", recognise.run),
     ("drop_views", drop_views.run),
@@ -29,6 +34,8 @@ PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     # batch norm folds it in.
     ("fuse_bias", fuse_bias.run),
     ("fold_batch_norm", fold_batch_norm.run),
+    ("recognise_binary", recognise_binary.run),
+    ("recognise_binary", recognise_binary.run),
     ("recognise_add", recognise_add.run),
     ("fuse_residual", fuse_residual.run),
     ("fuse_activation", fuse_activation.run),

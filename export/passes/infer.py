@@ -58,7 +58,7 @@ def run(graph: Graph) -> None:
         walk.run()
         if batched:
             walk.prove_outputs()
-    graph.nodes, graph.values = walk.kept, walk.values
+    graph.nodes, graph.values, graph.inferred = walk.kept, walk.values, True
     graph.sweep()
 
 

@@ -35,8 +35,7 @@ class NonLocal(nn.Module):
         query = self.theta(x).flatten(2).transpose(1, 2)
         weights = torch.softmax(query @ self.phi(x).flatten(2), dim=-1)
         taken = weights @ self.g(x).flatten(2).transpose(1, 2)
-        image = taken.transpose(1, 2).reshape(x.shape[0], -1, x.shape[2], x.shape[3])
-        return x + self.back(image)
+        return x + self.back(taken.transpose(1, 2).reshape(-1, taken.shape[2], 32, 32))
 
 
 class DenseRefinement(nn.Module):

@@ -23,7 +23,7 @@ SCALE = F32(0.25)
 """A power of two: then ties are exact in float32 and in float64 alike."""
 
 
-def model_of(op: str, parameters: list[Any], **attributes: Any) -> ModelProto:
+def model_of(op: str, parameters: list[Any], opset: int = 17, **attributes: Any) -> ModelProto:
     """x (n, 3, 50) -> one QONNX node -> y."""
     names = [f"p{index}" for index in range(len(parameters))]
     node = helper.make_node(op, ["x", *names], ["y"], "quantizer", domain=qonnx_oracle.DOMAIN)
@@ -34,7 +34,7 @@ def model_of(op: str, parameters: list[Any], **attributes: Any) -> ModelProto:
         for name, value in zip(names, parameters, strict=True)
     ]
     graph = helper.make_graph([node], "g", ends[:1], ends[1:], constants)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(qonnx_oracle.DOMAIN, 1)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(qonnx_oracle.DOMAIN, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
@@ -69,10 +69,13 @@ def test_quant_with_a_scale_a_channel() -> None:
     np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
-def test_quant_of_one_scale_is_a_quantize_step() -> None:
-    model = model_of("Quant", [SCALE, 0.0, 8], signed=1, narrow=0, rounding_mode="ROUND")
+@pytest.mark.parametrize(("bits", "opset"), [(8, 13), (5, 17), (12, 21), (16, 25)])
+def test_quant_of_one_scale_is_a_quantize_step(bits: int, opset: int) -> None:
+    model = model_of("Quant", [SCALE, 2.0, bits], opset, signed=1, narrow=1)
     plan = compile_model(model, part="q", side="ue")
     assert {Op.QUANTIZE, Op.DEQUANTIZE} <= {step.op for step in plan.steps}
+    (made,) = Part(write_bundle(plan)).run(with_ties())
+    np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
 def test_bipolar_quant_of_an_activation() -> None:
