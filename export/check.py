@@ -38,13 +38,15 @@ def check_graph(graph: Graph, after: str) -> None:
                 _check_operation(graph, node)
             elif node.op == VIEW:
                 _check_view(graph, node)
-            for name in node.outputs:
-                demand(name in graph.values, f"'{name}' has no type and shape")
+            for name in filter(None, node.outputs):
                 demand(name not in made, f"'{name}' is made twice")
+                made.add(name)
+                if not graph.inferred:
+                    continue
+                demand(name in graph.values, f"'{name}' has no type and shape")
                 shape = graph.values[name].shape
                 front = not isinstance(node.op, Op) or BATCH not in shape[1:]
                 demand(front, f"'{name}' {shape} has the batch elsewhere than in front")
-                made.add(name)
         for name in graph.outputs:
             demand(name in made, f"output '{name}' is not made")
     except GraphError as error:

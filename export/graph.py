@@ -102,6 +102,7 @@ class Graph:
 
     opset: version of the standard operators.
     literal_batch: the file was written for one sample, so that a size of 1 may stand for n.
+    inferred: whether what nodes make has its type and shape (after the pass `infer`).
     """
 
     name: str
@@ -111,6 +112,7 @@ class Graph:
     outputs: list[str]
     opset: int = 21
     literal_batch: bool = False
+    inferred: bool = True
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that makes it."""

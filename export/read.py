@@ -57,7 +57,7 @@ def read_model(model: ModelProto, name: str) -> Graph:
     nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
     opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
     outputs = [info.name for info in proto.output]
-    return Graph(name, nodes, values, inputs, outputs, opset, literal)
+    return Graph(name, nodes, values, inputs, outputs, opset, literal, inferred=False)
 
 
 def _check_valid(model: ModelProto) -> None:
