@@ -121,9 +121,13 @@ def test_linear(tmp_path: Path, form: str, dtype: Any, per_channel: bool) -> Non
     rng = np.random.default_rng(7)
     x, w = codes(rng, dtype, 1600, 300), weights(rng, dtype, 64, 300)
     bias = rng.integers(-20000, 20000, 64).astype(np.int32)
-    x_scale = np.float32(0.013)
-    w_scale = rng.uniform(0.5, 1.5, 64 if per_channel else 1).astype(np.float32) / np.float32(90)
-    y_scale = np.float32(x_scale * w_scale.mean() * 90 * np.sqrt(300))
+    if per_channel:
+        x_scale = np.float32(0.013)
+        w_scale = rng.uniform(0.5, 1.5, 64).astype(np.float32) / np.float32(90)
+        y_scale = np.float32(x_scale * w_scale.mean() * 90 * np.sqrt(300))
+    else:
+        # A multiplier of 2^-11: every 2048th sum is a tie.
+        x_scale, w_scale, y_scale = np.float32(0.5), np.float32([0.125]), np.float32(128)
     x_zero, y_zero = zero_point(rng, dtype), zero_point(rng, dtype)
     stored = w_scale if per_channel else w_scale[0]
     left = qdq.input("x", x, x_scale, x_zero)
@@ -144,6 +148,38 @@ def test_linear(tmp_path: Path, form: str, dtype: Any, per_channel: bool) -> Non
     bounds = {"x_zero": x_zero, "y_zero": y_zero, "low": info.min, "high": info.max}
     operands = [x, w, None if form == "MatMul" else bias, scale]
     agree(both(Op.QLINEAR, operands, bounds, dtype), theirs, dtype)
+
+
+def test_16_bit_convolution(tmp_path: Path) -> None:
+    """ONNX Runtime computes in float32: within one step, and rarely that."""
+    qdq = QdqGraph()
+    rng = np.random.default_rng(21)
+    x = np.clip(rng.normal(0, 9000, (4, 8, 64, 64)), -32768, 32767).astype(np.int16)
+    w, bias = codes(rng, np.int8, 8, 8, 3, 3), rng.integers(-200000, 200000, 8).astype(np.int32)
+    x_scale, y_scale = np.float32(1e-4), np.float32(3e-2)
+    w_scale = rng.uniform(0.5, 1.5, 8).astype(np.float32) / np.float32(100)
+    last = qdq.node(
+        "Conv",
+        [
+            qdq.input("x", x, x_scale, 0),
+            qdq.constant("w", w, w_scale),
+            qdq.constant("b", bias, np.asarray(x_scale * w_scale)),
+        ],
+        pads=[1, 1, 1, 1],
+    )
+    qdq.output(last, y_scale, 0, np.int16)
+    (theirs,), _ = qdq.run(tmp_path)
+    window = {
+        **dict.fromkeys(("groups", "stride_h", "stride_w", "dilation_h", "dilation_w"), 1),
+        **dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 1),
+    }
+    bounds = {"x_zero": 0, "y_zero": 0, "low": -32768, "high": 32767}
+    scale = scales.multiplier(x_scale, w_scale, y_scale)
+    ours = both(Op.QCONV2D, [x, w, bias, scale], {**window, **bounds}, np.int16)
+    difference = np.abs(ours.astype(int) - theirs)
+    assert ours.std() > 100
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
 
 
 ELEMENTWISE = {
@@ -199,6 +235,44 @@ def test_elementwise(tmp_path: Path, name: str, dtype: Any) -> None:
         names = {"x_scale": a_scale, "x_zero": zeros[0]}
         ours = both(Op.QACTIVATION, [a, slope], {**params, **names}, dtype)
     agree(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", SMALL)
+def test_add_that_is_fused(tmp_path: Path, dtype: Any) -> None:
+    """QLinearAdd has an order of its own: within one step. Sum, above, has none."""
+    qdq = QdqGraph()
+    rng = np.random.default_rng(19)
+    a, b = codes(rng, dtype, 4, 8, 64, 64), codes(rng, dtype, 4, 8, 64, 64)
+    zeros = [zero_point(rng, dtype) for _ in range(3)]
+    added = [qdq.input("a", a, 0.031, zeros[0]), qdq.input("b", b, 0.017, zeros[1])]
+    qdq.output(qdq.node("Add", added), 0.043, zeros[2], dtype)
+    (theirs,), operators = qdq.run(tmp_path)
+    assert operators == {"QLinearAdd"}
+    params = dict(zip(("a_scale", "b_scale", "y_scale"), (0.031, 0.017, 0.043), strict=True))
+    params.update(zip(("a_zero", "b_zero", "y_zero"), zeros, strict=True))
+    ours = both(Op.QADD, [a, b], {**params, "activation": Activation.NONE, "alpha": 0.0}, dtype)
+    difference = np.abs(ours.astype(int) - theirs)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", SMALL)
+def test_concat(tmp_path: Path, dtype: Any) -> None:
+    """Inputs of other scales are requantized by qactivation without a function."""
+    qdq = QdqGraph()
+    rng = np.random.default_rng(17)
+    a, b = codes(rng, dtype, 4, 8, 64, 64), codes(rng, dtype, 4, 8, 64, 64)
+    zeros = [zero_point(rng, dtype) for _ in range(3)]
+    joined = [qdq.input("a", a, 0.031, zeros[0]), qdq.input("b", b, 0.017, zeros[1])]
+    qdq.output(qdq.node("Concat", joined, axis=1), 0.027, zeros[2], dtype)
+    (theirs,), operators = qdq.run(tmp_path)
+    assert operators == {"QLinearConcat"}
+    result = {"y_scale": 0.027, "y_zero": zeros[2], "activation": Activation.NONE, "alpha": 0.0}
+    ours = [
+        both(Op.QACTIVATION, [x], {"x_scale": scale, "x_zero": zero, **result}, dtype)
+        for x, scale, zero in ((a, 0.031, zeros[0]), (b, 0.017, zeros[1]))
+    ]
+    agree(np.concatenate(ours, axis=1), theirs, dtype)
 
 
 FUNCTIONS: dict[str, tuple[Activation | Unary, dict[str, float]]] = {
