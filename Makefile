@@ -9,10 +9,14 @@ OUT    ?= demo-out
 # no training run has used.
 CSI    ?= $(OUT)/csi.npz
 
-SOURCES := pyproject.toml CMakeLists.txt $(wildcard runtime/src/*.c runtime/include/csideploy/*.h \
-           runtime/python/*.cpp kernels/*.h kernels/reference/*.c)
+# What `make targets` and `make size` export: fp32, int8 or auto.
+PRECISION ?= fp32
 
-.PHONY: demo test lint typing clean
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.[ch] \
+           runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.cpp kernels/*.h \
+           kernels/reference/*.c)
+
+.PHONY: demo test targets size lint typing clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +50,15 @@ test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -m "not slow"
+
+# The same bits on every machine: emitted C under qemu, one hash a target. `make targets` says which
+# apt packages it lacks.
+targets: $(VENV)/base.stamp
+	$(BIN)/python tests/targets/suite.py --precision $(PRECISION)
+
+# Code and arena of the UE encoder on a Cortex-M55 against their gates of 20 KiB.
+size: $(VENV)/base.stamp
+	$(BIN)/python tests/targets/size_gate.py --precision $(PRECISION)
 
 # mypy sees the package as it is installed: export/ and runtime/ inside csideploy/.
 typing: $(VENV)/dev.stamp
