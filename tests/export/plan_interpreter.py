@@ -5,8 +5,10 @@ at 2 o), full of NaN before each run. So a plan that reads what was overwritten,
 does not pass by luck.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import float_oracles as floats
 import function_oracles as oracles
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,19 @@ F64 = np.dtype(np.float64)
 
 
 def run_plan(plan: Plan, *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Any batch, one sample at a time as the executor does; the poison comes anew each time."""
+    """Any batch, one sample at a time as the executor does; the poison comes anew each time.
+
+    A part without a batch runs once.
+    """
+    if not any("n" in tensor.shape for tensor in plan.tensors):
+        return tuple(_Run(plan, list(arrays)).outputs())
     samples = [_Run(plan, [a[i : i + 1] for a in arrays]).outputs() for i in range(len(arrays[0]))]
     return tuple(np.concatenate(parts) for parts in zip(*samples, strict=True))
+
+
+def _wide(dtype: DType) -> np.dtype[Any]:
+    """What an element is held in: float64 for float32, integers as they are."""
+    return F64 if dtype is DType.F32 else dtype.numpy
 
 
 class _Run:
@@ -39,18 +51,18 @@ class _Run:
     def view(self, index: int) -> NDArray[Any]:
         tensor = self.plan.tensors[index]
         shape = [1 if isinstance(dim, str) else dim for dim in tensor.shape]
+        wide = _wide(tensor.dtype)
         if tensor.storage is Storage.WEIGHTS:
-            dtype = np.float32 if tensor.dtype is DType.F32 else np.uint8
-            flat = np.frombuffer(self.weights, dtype, int(np.prod(shape)), tensor.place)
-            return flat.reshape(shape).astype(F64 if tensor.dtype is DType.F32 else np.uint8)
+            flat = np.frombuffer(
+                self.weights, tensor.dtype.numpy, int(np.prod(shape)), tensor.place
+            )
+            return flat.reshape(shape).astype(wide)
         if tensor.storage is Storage.INPUT:
-            array = self.inputs[tensor.place].reshape(shape)
-            return array.astype(F64) if tensor.dtype is DType.F32 else array
+            return self.inputs[tensor.place].reshape(shape).astype(wide)
         memory = self.arena if tensor.storage is Storage.ARENA else self.results[tensor.place]
         start = 2 * tensor.place if tensor.storage is Storage.ARENA else 0
-        width = 2 if tensor.dtype is DType.F32 else 1
-        region = memory[start : start + width * tensor.nbytes]
-        return region.view(F64 if tensor.dtype is DType.F32 else np.uint8).reshape(shape)
+        size = int(np.prod(shape)) * wide.itemsize
+        return memory[start : start + size].view(wide).reshape(shape)
 
     def step(self, step: Step) -> None:
         roles = {
@@ -59,11 +71,18 @@ class _Run:
             if index is not None
         }
         result = self.view(step.outputs[0])
-        result[...] = _compute(step, roles, result.shape)
+        with np.errstate(all="ignore"):
+            made = np.asarray(_compute(step, roles, result.shape, result.dtype))
+        assert made.shape == result.shape, (step, made.shape, result.shape)
+        result[...] = made
 
 
-def _compute(step: Step, t: dict[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
+def _compute(
+    step: Step, t: dict[str, NDArray[Any]], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
     p: dict[str, Any] = step.params
+    if step.op in _SIMPLE:
+        return np.asarray(_SIMPLE[step.op](t, p, shape, dtype))
     if step.op is Op.CONV2D:
         y = conv2d(t["x"], t["weight"], p)
         y = y + t["bias"].reshape(1, -1, 1, 1) if "bias" in t else y
@@ -71,14 +90,16 @@ def _compute(step: Step, t: dict[str, NDArray[Any]], shape: tuple[int, ...]) -> 
     if step.op is Op.LINEAR:
         return activate(t["x"] @ t["weight"].T + t.get("bias", 0.0), p, t)
     if step.op is Op.BINARY_LINEAR:
-        bias = t.get("bias", np.zeros(shape[1]))
-        return activate(oracles.binary_linear(t["x"], t["weight"], t["scale"], bias), p, t)
+        bias = t.get("bias", np.zeros(shape[-1]))
+        rows = t["x"].reshape(-1, t["x"].shape[-1])
+        made = oracles.binary_linear(rows, t["weight"], t["scale"], bias)
+        return activate(made.reshape(shape), p, t)
     if step.op is Op.ADD:
         return activate(t["a"] + t["b"], p, t)
     if step.op is Op.ACTIVATION:
         return activate(t["x"], p, t)
     if step.op is Op.CONCAT:
-        return np.concatenate([t["a"], t["b"]], 1)
+        return np.concatenate([t["a"], t["b"]], p["axis"])
     if step.op is Op.QUANTIZE_UNIFORM:
         return oracles.uniform_quantize(t["x"], p["bits"])
     if step.op is Op.PACK_BITS:
@@ -89,6 +110,35 @@ def _compute(step: Step, t: dict[str, NDArray[Any]], shape: tuple[int, ...]) -> 
         return oracles.uniform_dequantize(t["codes"].astype(np.uint16), p["bits"])
     assert step.op is Op.COPY
     return t["x"]
+
+
+_SIMPLE: dict[Op, Callable[..., Any]] = {
+    Op.UNARY: lambda t, p, s, d: floats.UNARY[p["function"]](t["x"], p["alpha"], p["beta"]),
+    Op.BINARY: lambda t, p, s, d: floats.BINARY[p["function"]](t["a"], t["b"]),
+    Op.INTEGER: lambda t, p, s, d: floats.integer(p["function"], t["a"], t["b"]),
+    Op.COMPARE: lambda t, p, s, d: floats.COMPARE[p["function"]](t["a"], t["b"]),
+    Op.WHERE: lambda t, p, s, d: np.where(t["condition"] != 0, t["a"], t["b"]),
+    Op.MATMUL: lambda t, p, s, d: t["a"] @ t["b"],
+    Op.SOFTMAX: lambda t, p, s, d: floats.softmax(t["x"], p["axis"]),
+    Op.LAYER_NORM: lambda t, p, s, d: floats.layer_norm(
+        t["x"], t.get("scale", 1.0), t.get("bias", 0.0), p
+    ),
+    Op.REDUCE: lambda t, p, s, d: floats.reduce(t["x"], p),
+    Op.ARG_EXTREME: lambda t, p, s, d: floats.arg_extreme(t["x"], p),
+    Op.POOL2D: lambda t, p, s, d: floats.pool2d(t["x"], p, s),
+    Op.CONV_TRANSPOSE2D: lambda t, p, s, d: (
+        floats.conv_transpose2d(t["x"], t["weight"], p, s)
+        + t.get("bias", np.zeros(s[1])).reshape(1, -1, 1, 1)
+    ),
+    Op.TRANSPOSE: lambda t, p, s, d: t["x"].transpose(floats.by_axis(p, "perm", t["x"].ndim)),
+    Op.SLICE: lambda t, p, s, d: floats.slice_(t["x"], p, s),
+    Op.PAD: lambda t, p, s, d: floats.pad(t["x"], p, s),
+    Op.EXPAND: lambda t, p, s, d: np.broadcast_to(t["x"], s),
+    Op.GATHER: lambda t, p, s, d: floats.gather(t["x"], t["indices"], p["axis"]),
+    Op.CAST: lambda t, p, s, d: floats.cast(t["x"], d, p),
+    Op.QUANTIZE: lambda t, p, s, d: floats.quantize(t["x"], p, d),
+    Op.DEQUANTIZE: lambda t, p, s, d: (t["x"].astype(F64) - p["zero"]) * p["scale"],
+}
 
 
 def activate(z: NDArray[Any], p: dict[str, Any], t: dict[str, NDArray[Any]]) -> NDArray[Any]:
