@@ -76,7 +76,7 @@ static void divide_plane(float *y, const axis_window *h, const axis_window *w, i
         const size_t rows = counted(h, o, count_pad);
         for (size_t i = 0; i < w->out; i++, y++) {
             const size_t count = rows * counted(w, i, count_pad);
-            *y = count > 0 ? *y / (float)count : 0.0f;
+            *y /= (float)(count > 0 ? count : 1); /* the sum of nothing is 0 */
         }
     }
 }
