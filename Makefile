@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= demo-out
+# How long `make fuzz` runs.
+SECONDS ?= 600
 # CSI to send through the demo; without it, COST2100 indoor channels are generated with a seed that
 # no training run has used.
 CSI    ?= $(OUT)/csi.npz
@@ -16,7 +18,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.
            runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.cpp kernels/*.h \
            kernels/reference/*.c)
 
-.PHONY: demo test targets size lint typing clean
+.PHONY: demo test targets size flips fuzz lint typing clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +61,14 @@ targets: $(VENV)/base.stamp
 # Code and arena of the UE encoder on a Cortex-M55 against their gates of 20 KiB.
 size: $(VENV)/base.stamp
 	$(BIN)/python tests/targets/size_gate.py --precision $(PRECISION)
+
+# The bundle cannot be made to crash the runtime: the long campaigns (tests/runtime/campaign.py).
+flips: $(VENV)/dev.stamp
+	$(BIN)/python tests/runtime/campaign.py flips
+
+# Needs clang with libFuzzer (Debian: clang libclang-rt-dev).
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python tests/runtime/campaign.py fuzz --seconds $(SECONDS)
 
 # mypy sees the package as it is installed: export/ and runtime/ inside csideploy/.
 typing: $(VENV)/dev.stamp

@@ -149,8 +149,9 @@ static inline int run_twice(csd_part *part, size_t samples, uint32_t k, int wild
     return bad;
 }
 
-/* Makes all checksums right again that the directory lets find. */
-static inline void repair(uint8_t *data, size_t size) {
+/* Makes all checksums right again that the directory lets find; with `only`, those of that section
+   and of the header alone. */
+static inline void repair_section(uint8_t *data, size_t size, uint32_t only) {
     csd_header_record header;
     if (size < sizeof header)
         return;
@@ -162,7 +163,8 @@ static inline void repair(uint8_t *data, size_t size) {
         csd_section_record section;
         uint8_t *at = data + sizeof header + i * sizeof section;
         memcpy(&section, at, sizeof section);
-        if (section.offset <= size && section.length <= size - section.offset) {
+        if ((only == 0 || section.id == only) && section.offset <= size &&
+            section.length <= size - section.offset) {
             section.crc = csd_crc32(0, data + section.offset, (size_t)section.length);
             memcpy(at, &section, sizeof section);
         }
@@ -171,6 +173,8 @@ static inline void repair(uint8_t *data, size_t size) {
     header.header_crc = csd_crc32(header.header_crc, data + sizeof header, (size_t)directory);
     memcpy(data, &header, sizeof header);
 }
+
+static inline void repair(uint8_t *data, size_t size) { repair_section(data, size, 0); }
 
 /* A word that is likely to be legal somewhere: small, special, or from elsewhere in the file. */
 static inline uint32_t likely_word(const uint8_t *bundle, size_t words) {

@@ -74,26 +74,26 @@ static int flip(const uint8_t *bundle, size_t size, unsigned first, unsigned ste
     if (step == 0 || csd_open(&part, bundle, size, csd_reference_kernels) != CSD_OK)
         return 1;
     uint8_t *copy = allocate(size);
-    uint8_t *values = allocate(size); /* which bytes are values, not structure */
-    memset(values, 0, size);
+    uint8_t *section = allocate(size); /* of each byte; 0 in header, directory and padding */
+    memset(section, 0, size);
     for (uint32_t id = 1; id <= CSD_SECTION_KNOWN; id++)
-        if (is_values(id) && part.sections[id].data != NULL)
-            memset(values + ((const uint8_t *)part.sections[id].data - bundle), 1,
+        if (part.sections[id].data != NULL)
+            memset(section + ((const uint8_t *)part.sections[id].data - bundle), (int)id,
                    part.sections[id].length);
     counts c = {0, 0, 0, 0};
     int bad = 0;
     memcpy(copy, bundle, size);
     for (size_t bit = first; bit < 8 * size && !bad; bit += step) {
-        if (values[bit / 8])
+        if (is_values(section[bit / 8]))
             continue;
         copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        repair(copy, size);
+        repair_section(copy, size, section[bit / 8]);
         bad = judge(copy, size, runs, &c);
         if (bad)
             printf("byte %zu, bit %zu\n", bit / 8, bit % 8);
         memcpy(copy, bundle, size);
     }
-    free(values);
+    free(section);
     free(copy);
     return report(&c, bad);
 }

@@ -3,8 +3,9 @@
     python tests/runtime/every_operation.py --write
 
 writes `data/every_operation.csib` anew, golden vectors included: they are what the runtime at hand
-computes, so look at the difference before it is committed. Without --write it says whether the
-committed file is what this script builds; the committed golden vectors are then taken as they are.
+computes, so look at the difference before it is committed. It also writes `data/seeds/`, a bundle
+of one step for each operation, from which the fuzzer starts. Without --write it says whether the
+committed files are what this script builds; committed golden vectors are then taken as they are.
 
 Both symbols (n, k), all element types, views, in-place steps, absent and present optional inputs,
 several inputs and outputs, a payload, metadata.
@@ -33,11 +34,12 @@ from csideploy.export.operations import (
     Reduction,
     Unary,
 )
-from csideploy.export.plan import PayloadLayout, Plan
+from csideploy.export.plan import PayloadLayout, Plan, Storage
 from csideploy.runtime import Part
 
 Array = NDArray[Any]
 FILE = Path(__file__).parent / "data" / "every_operation.csib"
+SEEDS = FILE.parent / "seeds"
 IMAGE = ("n", 2, 3, 4)
 PAD_1 = dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 1)
 
@@ -232,13 +234,45 @@ def bundle(old: bytes | None = None) -> bytes:
     return write_bundle(whole, vectors=dict(zip(names, (*arrays, *results), strict=True)))
 
 
+def seeds() -> dict[str, bytes]:
+    """For each operation its first step, alone: what it reads is an input, what it makes an output.
+
+    Named by the operation, in lower case.
+    """
+    whole = plan()
+    out: dict[str, bytes] = {}
+    for step in whole.steps:
+        name = step.op.name.lower()
+        if name in out:
+            continue
+        hand = HandPlan(n_max=2, k_max=3)
+        operands: list[int | None] = []
+        known: dict[int, int] = {}
+        for index in step.inputs:
+            if index is not None and index not in known:
+                t = whole.tensors[index]
+                if t.storage is Storage.WEIGHTS:
+                    raw = whole.weights[t.place : t.place + t.nbytes].view(t.dtype.numpy)
+                    known[index] = hand.constant(t.name, raw.reshape(t.shape))
+                else:
+                    known[index] = hand.input(t.name, t.shape, t.dtype.numpy)
+            operands.append(None if index is None else known[index])
+        y = whole.tensors[step.outputs[0]]
+        hand.step(step.op, operands, [hand.output(y.name, y.shape, y.dtype.numpy)], **step.params)
+        out[name] = write_bundle(hand.plan())
+    return out
+
+
 def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
-        FILE.parent.mkdir(exist_ok=True)
+        SEEDS.mkdir(parents=True, exist_ok=True)
         FILE.write_bytes(bundle())
-        print(f"written: {FILE} ({FILE.stat().st_size} bytes)")
+        for name, data in seeds().items():
+            (SEEDS / f"{name}.csib").write_bytes(data)
+        print(f"written: {FILE} ({FILE.stat().st_size} bytes) and {len(seeds())} seeds")
         return 0
-    stale = FILE.read_bytes() != bundle(FILE.read_bytes())
+    files = {path.stem: path.read_bytes() for path in SEEDS.glob("*.csib")}
+    stale = FILE.read_bytes() != bundle(FILE.read_bytes()) or files != seeds()
     print("stale" if stale else "fresh")
     return int(stale)
 

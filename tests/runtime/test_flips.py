@@ -1,0 +1,70 @@
+"""Damage with right checksums: each bundle is refused, or runs without harm, under sanitizers.
+
+The micro-bundle is flipped bit by bit, in full; `make flips` does more, and the zoo's bundles.
+"""
+
+from pathlib import Path
+
+import pytest
+from c_build import build, compiler, run, works
+from campaign import DRIVER, FUZZER, drive
+from every_operation import FILE, SEEDS
+
+from csideploy.runtime import Part
+
+
+@pytest.fixture(scope="module")
+def driver(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cc = compiler("cc", "gcc", "clang")
+    folder = tmp_path_factory.mktemp("sanitized")
+    if not works(cc, DRIVER, folder):
+        pytest.skip("this compiler has no sanitizers")
+    return build(repository, cc, folder / "driver", *DRIVER)
+
+
+def test_every_flipped_bit_of_the_structure(driver: Path) -> None:
+    """Header, directory, names, tensors, steps, operands, parameters, interface, payload, metadata
+    and vectors: all bits but those of the weights and of the vectors' values."""
+    counts = drive(driver, "flip", FILE, 0, 1)
+    assert counts["tried"] > 60_000
+    assert counts["refused"] > 50_000
+    # Names, the pairing id and some parameters may hold anything.
+    assert counts["harmless"] > 5_000
+
+
+def test_shaken_structure(driver: Path) -> None:
+    counts = drive(driver, "shake", FILE, 10_000)
+    assert counts["tried"] == 10_000
+    assert counts["harmless"] > 100
+
+
+def test_any_weights(driver: Path) -> None:
+    counts = drive(driver, "weights", FILE, 2_000)
+    # What is refused: a scale or multiplier that is not finite, thresholds that fall.
+    assert counts["harmless"] > 1_500
+
+
+def test_truncation_at_every_byte_and_wrong_calls(driver: Path) -> None:
+    for verb in ("cut", "abuse", "run"):
+        run([driver, verb, FILE])
+
+
+def test_every_seed_runs() -> None:
+    seeds = sorted(SEEDS.glob("*.csib"))
+    assert len(seeds) == 38
+    for seed in seeds:
+        assert len(Part(seed).steps) == 1
+
+
+def test_the_fuzzer_finds_nothing_at_once(repository: Path, tmp_path: Path) -> None:
+    """A short run of what `make fuzz` runs for long; always the same mutations."""
+    clang = compiler("clang")
+    probe = "#include <stddef.h>\nint LLVMFuzzerTestOneInput(const char *, size_t);\n"
+    probe += "int LLVMFuzzerTestOneInput(const char *d, size_t n) { return n && *d ? 0 : 0; }"
+    if not works(clang, FUZZER, tmp_path, probe):
+        pytest.skip("this clang has no libFuzzer")
+    program = build(repository, clang, tmp_path / "fuzz", *FUZZER, main="fuzz_bundle.c")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    options = ["-seed=1", "-runs=4000", "-max_len=16384", f"-artifact_prefix={tmp_path}/"]
+    run([program, *options, corpus, SEEDS])
