@@ -12,13 +12,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from csideploy import c_folder
 from csideploy.errors import FormatError, InputError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.emit_c import emit_c
 from csideploy.export.plan import OPS, Plan, Storage
 from csideploy.onnx_oracle import Oracle
-from csideploy.outputs import file_aside, reason
+from csideploy.outputs import file_aside, folder_aside, reason
 from csideploy.package import refusal
 from csideploy.progress import Advance, quiet
 from csideploy.report.units import shape_text
@@ -72,6 +74,23 @@ def compile_file(
         "part": part,
         "side": side,
     }
+
+
+def write_c(bundle: Path) -> Path:
+    """Write the C of a bundle beside it, from the bundle's own golden vectors: `ue.csib`, `ue-c/`.
+
+    Returns:
+        The folder; one that an earlier call made is replaced.
+
+    Raises:
+        InputError: the bundle cannot be read, or has no golden vectors.
+        FormatError: it is refused; OutputError: the folder is taken or cannot be written.
+    """
+    folder = bundle.with_name(c_folder.folder_name(bundle.name))
+    files = emit_c(read_file(bundle), title=bundle.name)
+    with folder_aside(folder, force=True, holding="model.c") as aside:
+        c_folder.write_files(aside, files)
+    return folder
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:

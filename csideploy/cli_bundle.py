@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from csideploy.cli_shell import Json, Seed, print_json, progress, refuse, say, table_console
+from csideploy.errors import InputError
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
 
@@ -24,6 +25,9 @@ def compile_onnx(
     vectors: Annotated[
         int, typer.Option(min=0, help="Golden vectors inside: random inputs through ONNX Runtime.")
     ] = 1,
+    emit: Annotated[
+        str, typer.Option(help="What to write, with commas: bundle, c (a folder beside it).")
+    ] = "bundle",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -33,16 +37,23 @@ def compile_onnx(
     """
     from csideploy import bundles
 
+    wanted = {item.strip() for item in emit.split(",")}
+    if not wanted <= {"bundle", "c"}:
+        raise InputError(f"--emit {emit}: a comma list of bundle and c")
     refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
     refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
     result = bundles.compile_file(model, out, side=side, part=part, vectors=vectors, seed=seed)
+    if "c" in wanted:
+        result["c"] = str(bundles.write_c(Path(result["out"])))
     if as_json:
         print_json(result)
-    else:
-        say(
-            f"{result['out']}: {result['steps']} steps, {result['bytes']:,} bytes, "
-            f"arena {result['arena_bytes']:,} bytes"
-        )
+        return
+    say(
+        f"{result['out']}: {result['steps']} steps, {result['bytes']:,} bytes, "
+        f"arena {result['arena_bytes']:,} bytes"
+    )
+    if "c" in result:
+        say(f"{result['c']}/: C99 for a device: see {result['c']}/README.md")
 
 
 def run(
