@@ -51,8 +51,19 @@ def exported(name: str, side: str, exporter: str) -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("exporter", [DYNAMO, LEGACY])
-@pytest.mark.parametrize(("name", "side"), PARTS)
+SLOW = {
+    ("csinet+", "ue"), ("csinet+", "bs"), ("crnet", "ue"), ("acrnet1x", "ue"), ("acrnet1x", "bs"),
+    ("acrnet10x", "bs"), ("bcsinet-a2", "ue"), ("bcsinet-a2", "bs"), ("bcsinet-b3", "bs"),
+    ("ds-nlcsinet", "bs"), ("fcn", "bs"),
+}  # fmt: skip
+"""torch.export takes a second or two a part; of these it makes the nodes that others have too."""
+
+FILES = [(*part, LEGACY) for part in PARTS] + [
+    pytest.param(*part, DYNAMO, marks=[pytest.mark.slow] if part in SLOW else []) for part in PARTS
+]
+
+
+@pytest.mark.parametrize(("name", "side", "exporter"), FILES)
 def test_matches_onnx_runtime(name: str, side: str, exporter: str, errors: Any) -> None:
     model = exported(name, side, exporter)
     verdict = judge(model, samples(sample_shape(name, side), max(BATCHES)))
@@ -70,6 +81,14 @@ def test_multiply_accumulates_are_the_papers(name: str) -> None:
         verdict = judge(model, samples(sample_shape(name, side), 1), batches=(1,))
         counted += total(costs(verdict.plan)).macs
     assert counted == published[name]
+
+
+def test_bcsinet_keeps_one_bit_a_weight() -> None:
+    """Torch writes alpha sign(W) as arithmetic on the float weights."""
+    plan = judge(exported("bcsinet-b3", "ue", LEGACY), samples(catalogue.CSI, 1), batches=(1,)).plan
+    (layer,) = (step for step in plan.steps if step.op is Op.BINARY_LINEAR)
+    assert layer.inputs[1] is not None
+    assert plan.tensors[layer.inputs[1]].nbytes == catalogue.FEATURES * 2048 // 8
 
 
 def test_batch_norms_reach_the_compiler_as_nodes() -> None:

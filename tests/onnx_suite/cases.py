@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from onnx_suite.listed import LISTED, TYPES
+from onnx_suite.own_cases import casts
 
 Array = NDArray[Any]
 
@@ -47,7 +49,7 @@ class Case:
 
 @functools.cache
 def all_cases() -> tuple[Case, ...]:
-    """All node tests that come with onnx, by name."""
+    """All node tests that come with onnx, by name, and our own."""
     found = []
     for test in sorted(load_model_tests(kind="node"), key=lambda test: test.name):
         folder = Path(test.model_dir)
@@ -57,7 +59,11 @@ def all_cases() -> tuple[Case, ...]:
         operator = _operator(onnx.load(named) if named.is_file() else model)
         why = _out_of_range(model, operator)
         inputs, outputs = ({}, []) if why == "no tensors" else _data(folder, model)
+        if not inputs:
+            _add_input(model, inputs)
         found.append(Case(test.name, operator, why, model, inputs, outputs, test.rtol, test.atol))
+    for name, model, x, expected in casts():
+        found.append(Case(name, "Cast", "", model, {"x": x}, [expected], 0, 0))
     return tuple(found)
 
 
@@ -79,6 +85,13 @@ def _out_of_range(model: ModelProto, operator: str) -> str:
     if not kinds <= TYPES:
         return f"type {', '.join(sorted(kinds - TYPES))}"
     return ""
+
+
+def _add_input(model: ModelProto, inputs: dict[str, Array]) -> None:
+    """A part has an input; this one nothing reads."""
+    info = onnx.helper.make_tensor_value_info("unread", TensorProto.FLOAT, (2, 3))
+    model.graph.input.append(info)
+    inputs["unread"] = np.ones((2, 3), np.float32)
 
 
 def _data(folder: Path, model: ModelProto) -> tuple[dict[str, Array], list[Array]]:

@@ -43,10 +43,8 @@ def run(case: Case, model: ModelProto) -> Outcome:
     outcome = _attempt(case, model, dict(case.inputs), frozen=False)
     if outcome.kind is Kind.NAMED and len(case.inputs) > 1:
         first = next(iter(case.inputs))
-        second = _attempt(case, freeze(model, case.inputs), {first: case.inputs[first]}, True)
-        # The first message is the one that says what is lacking in the model as it stands.
-        if second.kind is not Kind.NAMED:
-            return second
+        frozen = freeze(model, case.inputs)
+        return _attempt(case, frozen, {first: case.inputs[first]}, frozen=True)
     return outcome
 
 
