@@ -7,7 +7,9 @@ void CSD_KERNEL(slice)(const csd_args *args) {
     csd_walk walk = csd_walk_start(1);
     ptrdiff_t passed = 1;
     for (uint32_t axis = y->rank; axis-- > 0;) {
-        const ptrdiff_t stride = passed * args->params[CSD_SLICE_P_STEP_0 + axis].i;
+        /* A step that is never taken may be any number. */
+        const int32_t step = y->dims[axis] == 1 ? 0 : args->params[CSD_SLICE_P_STEP_0 + axis].i;
+        const ptrdiff_t stride = passed * step;
         walk.at[0] += passed * (ptrdiff_t)args->params[CSD_SLICE_P_START_0 + axis].u;
         csd_walk_axis(&walk, y->dims[axis], &stride);
         passed *= (ptrdiff_t)x->shape.dims[axis];
