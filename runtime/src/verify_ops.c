@@ -90,6 +90,8 @@ csd_status csd_check_concat(const csd_operands *o, const csd_part *part) {
     const uint32_t axis = o->params[CSD_CONCAT_P_AXIS].u;
     int fits = axis < a->rank && a->rank == b->rank && a->rank == y->rank &&
                csd_is_number(a->dims[axis]) && csd_is_number(b->dims[axis]) &&
+               /* Two sizes of 2^30 and more could add up to the code of a symbol. */
+               csd_is_number(y->dims[axis]) &&
                (uint64_t)a->dims[axis] + b->dims[axis] == y->dims[axis];
     for (uint32_t i = 0; i < a->rank && fits; i++)
         fits &= i == axis || (a->dims[i] == b->dims[i] && a->dims[i] == y->dims[i]);

@@ -133,3 +133,29 @@ def test_in_place_after_a_view_of_another_shape() -> None:
     text = refusal(write_bundle(hand.plan()))
     assert "BAD_OVERLAP" in text
     assert "step 1" in text
+
+
+def joined(a: int, b: int) -> bytes:
+    hand = HandPlan(k_max=2)
+    inputs: list[int | None] = [
+        hand.input(name, ("n", size), np.uint8) for name, size in (("a", a), ("b", b))
+    ]
+    hand.step(Op.CONCAT, inputs, [hand.output("y", ("n", "k"), np.uint8)], axis=1)
+    return write_bundle(hand.plan())
+
+
+def widened(pad: int) -> bytes:
+    hand = HandPlan(k_max=2)
+    x = hand.input("x", ("n", 1, 1, bf.DIM_MAX), np.uint8)
+    weight = hand.constant("w", np.ones((1, 1, 1, 1), np.int8))
+    multiplier = hand.constant("m", np.ones(1, np.float32))
+    y = hand.output("y", ("n", 1, 1, "k"), np.uint8)
+    limits = {"low": 0, "high": 255}
+    hand.step(Op.QCONV2D, [x, weight, None, multiplier], [y], pad_right=pad, **limits)
+    return write_bundle(hand.plan())
+
+
+@pytest.mark.parametrize("data", [joined(2**30, 2**30 + 2), widened(3)], ids=["concat", "conv"])
+def test_a_size_that_is_the_code_of_a_symbol(data: bytes) -> None:
+    """Sizes up to 2^31 - 1 add up to 0x80000002, which in a shape means k: two bytes here."""
+    assert "BAD_SHAPE" in refusal(data)
