@@ -14,6 +14,51 @@ from csideploy.errors import FormatError
 Arrays = dict[str, NDArray[Any]]
 
 
+class Session:
+    """One ONNX file in ONNX Runtime, on one thread of the CPU.
+
+    Args:
+        model: the file's bytes.
+        name: the file's name, for messages.
+
+    Raises:
+        FormatError: the bytes are no ONNX network that ONNX Runtime loads.
+    """
+
+    def __init__(self, model: bytes, *, name: str) -> None:
+        self._name = name
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            # ONNX Runtime raises types of its own, without a common root.
+            raise FormatError(
+                f"ONNX Runtime does not load {name}: {str(error).splitlines()[0]}"
+            ) from error
+        self.outputs = [output.name for output in self._session.get_outputs()]
+        self.inputs = [entry.name for entry in self._session.get_inputs()]
+
+    def run(self, feeds: Arrays) -> Arrays:
+        """All outputs by name, for inputs by name.
+
+        Raises:
+            FormatError: the network does not take such inputs.
+        """
+        try:
+            values = self._session.run(None, feeds)
+        except Exception as error:
+            given = ", ".join(f"{x.dtype} {x.shape}" for x in feeds.values())
+            raise FormatError(
+                f"{self._name} does not take {given}: {str(error).splitlines()[0]}"
+            ) from error
+        return {name: np.asarray(x) for name, x in zip(self.outputs, values, strict=True)}
+
+
 class Oracle:
     """One ONNX file in ONNX Runtime, on one thread of the CPU.
 
@@ -28,26 +73,16 @@ class Oracle:
     """
 
     def __init__(self, model: bytes, *, name: str, expose: tuple[str, ...] = ()) -> None:
-        self._name = name
         try:
             graph = onnx.load_model_from_string(model)
-            self.exposed = _expose(graph, expose)
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            self._session = onnxruntime.InferenceSession(
-                graph.SerializeToString() if self.exposed else model,
-                options,
-                providers=["CPUExecutionProvider"],
-            )
         except Exception as error:
-            # protobuf and ONNX Runtime raise types of their own, without a common root.
+            # protobuf raises DecodeError, which shares no root with what onnx raises.
             raise FormatError(
                 f"ONNX Runtime does not load {name}: {str(error).splitlines()[0]}"
             ) from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self.input = self._session.get_inputs()[0].name
+        self.exposed = _expose(graph, expose)
+        self._session = Session(graph.SerializeToString() if self.exposed else model, name=name)
+        self.input = self._session.inputs[0]
 
     def run(self, x: NDArray[Any]) -> Arrays:
         """All outputs by name, for one input (n, ...).
@@ -55,13 +90,7 @@ class Oracle:
         Raises:
             FormatError: the network does not take such an input.
         """
-        try:
-            values = self._session.run(None, {self.input: x})
-        except Exception as error:
-            raise FormatError(
-                f"{self._name} does not take {x.dtype} {x.shape}: {str(error).splitlines()[0]}"
-            ) from error
-        return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
+        return self._session.run({self.input: x})
 
 
 def _expose(model: onnx.ModelProto, names: tuple[str, ...]) -> tuple[str, ...]:

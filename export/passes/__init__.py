@@ -21,6 +21,7 @@ from csideploy.export.passes import (
     recognise,
     recognise_add,
     recognise_binary,
+    recognise_qdq,
 )
 
 PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
@@ -40,6 +41,7 @@ PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     ("fuse_residual", fuse_residual.run),
     ("fuse_activation", fuse_activation.run),
     ("drop_dead", drop_dead.run),
+    ("recognise_qdq", recognise_qdq.run),
     ("copy_outputs", copy_outputs.run),
 )
 """(name, pass) in order."""

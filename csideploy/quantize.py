@@ -1,0 +1,172 @@
+"""Quantizing: a trained link, or one network alone, from fp32 ONNX to QDQ ONNX.
+
+A link is judged by its NMSE: each layer's 8 bits cost what they add to it. A network alone is
+judged by what its output loses against its own float output, beside an error of a given level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from csideploy import metrics
+from csideploy.calibration import TRIALS, Chunks
+from csideploy.channels.conventions import from_input
+from csideploy.export.functions import DOMAIN
+from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
+from csideploy.export.quantize.sensitivity import cost_db
+from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.progress import Advance, quiet
+
+ERROR_LEVEL_DB = -20.0
+"""NMSE of CSI feedback at 1/4, about; `--error-level` says another."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """QDQ networks and how they came about.
+
+    models: the bytes by side. rows: the table of dB against bits. loss_db: all of it together, on
+    the calibration data the sweep ran on.
+    """
+
+    models: dict[str, bytes]
+    rows: list[Row]
+    loss_db: float
+
+    def figures(self) -> dict[str, Any]:
+        """For scripts and the manifest."""
+        return {"loss_db": self.loss_db, "layers": [asdict(row) for row in self.rows]}
+
+
+def quantize_link(
+    ue: bytes,
+    bs: bytes,
+    x: Chunks,
+    *,
+    precision: str,
+    seed: int,
+    progress: Advance = quiet,
+) -> Quantized:
+    """Both ends of a link.
+
+    Args:
+        ue, bs: fp32 ONNX files; x (n, 2, angle, delay) goes in at one end, h like x comes out.
+        x: calibration inputs, in chunks.
+        precision: "int8" or "auto".
+        seed: of the sample of values behind the ranges.
+        progress: called with what is done and about what there is.
+    """
+    models = {"ue": onnx.load_model_from_string(ue), "bs": onnx.load_model_from_string(bs)}
+    sent = "payload" if any(o.name == "payload" for o in models["ue"].graph.output) else "feature"
+    encoder, decoder = Oracle(ue, name="ue.onnx"), Oracle(bs, name="bs.onnx")
+    received = [encoder.run(part)[sent] for part in x]
+    samples = [from_input(part) for part in x]
+    seen = sum(len(part) for part in x[:TRIALS])
+    studies = [
+        Study(models["ue"], x, trials=TRIALS, seed=seed, side="ue"),
+        Study(models["bs"], received, trials=TRIALS, seed=seed, side="bs"),
+    ]
+
+    def judge_output(index: int, made: Arrays) -> float:
+        return metrics.nmse(samples[index], from_input(made["h"]))
+
+    def judge_sent(index: int, made: Arrays) -> float:
+        return judge_output(index, decoder.run(made[sent]))
+
+    def loss(pair: list[ModelProto]) -> float:
+        ends = [Oracle(model.SerializeToString(), name="the QDQ network") for model in pair]
+        whole = float_whole = 0.0
+        for index, part in enumerate(x[:TRIALS]):
+            made = ends[1].run(ends[0].run(part)[sent])
+            whole += judge_output(index, made) * len(part) / seen
+            float_whole += judge_sent(index, {sent: received[index]}) * len(part) / seen
+        return cost_db(whole, float_whole)
+
+    advance = _counter(progress, studies, precision)
+    if precision == "auto":
+        studies[0].sweep([sent], judge_sent, advance=advance)
+        studies[1].sweep(["h"], judge_output, advance=advance)
+        written, lost = settle(studies, lambda pair: loss(list(pair)), advance=advance)
+    else:
+        written = [study.model(advance=advance) for study in studies]
+        lost = loss(written)
+    return Quantized(
+        {side: model.SerializeToString() for side, model in zip(("ue", "bs"), written, strict=True)},
+        [row for study in studies for row in study.rows()],
+        lost,
+    )
+
+
+def quantize_part(
+    model: ModelProto,
+    x: Chunks,
+    *,
+    precision: str,
+    seed: int,
+    level_db: float = ERROR_LEVEL_DB,
+    progress: Advance = quiet,
+) -> Quantized:
+    """One network alone; the bytes are under the side "".
+
+    Args:
+        model: fp32 ONNX with one input.
+        x: calibration inputs, in chunks.
+        precision: "int8" or "auto".
+        seed: of the sample of values behind the ranges.
+        level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.
+        progress: called with what is done and about what there is.
+    """
+    study = Study(model, x, trials=TRIALS, seed=seed)
+    wanted = _floats(study)
+    oracle = Oracle(study.network.model.SerializeToString(), name="the network", expose=wanted)
+    expected = [{name: oracle.run(part)[name] for name in wanted} for part in x[:TRIALS]]
+    judge = noise_judge(expected, level_db)
+
+    def loss(written: ModelProto) -> float:
+        made = Oracle(written.SerializeToString(), name="the QDQ network", expose=wanted)
+        error = np.mean([judge(i, made.run(part)) for i, part in enumerate(x[:TRIALS])])
+        return cost_db(float(error), 10.0 ** (level_db / 10.0))
+
+    advance = _counter(progress, [study], precision)
+    if precision == "auto":
+        study.sweep(wanted, judge, advance=advance)
+        (written,), lost = settle([study], lambda models: loss(models[0]), advance=advance)
+    else:
+        written = study.model(advance=advance)
+        lost = loss(written)
+    return Quantized({"": written.SerializeToString()}, study.rows(), lost)
+
+
+def _floats(study: Study) -> tuple[str, ...]:
+    """What to judge a part by: its float outputs, or what goes into the payload's quantizer."""
+    wanted = []
+    for name in study.network.outputs:
+        if study.network.types.get(name) == np.float32:
+            wanted.append(name)
+    for node in study.network.model.graph.node:
+        if (node.domain, node.op_type) == (DOMAIN, "UniformQuantize"):
+            wanted.append(node.input[0])
+    return tuple(dict.fromkeys(wanted))
+
+
+def _counter(progress: Advance, studies: list[Study], precision: str) -> Callable[[], None]:
+    """Counts steps; the sweep's number is known nearly, so that the bar never runs over."""
+    sweeps = sum(study.trials_ahead() for study in studies) if precision == "auto" else 0
+    layers = sum(len(study.points) for study in studies)
+    total, done = sweeps + layers, 0
+
+    def advance() -> None:
+        nonlocal done
+        done = min(done + 1, total - 1)
+        progress(done, total)
+
+    return advance
+
+

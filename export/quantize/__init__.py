@@ -1,0 +1,1 @@
+"""Post-training quantization: fp32 ONNX and calibration data -> QDQ ONNX."""
