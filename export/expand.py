@@ -18,7 +18,7 @@ from csideploy.export.refusal import Inputs
 
 def body_of(node: Node, inputs: Inputs, opset: int) -> list[Node] | None:
     """The nodes that the standard gives for this one, None where it gives none."""
-    described = schema(str(node.op), opset) if node.domain == "" else None
+    described: Any = schema(str(node.op), opset) if node.domain == "" else None
     if described is None:
         return None
     if described.has_function:

@@ -14,10 +14,28 @@ from numpy.typing import NDArray
 from csideploy.errors import UnsupportedError
 from csideploy.export.graph import BATCH, VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
-from csideploy.export.operation_rules import IN_PLACE as _IN_PLACE
+from csideploy.export.operations import AXES
 from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 
 _DTYPES = {dtype.numpy: dtype for dtype in DType}
+
+# Roles that an output of the same type and shape may overwrite in place: the operation reads
+# element i of them before it writes element i and never reads it again, or reads whole rows
+# before it writes them. A convolution reads x around i, so never x.
+_IN_PLACE: dict[Op, tuple[str, ...]] = {
+    Op.CONV2D: ("residual?",),
+    Op.ADD: ("a", "b"),
+    Op.ACTIVATION: ("x",),
+    Op.UNARY: ("x",),
+    Op.BINARY: ("a", "b"),
+    Op.INTEGER: ("a", "b"),
+    Op.WHERE: ("a", "b"),
+    Op.SOFTMAX: ("x",),
+    Op.LAYER_NORM: ("x",),
+    Op.QADD: ("a", "b"),
+    Op.QACTIVATION: ("x",),
+    Op.QTABLE: ("x",),
+}
 
 
 @dataclass
@@ -134,6 +152,11 @@ class _Lowering:
         else:
             names = [self._root(output) for output in self.graph.outputs]
             storage, place = Storage.OUTPUT, names.index(root)
+        if len(value.shape) > AXES:
+            raise UnsupportedError(
+                f"tensor '{name}' has {len(value.shape)} dimensions {value.shape}; at most {AXES} "
+                "are supported"
+            )
         if value.dtype not in _DTYPES:
             raise UnsupportedError(f"tensor '{name}' is {value.dtype}; float32 and uint8 are taken")
         self.index[name] = index = len(self.result.tensors)

@@ -16,7 +16,7 @@ from onnx.defs import OpSchema, SchemaError, get_schema
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from csideploy.export.graph import Node, Shape
-from csideploy.export.refusal import Inputs, refuse
+from csideploy.export.refusal import Inputs, given, refuse
 
 Made = list[tuple[np.dtype[Any], Shape]]
 
@@ -97,3 +97,20 @@ def _made(found: TypeProto | None) -> tuple[np.dtype[Any], Shape] | None:
         return None
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(found.tensor_type.elem_type))
     return dtype, tuple(int(dim.dim_value) for dim in dims)
+
+
+def truth_shape(node: Node, inputs: Inputs) -> Made:
+    """A comparison of two tensors of one type; the standard leaves some open at opset 13."""
+    a, b = given(node, inputs, 0), given(node, inputs, 1)
+    if a.dtype != b.dtype:
+        refuse(node, f"compares {a.dtype} and {b.dtype}")
+    sizes = np.broadcast_shapes(
+        tuple(int(size) for size in a.shape), tuple(int(size) for size in b.shape)
+    )
+    return [(np.dtype(np.bool_), sizes)]
+
+
+def same_shape(node: Node, inputs: Inputs) -> Made:
+    """The type and shape of input 0, where the standard leaves them open."""
+    x = given(node, inputs, 0)
+    return [(x.dtype, x.shape)]

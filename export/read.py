@@ -55,7 +55,8 @@ def read_model(model: ModelProto, name: str) -> Graph:
     if not inputs or not proto.output:
         raise InputError("a part needs at least one input and one output")
     nodes = [_node(entry, index) for index, entry in enumerate(proto.node)]
-    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
+    opset = versions[0] if versions else OPSETS[-1]
     outputs = [info.name for info in proto.output]
     return Graph(name, nodes, values, inputs, outputs, opset, literal, inferred=False)
 

@@ -26,7 +26,7 @@ from csideploy.export.batch_rules import BatchRule
 from csideploy.export.fold_rules import Fold
 from csideploy.export.functions import DOMAIN
 from csideploy.export.graph import Node
-from csideploy.export.onnx_shapes import Made
+from csideploy.export.onnx_shapes import Made, same_shape, truth_shape
 from csideploy.export.operations import Binary, Comparison, Integer, Reduction, Unary
 from csideploy.export.plan import Activation, Op
 from csideploy.export.refusal import Inputs
@@ -89,7 +89,8 @@ def _pair(op: str, function: Binary, python: Callable[[object, object], object])
 
 
 def _compare(op: str, function: Comparison) -> Rule:
-    return Rule(op, "two tensors of one type, broadcast", elementwise.compare(function))
+    steps = elementwise.compare(function)
+    return Rule(op, "two tensors of one type, broadcast", steps, shape=truth_shape)
 
 
 def _bits(op: str, function: Integer, accepts: str = "uint8, int8 to int64, broadcast") -> Rule:
@@ -158,7 +159,7 @@ _TABLE = (
     _compare("Greater", Comparison.GREATER),
     _compare("GreaterOrEqual", Comparison.GREATER_OR_EQUAL),
     Rule("GroupNormalization", "float32; constant scale and bias", normalise.group_norm,
-         batch.front),
+         batch.front, shape=same_shape),
     _function("HardSigmoid", Unary.HARD_SIGMOID, alpha=0.2, beta=0.5),
     Rule("HardSwish", _FLOAT, functions.hard_swish, _APART),
     Rule("Identity", _ANY, moves.view, _APART, fold.identity),

@@ -28,7 +28,7 @@ from csideploy.export.batch_rules import MANY, Sizes, split_batch
 from csideploy.export.expand import body_of
 from csideploy.export.fold_rules import provenance, reference
 from csideploy.export.graph import Batch, Graph, Node, Shape, Value
-from csideploy.export.onnx_shapes import Made, infer_outputs
+from csideploy.export.onnx_shapes import Made, element_type, infer_outputs
 from csideploy.export.refusal import MALFORMED, refuse
 from csideploy.export.supported import Rule, find_rule, rule_for
 
@@ -82,6 +82,10 @@ class _Walk:
             node = waiting.popleft()
             seen += 1
             inputs = [self._value(node, name) for name in node.inputs]
+            if node.op == "CastLike" and len(inputs) == 2 and inputs[1] is not None:
+                # Only the type of input 1 is read: it is a Cast.
+                node.attributes = {"to": element_type(inputs[1].dtype)}
+                node.op, node.inputs, inputs = "Cast", node.inputs[:1], inputs[:1]
             rule = find_rule(node)
             if rule is None and seen < _MOST_NODES:
                 body = body_of(node, inputs, self.graph.opset)
@@ -168,6 +172,8 @@ class _Walk:
             if data.dtype.kind not in "fiub" and data.dtype.names is None and data.dtype.num < 24:
                 refuse(node, f"makes {data.dtype}; numbers are supported")
             shape = tuple(int(size) for size in data.shape)
+            if data.size == 0 and name in self.graph.outputs:
+                refuse(node, f"makes an empty tensor of shape {shape}")
             self.values[name] = Value(name, data.dtype, shape, data)
             if other is data or (other.shape == data.shape and np.array_equal(other, data)):
                 continue
@@ -202,7 +208,7 @@ class _Walk:
                 if batch is not None:
                     self.many[name] = Value(name, dtype, shape)
         for name, (dtype, shape), batch in zip(names, made, batches, strict=False):
-            if min(shape, default=1) < 1:
+            if min(map(int, shape), default=1) < 1:
                 refuse(node, f"makes an empty tensor of shape {shape}")
             self.values[name] = Value(name, dtype, shape, batch=batch)
         self.kept.append(node)

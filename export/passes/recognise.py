@@ -31,6 +31,7 @@ def run(graph: Graph) -> None:
             refuse(node, f"is malformed: {lines[0]}")
         nodes.extend(site.nodes)
     for name in graph.outputs:
+        stored_dtype(_end(name), graph.values[name])
         if graph.values[name].data is not None:
             _constant_output(graph, stored, nodes, name)
     graph.nodes, graph.values = nodes, stored

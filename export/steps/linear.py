@@ -71,7 +71,7 @@ def _product(site: Site, a: Value, b: Value) -> str:
     names = []
     for index, (value, shape) in enumerate(((a, shape_a), (b, shape_b))):
         short: Shape = (*(shape[i] for i in kept), *shape[-2:])
-        if value.batch is not None:
+        if value.batch is not None and value.data is None:
             short = (BATCH, *short)
         names.append(site.view(site.x(index), short))
     return matrix_product(site, names[0], names[1])

@@ -51,7 +51,7 @@ def cut(site: Site, source: str, starts: list[int], steps: list[int], shape: Sha
         return source
     return site.step(
         Op.SLICE, [source], shape, site.dtype(source),
-        **by_axis("start", starts, 0), **by_axis("step", steps, 1),
+        {**by_axis("start", starts, 0), **by_axis("step", steps, 1)},
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def pad(site: Site) -> None:
     if padded != kept:
         source = site.step(
             Op.PAD, [source], tuple(padded), site.dtype(source),
-            mode=_MODES[mode], value=value, **by_axis("before", before, 0),
+            by_axis("before", before, 0), mode=_MODES[mode], value=value,
         )  # fmt: skip
     assert tuple(padded) == stored_shape(out)
     site.result(source)
@@ -215,7 +215,7 @@ def gather(site: Site) -> None:
                 site.view(cut(site, source, starts, steps, cut_shape), stored_shape(site.out))
             )
             return
-        name = site.constant(chosen.reshape(indices.shape or (1,)).astype(np.int32))
+        name = site.constant(chosen.reshape(indices.data.shape or (1,)).astype(np.int32))
     else:
         name = site.cast(site.x(1), I32)
     taken = (*shape[:where], *site.shape(name), *shape[where + 1 :])

@@ -30,8 +30,6 @@ def batch_norm(site: Site) -> None:
 def layer_norm(site: Site) -> None:
     """Over the last axes from `axis` on, with constant scale and bias of their shape."""
     site.need(F32, 0)
-    if any(site.node.outputs[1:]):
-        site.refuse("mean and deviation as outputs are not supported")
     x = site.value(0)
     axis = int(site.attribute("axis", -1))
     if x.batch is not None and x.batch.axis >= axis % len(x.shape):
@@ -39,7 +37,8 @@ def layer_norm(site: Site) -> None:
     where = site.axis(x, axis)
     source = site.x(0)
     whole = site.shape(source)[where:]
-    names, later = ["", ""], []
+    names = ["", ""]
+    later: list[tuple[int, Binary]] = []
     for index, operation in ((1, Binary.MUL), (2, Binary.ADD)):
         if not site.has(index):
             continue
@@ -53,6 +52,20 @@ def layer_norm(site: Site) -> None:
     for index, operation in later:
         made = site.binary(made, site.operand(index), operation)
     site.result(made)
+    if any(site.node.outputs[1:]):
+        _statistics(site, source, where, epsilon)
+
+
+def _statistics(site: Site, source: str, where: int, epsilon: float) -> None:
+    """The other outputs of LayerNormalization: the mean, and one over the deviation."""
+    axes = range(where, len(site.shape(source)))
+    mean = site.reduce(source, Reduction.MEAN, axes)
+    if len(site.outputs) > 2:
+        apart = site.binary(source, mean, Binary.SUB)
+        variance = site.reduce(site.binary(apart, apart, Binary.MUL), Reduction.MEAN, axes)
+        raised = site.binary(variance, site.number(epsilon), Binary.ADD)
+        site.result(site.unary(site.unary(raised, Unary.SQRT), Unary.RECIPROCAL), 2)
+    site.result(mean, 1)
 
 
 def normalised(

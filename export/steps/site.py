@@ -8,7 +8,8 @@ one sample, and every step works on that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,13 +27,30 @@ I16 = np.dtype(np.int16)
 I32 = np.dtype(np.int32)
 BOOL = np.dtype(np.bool_)
 I64 = np.dtype(np.int64)
+U16 = np.dtype(np.uint16)
 
-STORED = {F32: F32, U8: U8, I8: I8, I16: I16, I32: I32, BOOL: U8, I64: I32}
+STORED: dict[np.dtype[Any], np.dtype[Any]] = {
+    F32: F32,
+    U8: U8,
+    I8: I8,
+    I16: I16,
+    I32: I32,
+    BOOL: U8,
+    I64: I32,
+}
 """Type in ONNX -> type of the stored tensor."""
+
+_LIKE_CODES = {
+    "QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity",
+    "Transpose", "Slice", "Split", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth",
+}  # fmt: skip
+"""Operators that may carry uint16, stored as int16 with another zero point: they only move it."""
 
 
 def stored_dtype(node: Node, value: Value) -> np.dtype[Any]:
     """The element type that a tensor is stored in."""
+    if value.dtype == U16 and node.op in _LIKE_CODES:
+        return I16
     if value.dtype not in STORED:
         kinds = ", ".join(str(dtype) for dtype in STORED)
         refuse(node, f"tensor '{value.name}' is {value.dtype}; {kinds} are supported")
@@ -143,8 +161,9 @@ class Site:
         """An input as it is stored."""
         value = self.value(index)
         if value.data is None:
+            stored_dtype(self.node, value)
             return value.name
-        return self.constant(value.data.reshape(stored_shape(value)), value)
+        return self.constant(value.data.reshape(value.data.shape or (1,)), value)
 
     def constant(
         self, data: NDArray[Any], of: Value | None = None, quantized: Quantized | None = None
@@ -165,13 +184,12 @@ class Site:
                 if same and known.shape == data.shape:
                     return of.name
         wanted = of.name if of is not None else f"{self.node.name}.constant"
+        own = of.name if of is not None else None
         name, number = wanted, 1
-        while name in self.stored or (name in self.graph.values and name != wanted):
+        while name in self.stored or (name in self.graph.values and name != own):
             number += 1
             name = f"{wanted}.{number}"
-        if of is None and name in self.graph.values:
-            name = f"{name}.1"
-        shape = tuple(int(size) for size in data.shape)
+        shape = data.shape
         if quantized is None and of is not None and of.quantized is not None:
             quantized = of.quantized.moved(lambda array: array.reshape(shape))
         contiguous = np.ascontiguousarray(data.astype(dtype, copy=False)).reshape(shape)
@@ -208,17 +226,21 @@ class Site:
         inputs: Sequence[str],
         shape: Shape,
         dtype: np.dtype[Any] = F32,
+        numbers: Mapping[str, int | float] | None = None,
         **parameters: int | float,
     ) -> str:
-        """One step with a new tensor for its result; returns that tensor's name."""
-        if len(shape) > AXES:
+        """One step with a new tensor for its result; returns that tensor's name.
+
+        numbers, parameters: the operation's parameters, together.
+        """
+        if len(shape) > AXES and op != VIEW:
             self.refuse(f"needs a tensor of {len(shape)} dimensions {shape}; {AXES} are supported")
         name, number = f"{self.node.name}.{len(self.nodes)}", 1
         while name in self.stored or name in self.graph.values:
             name = f"{self.node.name}.{len(self.nodes)}.{number}"
             number += 1
         self.stored[name] = Value(name, dtype, shape)
-        self.nodes.append(Node(op, name, list(inputs), [name], dict(parameters)))
+        self.nodes.append(Node(op, name, list(inputs), [name], {**(numbers or {}), **parameters}))
         return name
 
     def view(self, source: str, shape: Shape) -> str:
@@ -283,9 +305,15 @@ class Site:
         moving = [axis for axis in order if self.shape(source)[axis] != 1]
         if moving == sorted(moving):
             return self.view(source, shape)
-        return self.step(
-            Op.TRANSPOSE, [source], shape, self.dtype(source), **by_axis("perm", order, 0)
+        thin, short = merged_axes(self.shape(source), order)
+        moved = self.step(
+            Op.TRANSPOSE,
+            [self.view(source, thin)],
+            tuple(thin[axis] for axis in short),
+            self.dtype(source),
+            by_axis("perm", short, 0),
         )
+        return self.view(moved, shape)
 
     def result(self, name: str, index: int = 0) -> None:
         """Bind a stored tensor to an output of the node."""
@@ -307,6 +335,30 @@ class Site:
         last.outputs = [target.name]
         last.name = self.node.name if len(self.outputs) == 1 else f"{self.node.name}.{index}"
         self.stored[target.name] = Value(target.name, dtype, shape)
+
+
+def merged_axes(shape: Shape, order: Sequence[int]) -> tuple[Shape, list[int]]:
+    """The same transpose of fewer axes: without those of size 1, neighbours that stay as one.
+
+    The batch stays an axis of its own.
+    """
+    groups: list[list[int]] = []
+    for axis in order:
+        if shape[axis] == 1:
+            continue
+        last = groups[-1][-1] if groups else -2
+        between = range(last + 1, axis)
+        follows = last >= 0 and axis > last and all(shape[i] == 1 for i in between)
+        if follows and shape[last] != BATCH:
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+    ranked = sorted(groups)
+    thin: list[int | str] = []
+    for group in ranked:
+        sizes = [shape[axis] for axis in group]
+        thin.append(sizes[0] if len(sizes) == 1 else math.prod(int(size) for size in sizes))
+    return tuple(thin), [ranked.index(group) for group in groups]
 
 
 def by_axis(name: str, numbers: Sequence[int], fill: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ class Window:
     front: list[int]
     behind: list[int]
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> Mapping[str, int | float]:
         """As a step carries them."""
         return {
             "stride_h": self.strides[0],
@@ -132,7 +133,7 @@ def convolution(site: Site) -> None:
     shape = window(site, _own(site, kernel))
     made = site.step(
         Op.CONV2D, [x, weight, bias(site, outputs), "", ""], _planar(stored_shape(site.out)),
-        groups=groups, **shape.parameters(), activation=Activation.NONE, alpha=0.0,
+        groups=groups, numbers=shape.parameters(), activation=Activation.NONE, alpha=0.0,
     )  # fmt: skip
     site.result(site.view(made, stored_shape(site.out)))
 
@@ -168,7 +169,7 @@ def convolution_transpose(site: Site) -> None:
     shape = Window(shape.kernel, shape.strides, shape.dilations, front, behind)
     made = site.step(
         Op.CONV_TRANSPOSE2D, [x, weight, bias(site, per_group * groups)], result,
-        groups=groups, **shape.parameters(),
+        groups=groups, numbers=shape.parameters(),
     )  # fmt: skip
     site.result(site.view(made, stored_shape(site.out)))
 
@@ -189,7 +190,7 @@ def pool(function: Reduction) -> Steps:
         made = site.step(
             Op.POOL2D, [x], _planar(stored_shape(site.out)),
             function=function, kernel_h=shape.kernel[0], kernel_w=shape.kernel[1],
-            **shape.parameters(), count_pad=int(site.attribute("count_include_pad", 0)),
+            numbers=shape.parameters(), count_pad=int(site.attribute("count_include_pad", 0)),
         )  # fmt: skip
         site.result(site.view(made, stored_shape(site.out)))
 
