@@ -5,10 +5,12 @@ QONNX (Pappalardo et al. 2022) writes a quantizer as one node over floats:
     Quant:        y = (round(clip(x / scale + zero, low, high)) - zero) scale
     BipolarQuant: y = +scale where x >= 0, else -scale
     Trunc:        y = (round(rint(x / scale + zero) / 2^(in - out)) - zero) scale
+    Trunc, 2:     y = (round(clip(rint(x / scale + zero) / t, low, high)) - zero / t) out,
+                  t = the power of two next to out / scale
 
 with low and high those of `bits` bits, signed or not; `narrow` leaves out the lowest code (signed)
-or the highest (unsigned). Clipping first is the same as clipping last, because the limits are whole
-numbers and rounding keeps order.
+or the highest (unsigned). The second Trunc is the one with an output scale. Clipping first is the
+same as clipping last, because the limits are whole numbers and rounding keeps order.
 
 A weight becomes integer codes behind a DequantizeLinear, so that the codes stay known. An
 activation becomes QuantizeLinear, Clip, DequantizeLinear where that is the same: one scale, at
@@ -18,7 +20,7 @@ part at ties if z is odd). What else there is stays float arithmetic as written 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +37,16 @@ DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 Data = NDArray[Any]
 
 _ROUNDINGS = {"ROUND": "Round", "HALF_EVEN": "Round", "CEIL": "Ceil", "FLOOR": "Floor"}
-_NUMPY = {"Round": np.rint, "Ceil": np.ceil, "Floor": np.floor}
+_NUMPY: dict[str, Callable[[Data], Data]] = {
+    "ROUND": np.rint,
+    "HALF_EVEN": np.rint,
+    "CEIL": np.ceil,
+    "FLOOR": np.floor,
+    "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+    "DOWN": np.trunc,
+    "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
+    "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
+}
 
 _MOST_BITS = 24
 """Codes of more bits are not exact in float32."""
@@ -101,10 +112,20 @@ class _Site:
         return int(data.item())
 
     def rounding(self, default: str) -> str:
-        """The standard operator that rounds as the node says."""
+        """The rounding mode, in QONNX's words."""
         mode = text(self.node.attributes.get("rounding_mode", default)).upper()
+        if mode not in _NUMPY:
+            refuse(self.node, f"rounding {mode}; {', '.join(_NUMPY)} are known")
+        return mode
+
+    def rounding_operator(self, default: str) -> str:
+        """The standard operator that rounds an activation as the node says."""
+        mode = self.rounding(default)
         if mode not in _ROUNDINGS:
-            refuse(self.node, f"rounding {mode}; {', '.join(_ROUNDINGS)} are supported")
+            refuse(
+                self.node,
+                f"rounding {mode} of an activation; {', '.join(_ROUNDINGS)} are supported",
+            )
         return _ROUNDINGS[mode]
 
     def constant(self, what: str, data: Data) -> str:
@@ -137,7 +158,8 @@ def _quant(site: _Site) -> list[Node]:
     even = zero.size == 1 and zero.item() % 2 == 0 and low <= zero.item() <= high
     # Codes of 16 bits came with opset 21.
     most = 16 if site.graph.opset >= 21 else 8
-    if scale.size == 1 and even and rounding == "Round" and bits <= most:
+    half_even = rounding in ("ROUND", "HALF_EVEN")
+    if scale.size == 1 and even and half_even and bits <= most:
         return _quantize_dequantize(site, scale, int(zero.item()), low, high, bits)
     limits = [site.constant(name, np.float32(v)) for name, v in (("low", low), ("high", high))]
     scale_name, zero_name = site.constant("scale", scale), site.constant("zero", zero)
@@ -146,7 +168,7 @@ def _quant(site: _Site) -> list[Node]:
             ("Div", [scale_name]),
             ("Add", [zero_name]),
             ("Clip", limits),
-            (rounding, []),
+            (site.rounding_operator("ROUND"), []),
             ("Sub", [zero_name]),
             ("Mul", [scale_name]),
         ]
@@ -218,28 +240,38 @@ def _bipolar(site: _Site) -> list[Node]:
 
 
 def _trunc(site: _Site) -> list[Node]:
-    if len(site.node.inputs) != 5:
-        refuse(
-            site.node,
-            f"{len(site.node.inputs)} inputs; x, scale, zero point and two bit widths are right",
-        )
+    count = len(site.node.inputs)
+    if count not in (5, 6):
+        refuse(site.node, f"{count} inputs; the forms of 5 and of 6 are supported")
     scale, zero = site.floats(1, "scale"), site.floats(2, "zero point")
-    dropped = site.whole(3, "input bit width") - site.whole(4, "output bit width")
-    if dropped < 0:
-        refuse(site.node, "the output has more bits than the input")
-    scale_name, zero_name = site.constant("scale", scale), site.constant("zero", zero)
-    step = site.constant("step", np.float32(1 << dropped))
-    return site.chain(
-        [
-            ("Div", [scale_name]),
-            ("Add", [zero_name]),
-            ("Round", []),
-            ("Div", [step]),
-            (site.rounding("FLOOR"), []),
-            ("Sub", [zero_name]),
-            ("Mul", [scale_name]),
-        ]
-    )
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        refuse(site.node, "scales must be finite and positive")
+    before = [
+        ("Div", [site.constant("scale", scale)]),
+        ("Add", [site.constant("zero", zero)]),
+        ("Round", []),
+    ]
+    if count == 5:
+        dropped = site.whole(3, "input bit width") - site.whole(4, "output bit width")
+        if dropped < 0:
+            refuse(site.node, "the output has more bits than the input")
+        step, bounds, behind, out = np.float32(1 << dropped), [], zero, scale
+    else:
+        out = site.floats(4, "output scale")
+        low, high = _limits(site.node, site.whole(5, "output bit width"))
+        if not (np.isfinite(out).all() and (out > 0).all()):
+            refuse(site.node, "scales must be finite and positive")
+        step = np.asarray(np.exp2(np.rint(np.log2(out / scale))), np.float32)
+        limits = [site.constant(n, np.float32(v)) for n, v in (("low", low), ("high", high))]
+        bounds, behind = [("Clip", limits)], np.asarray(zero / step, np.float32)
+    after = [
+        ("Div", [site.constant("step", step)]),
+        *bounds,
+        (site.rounding_operator("FLOOR"), []),
+        ("Sub", [site.constant("origin", behind)]),
+        ("Mul", [site.constant("out", out)]),
+    ]
+    return site.chain([*before, *after])
 
 
-_MAKERS = {"Quant": _quant, "BipolarQuant": _bipolar, "Trunc": _trunc}
+_MAKERS = {"Quant": _quant, "IntQuant": _quant, "BipolarQuant": _bipolar, "Trunc": _trunc}

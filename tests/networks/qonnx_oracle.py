@@ -17,7 +17,16 @@ DOMAIN = "qonnx.custom_op.general"
 
 Array = NDArray[Any]
 
-_ROUNDINGS = {"ROUND": np.round, "CEIL": np.ceil, "FLOOR": np.floor}
+_ROUNDINGS = {
+    "ROUND": np.round,
+    "HALF_EVEN": np.round,
+    "CEIL": np.ceil,
+    "FLOOR": np.floor,
+    "UP": lambda x: np.copysign(np.ceil(np.abs(x)), x),
+    "DOWN": np.fix,
+    "HALF_UP": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
+    "HALF_DOWN": lambda x: np.copysign(np.ceil(np.abs(x) - 0.5), x),
+}
 
 
 class Quant(OpRun):
@@ -48,6 +57,10 @@ class Quant(OpRun):
         return ((_ROUNDINGS[rounding_mode](codes) - zero) * scale,)
 
 
+class IntQuant(Quant):
+    """The newer name."""
+
+
 class BipolarQuant(OpRun):
     """+scale or -scale; a zero counts as positive."""
 
@@ -58,7 +71,7 @@ class BipolarQuant(OpRun):
 
 
 class Trunc(OpRun):
-    """(round(rint(x / scale + zero) / 2^(in - out)) - zero) scale."""
+    """(round(rint(x / scale + zero) / 2^(in - out)) - zero) scale, or with an output scale."""
 
     op_domain = DOMAIN
 
@@ -68,11 +81,22 @@ class Trunc(OpRun):
         scale: Array,
         zero: Array,
         wide: Array,
-        bits: Array,
+        *rest: Array,
+        narrow: int = 0,
         rounding_mode: str = "FLOOR",
+        signed: int = 1,
     ) -> tuple[Array]:
-        codes = np.round(x / scale + zero) / 2.0 ** (wide - bits)
-        return ((_ROUNDINGS[rounding_mode](codes) - zero) * scale,)
+        codes = np.round(x / scale + zero)
+        if len(rest) == 1:
+            (bits,) = rest
+            codes = _ROUNDINGS[rounding_mode](codes / 2.0 ** (wide - bits))
+            return ((codes - zero) * scale,)
+        out, bits = rest
+        step = 2.0 ** np.round(np.log2(out / scale))
+        high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - narrow
+        low = -(2 ** (bits - 1)) + narrow if signed else 0
+        codes = _ROUNDINGS[rounding_mode](np.clip(codes / step, low, high))
+        return ((codes - zero / step) * out,)
 
 
 def run(model: ModelProto, x: Array) -> Array:
@@ -90,7 +114,7 @@ def run(model: ModelProto, x: Array) -> Array:
     del wide.graph.value_info[:]
     Quant.nearest = np.inf
     Quant.weights = frozenset(entry.name for entry in wide.graph.initializer)
-    evaluator = ReferenceEvaluator(wide, new_ops=[Quant, BipolarQuant, Trunc])
+    evaluator = ReferenceEvaluator(wide, new_ops=[Quant, IntQuant, BipolarQuant, Trunc])
     (made,) = evaluator.run(None, {wide.graph.input[0].name: x.astype(np.float64)})
     return np.asarray(made)
 

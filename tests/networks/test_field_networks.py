@@ -21,6 +21,7 @@ from csideploy.errors import UnsupportedError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.macs import costs, total
+from csideploy.export.plan import Op
 from csideploy.runtime import Part
 from networks import catalogue, transnet
 from networks.catalogue import NAMES, module, sample_shape, samples

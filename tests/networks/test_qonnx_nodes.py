@@ -78,6 +78,20 @@ def test_quant_of_one_scale_is_a_quantize_step(bits: int, opset: int) -> None:
     np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("rounding", ["HALF_EVEN", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+def test_quant_of_a_weight_rounds_in_every_way(rounding: str) -> None:
+    """y = x + quant(w): the codes are computed when compiling."""
+    model = model_of("IntQuant", [SCALE, 0.0, 4], signed=1, narrow=0, rounding_mode=rounding)
+    weight = with_ties()[0]
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    model.graph.node[0].input[0] = "w"
+    model.graph.node[0].output[0] = "quantized"
+    model.graph.node.append(helper.make_node("Add", ["x", "quantized"], ["y"], "add"))
+    x = with_ties() + F32(0.5)
+    (made,) = Part(write_bundle(compile_model(model, part="q", side="ue"))).run(x)
+    np.testing.assert_allclose(made, qonnx_oracle.run(model, x), rtol=0, atol=1e-5)
+
+
 def test_bipolar_quant_of_an_activation() -> None:
     model = model_of("BipolarQuant", [SCALE])
     (made,) = Part(write_bundle(compile_model(model, part="q", side="ue"))).run(with_ties())
@@ -85,9 +99,10 @@ def test_bipolar_quant_of_an_activation() -> None:
     assert set(np.unique(made)) == {-SCALE, SCALE}
 
 
-@pytest.mark.parametrize("rounding", ["FLOOR", "ROUND"])
-def test_trunc(rounding: str) -> None:
-    model = model_of("Trunc", [SCALE, 0.0, 8, 6], rounding_mode=rounding)
+@pytest.mark.parametrize("rounding", ["FLOOR", "ROUND", "CEIL"])
+@pytest.mark.parametrize("parameters", [[SCALE, 0.0, 8, 6], [SCALE, 2.0, 8, 4 * SCALE, 3]])
+def test_trunc(parameters: list[Any], rounding: str) -> None:
+    model = model_of("Trunc", parameters, rounding_mode=rounding)
     (made,) = Part(write_bundle(compile_model(model, part="q", side="ue"))).run(with_ties())
     np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
