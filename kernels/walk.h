@@ -87,40 +87,51 @@ static inline size_t csd_walk_chunk(const csd_walk *walk) {
     return walk->size[0];
 }
 
-/* The elements [from, from + count) of the current row of operand i side by side: in place, or the
-   repeated element laid out in `buffer`, which takes CSD_CHUNK elements. */
-static inline const void *csd_walk_run(const csd_walk *walk, uint32_t i, const csd_input *input,
-                                       size_t from, size_t count, void *buffer) {
-    const size_t element = input->shape.element;
-    const uint8_t *data = (const uint8_t *)input->data + (size_t)walk->at[i] * element;
-    if (walk->stride[0][i] != 0 || count == 1)
-        return data + (walk->stride[0][i] != 0 ? from * element : 0);
-    for (size_t k = 0; k < count; k++)
-        memcpy((uint8_t *)buffer + k * element, data, element);
-    return buffer;
+/* A chunk of a repeated operand of any type. */
+typedef union csd_held {
+    float f32[CSD_CHUNK];
+    int32_t i32[CSD_CHUNK];
+    int16_t i16[CSD_CHUNK];
+    uint8_t bytes[4u * CSD_CHUNK];
+} csd_held;
+
+/* count elements of `size` bytes, `stride` elements apart in x (0: one element, repeated), to y
+   side by side. memcpy, since the elements may be of any type. */
+static inline void csd_copy_elements(uint8_t *y, const uint8_t *x, ptrdiff_t stride, size_t count,
+                                     size_t size) {
+    uint32_t word;
+    if (stride == 1 || count == 1) {
+        memcpy(y, x, count * size);
+    } else if (stride == 0 && size == 4) {
+        memcpy(&word, x, 4);
+        for (size_t i = 0; i < count; i++)
+            memcpy(y + 4 * i, &word, 4);
+    } else if (size == 4) {
+        for (size_t i = 0; i < count; i++, x += 4 * stride)
+            memcpy(y + 4 * i, x, 4);
+    } else if (size == 2) {
+        for (size_t i = 0; i < count; i++, x += 2 * stride)
+            memcpy(y + 2 * i, x, 2);
+    } else {
+        for (size_t i = 0; i < count; i++, x += stride)
+            y[i] = *x;
+    }
 }
 
-/* count elements, `stride` apart in x, to y side by side. */
-static inline void csd_gather_row(void *y, const void *x, ptrdiff_t stride, size_t count,
-                                  size_t element) {
-    if (stride == 1 || count == 1) {
-        memcpy(y, x, count * element);
-    } else if (element == 4) {
-        uint32_t *to = y;
-        const uint32_t *from = x;
-        for (size_t i = 0; i < count; i++, from += stride)
-            to[i] = *from;
-    } else if (element == 2) {
-        uint16_t *to = y;
-        const uint16_t *from = x;
-        for (size_t i = 0; i < count; i++, from += stride)
-            to[i] = *from;
-    } else {
-        uint8_t *to = y;
-        const uint8_t *from = x;
-        for (size_t i = 0; i < count; i++, from += stride)
-            to[i] = *from;
-    }
+/* The elements [from, from + count) of the current row of operand i side by side: in place, or the
+   repeated element laid out in `held`, which keeps it along the row. No run of a row is longer
+   than its first. */
+static inline const void *csd_walk_run(const csd_walk *walk, uint32_t i, const csd_input *input,
+                                       size_t from, size_t count, csd_held *held) {
+    const size_t element = input->shape.element;
+    const uint8_t *data = (const uint8_t *)input->data + (size_t)walk->at[i] * element;
+    if (walk->stride[0][i] != 0)
+        return data + from * element;
+    if (count == 1 && from == 0)
+        return data;
+    if (from == 0)
+        csd_copy_elements(held->bytes, data, 0, count, element);
+    return held;
 }
 
 /* y = the elements that a walk of one operand meets in x, side by side. */
@@ -130,7 +141,7 @@ static inline void csd_copy_walk(const csd_walk *start, const csd_output *y, con
     uint8_t *to = y->data;
     do {
         const uint8_t *from = (const uint8_t *)x->data + walk.at[0] * (ptrdiff_t)element;
-        csd_gather_row(to, from, walk.stride[0][0], walk.size[0], element);
+        csd_copy_elements(to, from, walk.stride[0][0], walk.size[0], element);
         to += walk.size[0] * element;
     } while (csd_walk_next(&walk));
 }

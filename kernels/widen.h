@@ -46,16 +46,23 @@ static inline void csd_narrow(void *to, const int32_t *from, size_t element, siz
 }
 
 /* Towards zero, bounded by the type's range; a NaN gives 0. 2^31 - 128 is the largest float below
-   2^31, so the conversion is defined, and the bound of 32 bits is put in after it. */
-static inline int32_t csd_to_integer(float x, uint32_t dtype) {
-    const float low = dtype == CSD_U8 ? 0.0f : dtype == CSD_I8 ? -128.0f
-                    : dtype == CSD_I16 ? -32768.0f : -2147483648.0f;
-    const float high = dtype == CSD_U8 ? 255.0f : dtype == CSD_I8 ? 127.0f
-                     : dtype == CSD_I16 ? 32767.0f : 2147483520.0f;
-    const float number = x == x ? x : 0.0f;
-    const float raised = number < low ? low : number;
-    const int32_t whole = (int32_t)(raised > high ? high : raised);
-    return dtype == CSD_I32 && number >= 2147483648.0f ? INT32_MAX : whole;
+   2^31, so that the conversion is defined; what lies above it gets the type's bound after it. */
+static inline void csd_to_integers(int32_t *to, const float *from, uint32_t dtype, size_t count) {
+    const float low = dtype == CSD_U8    ? 0.0f
+                      : dtype == CSD_I8  ? -128.0f
+                      : dtype == CSD_I16 ? -32768.0f
+                                         : -2147483648.0f;
+    const float high = dtype == CSD_U8    ? 255.0f
+                       : dtype == CSD_I8  ? 127.0f
+                       : dtype == CSD_I16 ? 32767.0f
+                                          : 2147483520.0f;
+    const int32_t most = dtype == CSD_I32 ? INT32_MAX : (int32_t)high;
+    for (size_t i = 0; i < count; i++) {
+        const float number = from[i] == from[i] ? from[i] : 0.0f;
+        const float raised = number < low ? low : number;
+        const int32_t whole = (int32_t)(raised > high ? high : raised);
+        to[i] = raised > high ? most : whole;
+    }
 }
 
 #endif

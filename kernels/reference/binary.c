@@ -34,13 +34,13 @@ void CSD_KERNEL(binary)(const csd_args *args) {
     const csd_binary function = (csd_binary)args->params[CSD_BINARY_P_FUNCTION].u;
     csd_walk walk = csd_walk_broadcast(args, 2);
     const size_t row = walk.size[0], chunk = csd_walk_chunk(&walk);
-    float held[2][CSD_CHUNK];
+    csd_held held[2];
     float *y = args->out[0].data;
     do {
         for (size_t from = 0; from < row; from += chunk) {
             const size_t count = row - from < chunk ? row - from : chunk;
-            const float *a = csd_walk_run(&walk, 0, &args->in[0], from, count, held[0]);
-            const float *b = csd_walk_run(&walk, 1, &args->in[1], from, count, held[1]);
+            const float *a = csd_walk_run(&walk, 0, &args->in[0], from, count, &held[0]);
+            const float *b = csd_walk_run(&walk, 1, &args->in[1], from, count, &held[1]);
             combine(y, a, b, count, function);
             y += count;
         }

@@ -5,21 +5,20 @@
 
 #define CHUNK 128
 
-static int32_t not_zero(float x) { return x != 0.0f; }
-
 /* x as 32-bit integers that y's type holds, or whose low bits it takes. */
 static void to_integers(int32_t *to, const csd_input *x, size_t from, size_t count, uint32_t dtype,
                         int truth) {
     const uint8_t *data = (const uint8_t *)x->data + from * x->shape.element;
     const float *floats = (const void *)data;
-    if (x->shape.dtype != CSD_F32) {
+    if (x->shape.dtype != CSD_F32)
         csd_widen(to, data, x->shape.dtype, count);
-        for (size_t i = 0; truth && i < count; i++)
-            to[i] = to[i] != 0;
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        to[i] = truth ? not_zero(floats[i]) : csd_to_integer(floats[i], dtype);
+    else if (!truth)
+        csd_to_integers(to, floats, dtype, count);
+    else
+        for (size_t i = 0; i < count; i++)
+            to[i] = floats[i] != 0.0f;
+    for (size_t i = 0; truth && i < count; i++)
+        to[i] = to[i] != 0;
 }
 
 void CSD_KERNEL(cast)(const csd_args *args) {

@@ -45,13 +45,13 @@ void CSD_KERNEL(compare)(const csd_args *args) {
     const uint32_t dtype = args->in[CSD_COMPARE_A].shape.dtype;
     csd_walk walk = csd_walk_broadcast(args, 2);
     const size_t row = walk.size[0];
-    uint32_t held[2][CSD_CHUNK];
+    csd_held held[2];
     uint8_t *y = args->out[0].data;
     do {
         for (size_t from = 0; from < row; from += CSD_CHUNK) {
             const size_t count = row - from < CSD_CHUNK ? row - from : CSD_CHUNK;
-            const void *a = csd_walk_run(&walk, 0, &args->in[0], from, count, held[0]);
-            const void *b = csd_walk_run(&walk, 1, &args->in[1], from, count, held[1]);
+            const void *a = csd_walk_run(&walk, 0, &args->in[0], from, count, &held[0]);
+            const void *b = csd_walk_run(&walk, 1, &args->in[1], from, count, &held[1]);
             compare(y, a, b, count, function, dtype);
             y += count;
         }

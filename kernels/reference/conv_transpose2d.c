@@ -4,97 +4,98 @@
    Computed from the output: the elements ox = q stride + phase of a row take tap j from column
    q + (phase + pad - j dilation) / stride of x, where that is whole. So for one phase neighbours in
    q read neighbours of x, and the innermost loop vectorises. Order of summation of one output:
-   bias, then products by input channel, kernel row and kernel column. */
-#include <string.h>
-
+   bias, then products by kernel row, kernel column and input channel. */
 #include "../kernels.h"
 #include "../window.h"
 
 #define TILE 128 /* outputs of one phase in work */
 
-typedef struct plan {
-    const csd_shape *in, *weight, *out;
+typedef struct geometry {
+    size_t height, width, kernel_h, kernel_w, out_width;
     size_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     size_t channels, group_outputs; /* of one group */
-} plan;
+} geometry;
 
-/* Adds tap by tap to sums[0, width): outputs first, first + 1, ... of one phase of row oy. */
-static void add_channel(float *restrict sums, size_t first, size_t width, size_t phase, size_t oy,
-                        const float *restrict x, const float *w, const plan *p) {
-    const size_t height = p->in->dims[2], columns = p->in->dims[3];
-    const size_t kernel_h = p->weight->dims[2], kernel_w = p->weight->dims[3];
-    for (size_t i = 0; i < kernel_h; i++) {
-        const ptrdiff_t down = (ptrdiff_t)(oy + p->pad_top) - (ptrdiff_t)(i * p->dilation_h);
-        if (down < 0 || (size_t)down % p->stride_h != 0 || (size_t)down / p->stride_h >= height)
+/* One tap of all input channels; x points at the row, w at the tap. */
+static void add_tap(float *restrict sums, const csd_span *span, const float *restrict x,
+                    const float *w, const geometry *g) {
+    const size_t x_plane = g->height * g->width;
+    const size_t w_step = g->group_outputs * g->kernel_h * g->kernel_w;
+    for (size_t c = 0; c < g->channels; c++, x += x_plane, w += w_step) {
+        const float tap = *w;
+        for (size_t q = 0; q < span->end - span->first; q++)
+            sums[span->first + q] += tap * x[q];
+    }
+}
+
+/* The elements first, first + 1, ... of one phase of row oy. */
+static void add_taps(float *sums, size_t first, size_t count, size_t phase, size_t oy,
+                     const float *x, const float *w, const geometry *g) {
+    for (size_t i = 0; i < g->kernel_h; i++) {
+        const ptrdiff_t down = (ptrdiff_t)(oy + g->pad_top) - (ptrdiff_t)(i * g->dilation_h);
+        if (down < 0 || (size_t)down % g->stride_h != 0 || (size_t)down / g->stride_h >= g->height)
             continue;
-        const float *row = x + (size_t)down / p->stride_h * columns;
-        for (size_t j = 0; j < kernel_w; j++) {
-            const ptrdiff_t right = (ptrdiff_t)(phase + p->pad_left) -
-                                    (ptrdiff_t)(j * p->dilation_w);
-            const ptrdiff_t stride = (ptrdiff_t)p->stride_w;
-            if (right % stride != 0)
+        const float *row = x + (size_t)down / g->stride_h * g->width;
+        for (size_t j = 0; j < g->kernel_w; j++) {
+            const ptrdiff_t right = (ptrdiff_t)(phase + g->pad_left) -
+                                    (ptrdiff_t)(j * g->dilation_w);
+            if (right % (ptrdiff_t)g->stride_w != 0)
                 continue;
-            const ptrdiff_t offset = right / stride + (ptrdiff_t)first;
-            const csd_span span = csd_inside(columns, width, 1, offset);
-            const float tap = w[i * kernel_w + j];
-            if (span.first == span.end)
-                continue;
-            const float *from = row + ((ptrdiff_t)span.first + offset);
-            for (size_t q = 0; q < span.end - span.first; q++)
-                sums[span.first + q] += tap * from[q];
+            const ptrdiff_t offset = right / (ptrdiff_t)g->stride_w + (ptrdiff_t)first;
+            const csd_span span = csd_inside(g->width, count, 1, offset);
+            if (span.first < span.end)
+                add_tap(sums, &span, row + ((ptrdiff_t)span.first + offset),
+                        w + i * g->kernel_w + j, g);
         }
     }
 }
 
 /* One row of y; x is the group's first plane, w the output's first tap. */
 static void make_row(float *y, size_t oy, float start, const float *x, const float *w,
-                     const plan *p) {
-    const size_t width = p->out->dims[3];
-    const size_t x_plane = (size_t)p->in->dims[2] * p->in->dims[3];
-    const size_t taps = (size_t)p->weight->dims[2] * p->weight->dims[3];
-    for (size_t phase = 0; phase < p->stride_w && phase < width; phase++) {
-        const size_t outputs = (width - phase - 1) / p->stride_w + 1;
+                     const geometry *g) {
+    for (size_t phase = 0; phase < g->stride_w && phase < g->out_width; phase++) {
+        const size_t outputs = (g->out_width - phase - 1) / g->stride_w + 1;
         for (size_t first = 0; first < outputs; first += TILE) {
             const size_t count = outputs - first < TILE ? outputs - first : TILE;
             float sums[TILE];
             for (size_t q = 0; q < count; q++)
                 sums[q] = start;
-            for (size_t c = 0; c < p->channels; c++)
-                add_channel(sums, first, count, phase, oy, x + c * x_plane,
-                            w + c * p->group_outputs * taps, p);
+            add_taps(sums, first, count, phase, oy, x, w, g);
             for (size_t q = 0; q < count; q++)
-                y[(first + q) * p->stride_w + phase] = sums[q];
+                y[(first + q) * g->stride_w + phase] = sums[q];
         }
     }
 }
 
 void CSD_KERNEL(conv_transpose2d)(const csd_args *args) {
-    const csd_param *param = args->params;
-    const uint32_t groups = param[CSD_CONV_TRANSPOSE2D_P_GROUPS].u;
+    const csd_param *p = args->params;
+    const uint32_t groups = p[CSD_CONV_TRANSPOSE2D_P_GROUPS].u;
     const csd_shape *in = &args->in[CSD_CONV_TRANSPOSE2D_X].shape, *out = &args->out[0].shape;
     const csd_shape *weight = &args->in[CSD_CONV_TRANSPOSE2D_WEIGHT].shape;
-    const plan p = {in,
-                    weight,
-                    out,
-                    param[CSD_CONV_TRANSPOSE2D_P_STRIDE_H].u,
-                    param[CSD_CONV_TRANSPOSE2D_P_STRIDE_W].u,
-                    param[CSD_CONV_TRANSPOSE2D_P_DILATION_H].u,
-                    param[CSD_CONV_TRANSPOSE2D_P_DILATION_W].u,
-                    param[CSD_CONV_TRANSPOSE2D_P_PAD_TOP].u,
-                    param[CSD_CONV_TRANSPOSE2D_P_PAD_LEFT].u,
-                    in->dims[1] / groups,
-                    weight->dims[1]};
+    const geometry g = {.height = in->dims[2],
+                        .width = in->dims[3],
+                        .kernel_h = weight->dims[2],
+                        .kernel_w = weight->dims[3],
+                        .out_width = out->dims[3],
+                        .stride_h = p[CSD_CONV_TRANSPOSE2D_P_STRIDE_H].u,
+                        .stride_w = p[CSD_CONV_TRANSPOSE2D_P_STRIDE_W].u,
+                        .dilation_h = p[CSD_CONV_TRANSPOSE2D_P_DILATION_H].u,
+                        .dilation_w = p[CSD_CONV_TRANSPOSE2D_P_DILATION_W].u,
+                        .pad_top = p[CSD_CONV_TRANSPOSE2D_P_PAD_TOP].u,
+                        .pad_left = p[CSD_CONV_TRANSPOSE2D_P_PAD_LEFT].u,
+                        .channels = in->dims[1] / groups,
+                        .group_outputs = weight->dims[1]};
     const float *bias = args->in[CSD_CONV_TRANSPOSE2D_BIAS].data;
     const float *x = args->in[CSD_CONV_TRANSPOSE2D_X].data;
     const float *w = args->in[CSD_CONV_TRANSPOSE2D_WEIGHT].data;
-    const size_t taps = (size_t)weight->dims[2] * weight->dims[3];
-    const size_t x_group = p.channels * in->dims[2] * in->dims[3];
+    const size_t taps = g.kernel_h * g.kernel_w;
+    const size_t x_group = g.channels * g.height * g.width;
     float *y = args->out[0].data;
     for (size_t n = 0; n < out->dims[0]; n++, x += x_group * groups)
         for (size_t o = 0; o < out->dims[1]; o++) {
-            const size_t group = o / p.group_outputs, of_group = o % p.group_outputs;
-            const float *group_w = w + (group * p.channels * p.group_outputs + of_group) * taps;
-            for (size_t oy = 0; oy < out->dims[2]; oy++, y += out->dims[3])
-                make_row(y, oy, bias ? bias[o] : 0.0f, x + group * x_group, group_w, &p);
+            const size_t group = o / g.group_outputs, of_group = o % g.group_outputs;
+            const float *group_w = w + (group * g.channels * g.group_outputs + of_group) * taps;
+            for (size_t oy = 0; oy < out->dims[2]; oy++, y += g.out_width)
+                make_row(y, oy, bias ? bias[o] : 0.0f, x + group * x_group, group_w, &g);
         }
 }

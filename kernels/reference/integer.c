@@ -70,14 +70,15 @@ void CSD_KERNEL(integer)(const csd_args *args) {
     const uint32_t element = args->out[0].shape.element, dtype = args->out[0].shape.dtype;
     csd_walk walk = csd_walk_broadcast(args, 2);
     const size_t row = walk.size[0];
-    int32_t held[CSD_CHUNK], wide[2][CSD_CHUNK];
+    csd_held held[2];
+    int32_t wide[2][CSD_CHUNK];
     uint8_t *y = args->out[0].data;
     do {
         for (size_t from = 0; from < row; from += CSD_CHUNK) {
             const size_t count = row - from < CSD_CHUNK ? row - from : CSD_CHUNK;
             for (uint32_t i = 0; i < 2; i++)
-                csd_widen(wide[i], csd_walk_run(&walk, i, &args->in[i], from, count, held), dtype,
-                          count);
+                csd_widen(wide[i], csd_walk_run(&walk, i, &args->in[i], from, count, &held[i]),
+                          dtype, count);
             combine(wide[0], wide[1], count, function, 8u * element);
             csd_narrow(y, wide[0], element, count);
             y += count * element;

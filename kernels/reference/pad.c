@@ -46,11 +46,13 @@ static void pad_row(uint8_t *y, const uint8_t *x, const row_pad *p) {
 
 /* The constant as one element of x's type. */
 static void set_constant(row_pad *p, float value, uint32_t dtype) {
-    const int32_t whole = csd_to_integer(value, dtype);
-    if (dtype == CSD_F32)
+    int32_t whole;
+    if (dtype == CSD_F32) {
         memcpy(p->constant, &value, sizeof value);
-    else
-        csd_narrow(p->constant, &whole, p->element, 1);
+        return;
+    }
+    csd_to_integers(&whole, &value, dtype, 1);
+    csd_narrow(p->constant, &whole, p->element, 1);
 }
 
 void CSD_KERNEL(pad)(const csd_args *args) {

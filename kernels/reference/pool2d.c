@@ -35,6 +35,9 @@ static size_t counted(const axis_window *w, size_t o, int count_pad) {
     const size_t low = count_pad ? 0 : w->before;
     const size_t high = w->before + w->in + (count_pad ? w->after : 0);
     const size_t start = o * w->stride;
+    const size_t reach = (w->kernel - 1) * w->dilation;
+    if (start >= low && start + reach < high)
+        return w->kernel;
     const size_t first = start < low ? (low - start + w->dilation - 1) / w->dilation : 0;
     const size_t end = start < high ? (high - 1 - start) / w->dilation + 1 : 0;
     const size_t last = end < w->kernel ? end : w->kernel;

@@ -1,140 +1,203 @@
 /* y = requantized bias + conv(x - x_zero, weight): x (n, C, H, W), weight int8 (O, C/groups, kh,
    kw).
 
-   A block of one output row is summed on the stack, one tap at a time; the innermost loop runs
-   along the row, so that it vectorises. Nothing is rounded before the end: order does not matter.
-   Taps outside the image add nothing, as a pad of x_zero would.
+   LANES neighbours of an output row are summed at once, for some outputs of a group together. The
+   rows of x that they read are copied first, with x_zero taken off, as 32-bit words with zeros for
+   the pads: then every tap is LANES words from some place of the copy, times one weight, and the
+   innermost loop has a fixed length, no branch and its sums in registers. Nothing is rounded before
+   the end, so that order does not matter.
 
-   With 8-bit x a product fits 16 bits (255 128 < 2^15) and the sum 32: the verifier holds
-   K 255 128 + |bias| below 2^31. With 16-bit x, |x - x_zero| 128 is below 2^23: RUN products fit
-   32 bits and are then added to a sum of 64. */
+   With 8-bit x the sums fit 32 bits: the verifier holds K 255 128 + |bias| below 2^31. With 16-bit
+   x, |x - x_zero| 128 is below 2^23: TAPS products fit 32 bits and are then added to a sum of 64. */
 #include "../codes.h"
+#include "../window.h"
 
-#define COLUMNS 64
-#define RUN 255
+#define LANES 32
+#define OUTPUTS 8
+#define TAPS 32
+#define PLACES 160
 
-/* Places [first, end) on a line whose input `place * stride + offset` lies inside [0, in). */
-typedef struct span {
-    size_t first;
-    size_t end;
-} span;
+/* A tap's LANES words start at `place` of the copy; `weight` counts from the output's first one.
+   The last tap of a list has the place END. */
+typedef struct tap {
+    uint16_t place;
+    uint16_t weight;
+} tap;
+#define END UINT16_MAX
 
-static span inside(size_t in, size_t places, size_t stride, ptrdiff_t offset) {
-    span s = {0, 0};
-    if (offset < 0)
-        s.first = ((size_t)-offset + stride - 1) / stride;
-    if (offset < (ptrdiff_t)in)
-        s.end = (size_t)((ptrdiff_t)in - 1 - offset) / stride + 1;
-    if (s.end > places)
-        s.end = places;
-    if (s.first > s.end)
-        s.first = s.end;
-    return s;
-}
+typedef struct copy {
+    int32_t words[PLACES];
+    tap taps[TAPS + 1];
+    size_t places;
+    size_t count;
+} copy;
 
-/* sum[i] += (x[i stride] - zero) w. */
-#define ADD_TAP(name, type, product)                                                               \
-    static void name(int32_t *restrict sum, const type *restrict x, int16_t w, int32_t zero,       \
-                     size_t count, size_t stride) {                                                \
-        if (stride == 1) {                                                                         \
+typedef union sums {
+    int32_t narrow[OUTPUTS][LANES];
+    int64_t wide[OUTPUTS / 2][LANES];
+} sums;
+
+/* words[i] = x[i stride] - zero. */
+#define COPY(name, type)                                                                           \
+    static void name(int32_t *restrict words, size_t count, const type *restrict x, size_t stride, \
+                     int32_t zero) {                                                               \
+        if (stride == 1)                                                                           \
             for (size_t i = 0; i < count; i++)                                                     \
-                sum[i] += (product)((product)(x[i] - zero) * w);                                   \
-        } else {                                                                                   \
+                words[i] = x[i] - zero;                                                            \
+        else                                                                                       \
             for (size_t i = 0; i < count; i++)                                                     \
-                sum[i] += (product)((product)(x[i * stride] - zero) * w);                          \
-        }                                                                                          \
+                words[i] = x[i * stride] - zero;                                                   \
     }
-ADD_TAP(add_u8, uint8_t, int16_t)
-ADD_TAP(add_i8, int8_t, int16_t)
-ADD_TAP(add_i16, int16_t, int32_t)
+COPY(copy_u8, uint8_t)
+COPY(copy_i8, int8_t)
+COPY(copy_i16, int16_t)
 
-static void add_tap(int32_t *sum, const csd_input *x, size_t at, int16_t w, int32_t zero,
-                    size_t count, size_t stride) {
+/* words[i] = x[from + (i - span.first) stride] - zero inside the span, and 0 outside it. */
+static void copy_row(int32_t *words, size_t count, csd_span span, const csd_input *x, size_t from,
+                     size_t stride, int32_t zero) {
+    for (size_t i = 0; i < span.first; i++)
+        words[i] = 0;
+    for (size_t i = span.end; i < count; i++)
+        words[i] = 0;
+    words += span.first;
+    count = span.end - span.first;
     if (x->shape.dtype == CSD_U8)
-        add_u8(sum, (const uint8_t *)x->data + at, w, zero, count, stride);
+        copy_u8(words, count, (const uint8_t *)x->data + from, stride, zero);
     else if (x->shape.dtype == CSD_I8)
-        add_i8(sum, (const int8_t *)x->data + at, w, zero, count, stride);
+        copy_i8(words, count, (const int8_t *)x->data + from, stride, zero);
     else
-        add_i16(sum, (const int16_t *)x->data + at, w, zero, count, stride);
+        copy_i16(words, count, (const int16_t *)x->data + from, stride, zero);
 }
 
-/* Sums of 16-bit inputs, every RUN taps. */
-static void add_run(int64_t *total, int32_t *sum, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        total[i] += sum[i];
-        sum[i] = 0;
+/* The list ends by a mark, not by a count: gcc would otherwise turn the loops round and keep the
+   sums in memory. */
+static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const tap *taps,
+                     const int8_t *weight) {
+    int32_t lanes[LANES] = {0};
+    for (; taps->place != END; taps++) {
+        const int32_t *x = words + taps->place;
+        const int32_t w = weight[taps->weight];
+        for (size_t i = 0; i < LANES; i++)
+            lanes[i] += x[i] * w;
     }
+    for (size_t i = 0; i < LANES; i++)
+        sum[i] = lanes[i];
 }
 
-/* `count` sums of an output row: those whose first tap lies at input row `down` and, for column i,
-   at input column i stride + right. `plane` is the number of the first input plane. */
-static void sum_row(int64_t *total, size_t count, const csd_args *args, size_t plane,
-                    const int8_t *weight, ptrdiff_t down, ptrdiff_t right) {
+/* Adds the products of all taps that are copied, for `outputs` outputs of `products` weights. */
+static void add_taps(sums *total, int is_wide, size_t outputs, copy *from, const int8_t *weight,
+                     size_t products) {
+    from->taps[from->count].place = END;
+    for (size_t o = 0; o < outputs; o++, weight += products) {
+        int32_t sum[LANES];
+        sum_taps(sum, from->words, from->taps, weight);
+        if (is_wide)
+            for (size_t i = 0; i < LANES; i++)
+                total->wide[o][i] += sum[i];
+        else
+            for (size_t i = 0; i < LANES; i++)
+                total->narrow[o][i] += sum[i];
+    }
+    from->places = 0;
+    from->count = 0;
+}
+
+/* The sums of LANES columns of a row for `outputs` outputs. Their first tap is, for lane i, at
+   input row `down` and column right + i stride; `plane` is the number of the first input plane. */
+static void convolve(sums *total, size_t outputs, const csd_args *args, const int8_t *weight,
+                     size_t plane, ptrdiff_t down, ptrdiff_t right) {
     const csd_input *x = &args->in[CSD_QCONV2D_X];
     const csd_shape *kernel = &args->in[CSD_QCONV2D_WEIGHT].shape;
     const csd_param *p = args->params;
     const size_t height = x->shape.dims[2], width = x->shape.dims[3];
     const size_t kernel_h = kernel->dims[2], kernel_w = kernel->dims[3];
+    const size_t products = csd_count(kernel, 1, 4);
     const size_t dilation_h = p[CSD_QCONV2D_P_DILATION_H].u;
     const size_t dilation_w = p[CSD_QCONV2D_P_DILATION_W].u;
     const size_t stride = p[CSD_QCONV2D_P_STRIDE_W].u;
-    const size_t run = x->shape.dtype == CSD_I16 ? RUN : SIZE_MAX;
-    const span rows = inside(height, kernel_h, dilation_h, down);
-    int32_t sum[COLUMNS] = {0};
-    size_t taps = 0;
-    for (size_t j = 0; j < kernel_w; j++) {
-        const ptrdiff_t along = right + (ptrdiff_t)(j * dilation_w);
-        const span columns = inside(width, count, stride, along);
-        if (columns.first == columns.end)
+    const int is_wide = x->shape.dtype == CSD_I16;
+    /* The taps of a kernel row share one copy where neighbours of x are neighbours in y. */
+    const size_t reach = LANES + (kernel_w - 1) * dilation_w;
+    const int shared = stride == 1 && kernel_w <= TAPS && reach <= PLACES;
+    const size_t together = shared ? kernel_w : 1, length = shared ? reach : LANES;
+    const csd_span rows = csd_inside(height, kernel_h, dilation_h, down);
+    copy from;
+    from.places = 0;
+    from.count = 0;
+    for (size_t j = 0; j < kernel_w; j += together) {
+        const ptrdiff_t at = right + (ptrdiff_t)(j * dilation_w);
+        const csd_span span = csd_inside(width, length, stride, at);
+        if (span.first == span.end)
             continue;
-        const size_t column = (size_t)((ptrdiff_t)(columns.first * stride) + along);
+        const size_t column = (size_t)((ptrdiff_t)(span.first * stride) + at);
         for (size_t c = 0; c < kernel->dims[1]; c++)
             for (size_t i = rows.first; i < rows.end; i++) {
                 const size_t row = (size_t)((ptrdiff_t)(i * dilation_h) + down);
-                add_tap(sum + columns.first, x, ((plane + c) * height + row) * width + column,
-                        weight[(c * kernel_h + i) * kernel_w + j], p[CSD_QCONV2D_P_X_ZERO].i,
-                        columns.end - columns.first, stride);
-                if (++taps == run) {
-                    add_run(total, sum, count);
-                    taps = 0;
+                if (from.places + length > PLACES || from.count + together > TAPS)
+                    add_taps(total, is_wide, outputs, &from, weight, products);
+                copy_row(from.words + from.places, length, span, x,
+                         ((plane + c) * height + row) * width + column, stride,
+                         p[CSD_QCONV2D_P_X_ZERO].i);
+                for (size_t t = 0; t < together; t++) {
+                    tap *next = &from.taps[from.count++];
+                    next->place = (uint16_t)(from.places + t * dilation_w);
+                    next->weight = (uint16_t)((c * kernel_h + i) * kernel_w + j + t);
                 }
+                from.places += length;
             }
     }
-    add_run(total, sum, count);
+    add_taps(total, is_wide, outputs, &from, weight, products);
 }
 
-void CSD_KERNEL(qconv2d)(const csd_args *args) {
-    const csd_shape *in = &args->in[CSD_QCONV2D_X].shape;
-    const csd_shape *kernel = &args->in[CSD_QCONV2D_WEIGHT].shape;
-    const csd_shape *out = &args->out[0].shape;
+/* Stores the first `count` lanes of `outputs` outputs, the first of which is number `first`. */
+static void store(const csd_args *args, const sums *total, size_t first, size_t outputs, size_t at,
+                  size_t count) {
     const csd_param *p = args->params;
     const int32_t *bias = args->in[CSD_QCONV2D_BIAS].data;
     const float *multiplier = args->in[CSD_QCONV2D_MULTIPLIER].data;
-    const int8_t *weight = args->in[CSD_QCONV2D_WEIGHT].data;
-    const size_t outputs = out->dims[1], height = out->dims[2], width = out->dims[3];
-    const size_t channels = kernel->dims[1];
-    const size_t group_outputs = outputs / p[CSD_QCONV2D_P_GROUPS].u;
-    const size_t stride_h = p[CSD_QCONV2D_P_STRIDE_H].u, stride_w = p[CSD_QCONV2D_P_STRIDE_W].u;
-    for (size_t line = 0; line < out->dims[0] * outputs * height; line++) {
-        const size_t n = line / height / outputs, o = line / height % outputs;
-        const size_t plane = n * in->dims[1] + o / group_outputs * channels;
-        const int8_t *w = weight + o * channels * kernel->dims[2] * kernel->dims[3];
-        const ptrdiff_t down = (ptrdiff_t)(line % height * stride_h) -
-                               (ptrdiff_t)p[CSD_QCONV2D_P_PAD_TOP].u;
-        for (size_t at = 0; at < width; at += COLUMNS) {
-            const size_t count = width - at < COLUMNS ? width - at : COLUMNS;
-            const ptrdiff_t right = (ptrdiff_t)(at * stride_w) -
-                                    (ptrdiff_t)p[CSD_QCONV2D_P_PAD_LEFT].u;
-            int64_t total[COLUMNS];
-            float scaled[COLUMNS];
-            for (size_t i = 0; i < count; i++)
-                total[i] = bias ? bias[o] : 0;
-            sum_row(total, count, args, plane, w, down, right);
-            for (size_t i = 0; i < count; i++)
-                scaled[i] = (float)total[i] * multiplier[o];
-            CSD_KERNEL(store_codes)
-            (&args->out[0], line * width + at, scaled, count, p[CSD_QCONV2D_P_Y_ZERO].i,
-             p[CSD_QCONV2D_P_LOW].i, p[CSD_QCONV2D_P_HIGH].i);
-        }
+    const size_t plane = csd_count(&args->out[0].shape, 2, 4);
+    for (size_t o = 0; o < outputs; o++) {
+        float scaled[LANES];
+        const int32_t b = bias ? bias[first + o] : 0;
+        const float m = multiplier[first + o];
+        if (args->in[CSD_QCONV2D_X].shape.dtype == CSD_I16)
+            for (size_t i = 0; i < LANES; i++)
+                scaled[i] = (float)(total->wide[o][i] + b) * m;
+        else
+            for (size_t i = 0; i < LANES; i++)
+                scaled[i] = (float)(total->narrow[o][i] + b) * m;
+        CSD_KERNEL(store_codes)
+        (&args->out[0], at + o * plane, scaled, count, p[CSD_QCONV2D_P_Y_ZERO].i,
+         p[CSD_QCONV2D_P_LOW].i, p[CSD_QCONV2D_P_HIGH].i);
     }
+}
+
+void CSD_KERNEL(qconv2d)(const csd_args *args) {
+    const csd_shape *in = &args->in[CSD_QCONV2D_X].shape, *out = &args->out[0].shape;
+    const csd_shape *kernel = &args->in[CSD_QCONV2D_WEIGHT].shape;
+    const csd_param *p = args->params;
+    const int8_t *weight = args->in[CSD_QCONV2D_WEIGHT].data;
+    const size_t height = out->dims[2], width = out->dims[3];
+    const size_t groups = p[CSD_QCONV2D_P_GROUPS].u, group_outputs = out->dims[1] / groups;
+    const size_t most = in->dtype == CSD_I16 ? OUTPUTS / 2 : OUTPUTS;
+    for (size_t n = 0; n < out->dims[0]; n++)
+        for (size_t o = 0; o < out->dims[1];) {
+            const size_t group = o / group_outputs, left = (group + 1) * group_outputs - o;
+            const size_t outputs = left < most ? left : most;
+            const size_t plane = n * in->dims[1] + group * kernel->dims[1];
+            for (size_t row = 0; row < height; row++)
+                for (size_t column = 0; column < width; column += LANES) {
+                    const size_t count = width - column < LANES ? width - column : LANES;
+                    const ptrdiff_t down = (ptrdiff_t)(row * p[CSD_QCONV2D_P_STRIDE_H].u) -
+                                           (ptrdiff_t)p[CSD_QCONV2D_P_PAD_TOP].u;
+                    const ptrdiff_t right = (ptrdiff_t)(column * p[CSD_QCONV2D_P_STRIDE_W].u) -
+                                            (ptrdiff_t)p[CSD_QCONV2D_P_PAD_LEFT].u;
+                    sums total = {{{0}}};
+                    convolve(&total, outputs, args, weight + o * csd_count(kernel, 1, 4), plane,
+                             down, right);
+                    store(args, &total, o, outputs, ((n * out->dims[1] + o) * height + row) * width
+                          + column, count);
+                }
+            o += outputs;
+        }
 }
