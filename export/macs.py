@@ -1,28 +1,28 @@
 """What a plan costs, step by step: operations and stored bytes.
 
-Multiply-accumulates are counted as the CSI-feedback papers count "FLOPs": convolutions and fully
-connected layers only, no bias, batch norm, activation or residual (ACRNet paper, table I; each
-figure there is this count). A 1-bit layer's are counted in full and also apart, because they are
-additions. 2 x MACs is the count of other fields.
+Multiply-accumulates are counted as the CSI-feedback papers count "FLOPs": convolutions, fully
+connected layers and products of matrices only, no bias, batch norm, activation or residual
+(ACRNet paper, table I; each figure there is this count). A 1-bit layer's are counted in full and
+also apart, because they are additions. 2 x MACs is the count of other fields.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from csideploy.export.plan import Activation, Op, Plan, Step, Storage, Tensor
+from csideploy.export.plan import OPS, Activation, Op, Plan, Step, Storage, Tensor
 
 
 @dataclass(frozen=True)
 class StepCost:
     """One step, for one sample.
 
-    macs: multiply-accumulates of convolutions and linear layers, 1-bit ones included.
+    macs: multiply-accumulates of convolutions, linear layers (1-bit ones included) and MATMUL.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation.
     bit_operations: payload bits moved by packing or unpacking.
-    weight_bytes: stored float weights, scales, biases and slopes; constants that several steps
+    weight_bytes: stored weights, scales, biases, slopes and tables; constants that several steps
         share count at the first.
     binary_bytes: stored packed 1-bit weights.
     parameters: stored numbers; a packed bit is one.
@@ -60,47 +60,46 @@ def total(rows: list[StepCost], name: str = "total") -> StepCost:
     return StepCost(name, "", **{n: sum(getattr(cost, n) for cost in rows) for n in numbers})
 
 
+_BINARY = (Op.BINARY_LINEAR, Op.QBINARY_LINEAR)
+_ROWS = (Op.LINEAR, Op.QLINEAR, *_BINARY)
+_IMAGES = (Op.CONV2D, Op.QCONV2D)
+_ONE_EACH = {Op.ADD, Op.UNARY, Op.BINARY, Op.INTEGER, Op.COMPARE, Op.WHERE, Op.CAST, Op.QTABLE}
+_EACH = {
+    Op.QUANTIZE_UNIFORM: 3,  # times, floor, limit
+    Op.DEQUANTIZE_UNIFORM: 2,
+    Op.QUANTIZE: 3,
+    Op.DEQUANTIZE: 2,
+    Op.SOFTMAX: 4,  # largest, difference, power, quotient
+    Op.LAYER_NORM: 4,  # mean, difference, square, quotient; scale and bias apart
+    Op.QADD: 8,  # two dequantized, one sum, one quantized
+    Op.QACTIVATION: 5,
+    Op.QTHRESHOLD: 8,  # a search among up to 255
+}
+"""Operations an element of the result, as their definitions in `operations` read."""
+
+
 def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
-    tensors = [None if i is None else plan.tensors[i] for i in step.inputs]
+    operands = dict(zip(OPS[step.op].inputs, step.inputs, strict=True))
+    roles = {
+        role.rstrip("?"): plan.tensors[index]
+        for role, index in operands.items()
+        if index is not None
+    }
     result = plan.tensors[step.outputs[0]]
-    elements = _count(result)
-    macs = binary_macs = bit_operations = 0
-    each = 0  # operations for each element of the result
-    if step.op is Op.CONV2D:
-        weight = tensors[1]
-        assert weight is not None
-        macs = elements * _count(weight) // int(weight.shape[0])
-        each = sum(tensors[i] is not None for i in (2, 4))
-    elif step.op in (Op.LINEAR, Op.BINARY_LINEAR):
-        x = tensors[0]
-        assert x is not None
-        macs = elements * _count(x)
-        if step.op is Op.BINARY_LINEAR:
-            binary_macs = macs
-            each = 1 + (tensors[3] is not None)
-        else:
-            each = int(tensors[2] is not None)
-    elif step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
-        codes = tensors[0] if step.op is Op.PACK_BITS else result
-        assert codes is not None
+    macs = _multiplications(step, roles, result)
+    bit_operations = 0
+    if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
+        codes = roles["codes"] if step.op is Op.PACK_BITS else result
         bit_operations = _count(codes) * int(step.params["bits"])
-    elif step.op in (Op.QUANTIZE_UNIFORM, Op.DEQUANTIZE_UNIFORM):
-        each = 3 if step.op is Op.QUANTIZE_UNIFORM else 2
-    elif step.op is Op.ADD:
-        each = 1
-    if step.params.get("activation", Activation.NONE) != Activation.NONE:
-        each += 1
     weight_bytes = binary_bytes = parameters = 0
-    for index, (place, tensor) in enumerate(zip(step.inputs, tensors, strict=True)):
-        if place is None or tensor is None or place in seen:
-            continue
-        if tensor.storage is not Storage.WEIGHTS:
+    for role, place in operands.items():
+        if place is None or place in seen or plan.tensors[place].storage is not Storage.WEIGHTS:
             continue
         seen.add(place)
-        if step.op is Op.BINARY_LINEAR and index == 1:
+        tensor = plan.tensors[place]
+        if step.op in _BINARY and role == "weight":
             binary_bytes += tensor.nbytes
-            assert tensors[0] is not None
-            parameters += elements * _count(tensors[0])
+            parameters += int(tensor.shape[0]) * int(roles["x"].shape[-1])
         else:
             weight_bytes += tensor.nbytes
             parameters += _count(tensor)
@@ -108,10 +107,35 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         step.name,
         step.op.name,
         macs,
-        binary_macs,
-        each * elements,
+        macs if step.op in _BINARY else 0,
+        _elementwise(step, roles, result),
         bit_operations,
         weight_bytes,
         binary_bytes,
         parameters,
     )
+
+
+def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
+    if step.op in _IMAGES:
+        return _count(result) * _count(roles["weight"]) // int(roles["weight"].shape[0])
+    if step.op is Op.CONV_TRANSPOSE2D:  # every pixel of x meets all taps of its channel
+        return _count(roles["x"]) * _count(roles["weight"]) // int(roles["weight"].shape[0])
+    if step.op in _ROWS:
+        return _count(result) * int(roles["x"].shape[-1])
+    if step.op is Op.MATMUL:
+        return _count(result) * int(roles["a"].shape[-1])
+    return 0
+
+
+def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
+    if step.op in (Op.REDUCE, Op.ARG_EXTREME):
+        return _count(roles["x"])
+    if step.op is Op.POOL2D:
+        return _count(result) * int(step.params["kernel_h"]) * int(step.params["kernel_w"])
+    each = _EACH.get(step.op, int(step.op in _ONE_EACH))
+    each += sum(role in roles for role in ("bias", "residual"))
+    each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)
+    each += 3 * ("multiplier" in roles)  # times, round, limit
+    each += step.params.get("activation", Activation.NONE) != Activation.NONE
+    return each * _count(result)
