@@ -44,14 +44,12 @@ def drive(driver: Path, verb: str, bundle: Path, *numbers: int) -> Counts:
 
 def zoo_bundles(folder: Path) -> list[Path]:
     """Every part of the zoo, compiled into `folder`."""
-    from csideploy.export.bundle_write import write_bundle
-    from csideploy.export.compile import compile_model
+    from csideploy.bundles import compile_file
 
     out = []
     for model in sorted(REPOSITORY.glob("zoo/*/*.onnx")):
         path = folder / f"{model.parent.name}-{model.stem}.csib"
-        part, side = ("encoder", "ue") if model.stem == "ue" else ("decoder", "bs")
-        path.write_bytes(write_bundle(compile_model(model, part=part, side=side)))
+        compile_file(model, path, side=model.stem, part="part", vectors=0)
         out.append(path)
     return out
 

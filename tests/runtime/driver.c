@@ -8,26 +8,49 @@
        driver verify  FILE FIRST STEP   the same, but runs nothing
        driver weights FILE COUNT        changes random bytes of the weights and runs
        driver shake   FILE COUNT        changes one to four words of the structure at once
+       driver payload FILE              runs 65,536 samples whose u8 inputs count up: all values of
+                                        all neighbouring bytes; prints a CRC32 of each output
        driver cut     FILE              verifies every shorter length
        driver abuse   FILE              wrong calls: alignment, arena, k, missing buffers */
 #include "abuse.h"
 
-static int run(csd_part *part) {
-    const size_t samples = 64;
-    uint32_t k = part->header->k_max < 3 ? part->header->k_max : 3;
-    buffers in = make_buffers(part, 0, part->input_count, samples, k);
+static int show_run(csd_part *part, buffers *in, size_t samples, uint32_t k) {
     buffers out = make_buffers(part, part->input_count, part->output_count, samples, k);
-    fill_buffers(&in, 0);
-    const csd_status status = run_once(part, &in, &out, samples, k, 0xA5);
+    const csd_status status = run_once(part, in, &out, samples, k, 0xA5);
     printf("%s\n", csd_status_name(status));
     for (uint32_t i = 0; i < out.count; i++) {
         const csd_tensor_record *t = &part->tensors[part->interface[part->input_count + i].tensor];
         printf("%s %08x\n", csd_name(part, t->name),
                (unsigned)csd_crc32(0, out.data[i], out.size[i]));
     }
-    drop_buffers(&in);
     drop_buffers(&out);
     return status != CSD_OK;
+}
+
+static int run(csd_part *part) {
+    const size_t samples = 64;
+    const uint32_t k = part->header->k_max < 3 ? part->header->k_max : 3;
+    buffers in = make_buffers(part, 0, part->input_count, samples, k);
+    fill_buffers(&in, 0);
+    const int bad = show_run(part, &in, samples, k);
+    drop_buffers(&in);
+    return bad;
+}
+
+/* Byte b of sample s is the high byte of s where b is even, else the low one. */
+static int payload(csd_part *part) {
+    const size_t samples = 65536;
+    buffers in = make_buffers(part, 0, part->input_count, samples, 1);
+    fill_buffers(&in, 0);
+    for (uint32_t i = 0; i < in.count; i++) {
+        const csd_tensor_record *t = &part->tensors[part->interface[i].tensor];
+        const size_t bytes = in.size[i] / samples;
+        for (size_t at = 0; t->dtype == CSD_U8 && at < in.size[i]; at++)
+            ((uint8_t *)in.data[i])[at] = (uint8_t)(at / bytes >> (at % bytes % 2 ? 0 : 8));
+    }
+    const int bad = show_run(part, &in, samples, 1);
+    drop_buffers(&in);
+    return bad;
 }
 
 typedef struct counts {
@@ -256,12 +279,13 @@ int main(int argc, char **argv) {
         result = cut(bundle, size);
     } else if (strcmp(verb, "abuse") == 0) {
         result = abuse(bundle, size);
-    } else if (strcmp(verb, "run") == 0) {
+    } else if (strcmp(verb, "run") == 0 || strcmp(verb, "payload") == 0) {
         csd_part part;
         const csd_status status = csd_open(&part, bundle, size, csd_reference_kernels);
         if (status != CSD_OK)
             printf("%s\n", csd_status_name(status));
-        result = status == CSD_OK ? run(&part) : 1;
+        const int all = strcmp(verb, "payload") == 0;
+        result = status != CSD_OK ? 1 : all ? payload(&part) : run(&part);
     }
     free(bundle);
     return result;

@@ -3,8 +3,10 @@
 The micro-bundle is flipped bit by bit, in full; `make flips` does more, and the zoo's bundles.
 """
 
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from c_build import build, compiler, run, works
 from campaign import DRIVER, FUZZER, drive
@@ -47,6 +49,24 @@ def test_any_weights(driver: Path) -> None:
 def test_truncation_at_every_byte_and_wrong_calls(driver: Path) -> None:
     for verb in ("cut", "abuse", "run"):
         run([driver, verb, FILE])
+
+
+@pytest.mark.parametrize("name", ["unpack_bits", "dequantize_uniform", "pack_bits"])
+def test_every_payload_byte(driver: Path, name: str) -> None:
+    """All 65,536 values of each pair of bytes; what comes out is tested in test_payload_attack."""
+    seed = SEEDS / f"{name}.csib"
+    rows = {
+        "unpack_bits": np.stack(np.divmod(np.arange(65536), 256), axis=1),
+        "dequantize_uniform": np.stack(np.divmod(np.arange(65536), 256), axis=1)[
+            :, [0, 1, 0, 1, 0]
+        ],
+    }
+    rows["pack_bits"] = rows["dequantize_uniform"]
+    (result,) = Part(seed).run(rows[name].astype(np.uint8))
+    assert (
+        run([driver, "payload", seed])
+        == f"OK\n{Part(seed).outputs[0].name} {zlib.crc32(result):08x}\n"
+    )
 
 
 def test_every_seed_runs() -> None:

@@ -1,0 +1,76 @@
+"""Bits from the air are input too: any payload unpacks, and decodes to numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from every_operation import FILE, SEEDS, inputs
+
+from csideploy.runtime import Part
+
+BITS, CODES = 3, 5
+
+
+def unpacked(payload: np.ndarray) -> np.ndarray:
+    """Codes by way of text: the bits written out, and read in threes."""
+    out = np.zeros((len(payload), CODES), np.uint8)
+    for row, (high, low) in enumerate(payload):
+        text = f"{high:08b}{low:08b}"
+        out[row] = [int(text[BITS * i : BITS * i + BITS], 2) for i in range(CODES)]
+    return out
+
+
+EVERY = np.stack(np.divmod(np.arange(65536), 256), axis=1).astype(np.uint8)
+
+
+def test_every_payload_of_two_bytes_unpacks() -> None:
+    """The bit behind the last code is padding: it changes nothing."""
+    (codes,) = Part(SEEDS / "unpack_bits.csib").run(EVERY)
+    assert np.array_equal(codes, unpacked(EVERY))
+    assert np.array_equal(codes[0::2], codes[1::2])
+
+
+def test_payloads_in_a_whole_part() -> None:
+    part, some = Part(FILE), EVERY[::13]
+    others = [np.repeat(a, len(some), axis=0) for a in inputs(1, 1, seed=8)]
+    others[-1] = some
+    results = dict(zip([t.name for t in part.outputs], part.run(*others), strict=True))
+    assert np.array_equal(results["y"][:, :, 0], (unpacked(some) + 0.5) / 8)
+    # Nothing else depends on the payload.
+    assert all(len(np.unique(a, axis=0)) == 1 for name, a in results.items() if name != "y")
+
+
+def test_codes_that_no_payload_holds() -> None:
+    """The dequantizer reads the low bits of a code alone, so a byte that is no code is harmless."""
+    every = np.repeat(np.arange(256, dtype=np.uint8)[:, None], CODES, axis=1)
+    (values,) = Part(SEEDS / "dequantize_uniform.csib").run(every)
+    assert np.array_equal(values, (every % 8 + 0.5) / 8)
+    (packed,) = Part(SEEDS / "pack_bits.csib").run(every)
+    assert np.array_equal(unpacked(packed), every % 8)
+
+
+@pytest.fixture(scope="module")
+def decoder(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Part:
+    """The zoo's decoder, compiled as a user would."""
+    from csideploy.bundles import compile_file
+
+    path = tmp_path_factory.mktemp("zoo") / "bs.csib"
+    model = repository / "zoo" / "bacrnet10x" / "bs.onnx"
+    compile_file(model, path, side="bs", part="decoder", vectors=0)
+    return Part(path)
+
+
+def test_any_payload_decodes_to_finite_numbers(decoder: Part) -> None:
+    """1,000 random payloads, and 256 in which every byte takes every value."""
+    assert decoder.payload is not None
+    size = decoder.payload.nbytes
+    random = np.random.default_rng(1).integers(0, 256, (1000, size)).astype(np.uint8)
+    latin = (np.arange(256)[:, None] + 37 * np.arange(size)).astype(np.uint8)
+    assert all(len(set(column)) == 256 for column in latin.T)
+    for payload in (random, latin):
+        (csi,) = decoder.run(payload)
+        assert csi.shape == (len(payload), 2, 32, 32)
+        assert np.isfinite(csi).all()
+        # Different payloads are different images, inside what the training data spans.
+        assert len(np.unique(csi.reshape(len(csi), -1), axis=0)) == len(csi)
+        assert np.abs(csi).max() < 10
