@@ -40,7 +40,7 @@ if(CSIDEPLOY_DISPATCH AND NOT MSVC AND csd_architectures LESS 2
     csd_add_isa(baseline)
     csd_add_isa(avx2 ${csd_avx2})
     csd_add_isa(avx512 ${csd_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl
-                -mavx512vnni)
+                -mavx512vnni -mprefer-vector-width=256)
   elseif(csd_processor MATCHES "^(aarch64|arm64)$")
     csd_add_isa(neon)
     csd_add_isa(dotprod -march=armv8.2-a+dotprod)

@@ -104,34 +104,30 @@ def demand_tools(machines: tuple[Machine, ...]) -> None:
         )
 
 
-def build(machine: Machine, folder: Path, program: Path, input_bytes: int) -> None:
-    """Compile an emitted folder with the runner of this suite.
+def build(machine: Machine, folder: Path, program: Path, main: Path, *defines: str) -> None:
+    """Compile an emitted folder with a main program.
 
     Raises:
         RuntimeError: the compiler refuses; with what it said.
     """
-    sources = [folder / "model.c", folder / "vectors.c", DEVICE / "runner.c"]
+    sources = [folder / "model.c", folder / "vectors.c", main]
     sources += sorted([*folder.glob("runtime/src/*.c"), *folder.glob("kernels/reference/*.c")])
-    flags = [*STRICT, *NUMBERS, *SECTIONS, *machine.flags, f"-DINPUT_BYTES={input_bytes}"]
+    flags = [*STRICT, *NUMBERS, *SECTIONS, *machine.flags, *defines]
     flags += [f"-I{folder / sub}" for sub in ("", "runtime/include", "runtime/src")]
     if machine.board:
         sources.append(DEVICE / "startup.c")
         flags += [f"-L{DEVICE}", "-T", f"{machine.board}.ld"]
-    _run(
-        [machine.compiler[0], *flags, *map(str, sources), "-lm", "-o", str(program)], program.parent
-    )
+    command = [machine.compiler[0], *flags, *map(str, sources), "-lm", "-o", str(program)]
+    _run(command, program.parent)
 
 
-def run(machine: Machine, program: Path, inputs: bytes) -> bytes:
-    """Run a program over a file of inputs; the bytes of all outputs.
+def run(machine: Machine, program: Path) -> None:
+    """Run a program in its folder.
 
     Raises:
         RuntimeError: it ended with an error, or took ten minutes.
     """
-    folder = program.parent
-    (folder / "inputs.bin").write_bytes(inputs)
-    _run([*machine.emulator, str(program)], folder)
-    return (folder / "outputs.bin").read_bytes()
+    _run([*machine.emulator, str(program)], program.parent)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -19,6 +19,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from jobs import bundle_of, export
 from machines import DEVICE, NUMBERS, SECTIONS, STRICT, Machine, demand_tools
 from rich.console import Console
 from rich.table import Table
@@ -90,14 +91,9 @@ def main() -> int:
     try:
         demand_tools((Machine("Cortex-M55", COMPILER, FLAGS),))
         with tempfile.TemporaryDirectory(prefix="csideploy-size-") as folder:
-            link = Path(folder) / "link"
-            export = [sys.executable, "-m", "csideploy", "export", "--model", options.model]
-            export += ["--precision", options.precision, "--emit", "bundle,c", "--out", str(link)]
-            done = subprocess.run(export, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise CsideployError(done.stderr.strip())
-            bundle = sorted(link.glob("ue*.csib"), key=lambda path: "int8" in path.name)[-1]
-            bytes_of, constants = weigh(link / folder_name(bundle.name), Path(folder))
+            package = export(Path(folder) / "link", options.model, options.precision)
+            bundle = bundle_of(package, "ue")
+            bytes_of, constants = weigh(bundle.with_name(folder_name(bundle.name)), Path(folder))
             arena = Part(bundle).arena_bytes
     except CsideployError as error:
         print(f"error: {error}", file=sys.stderr)
