@@ -1,39 +1,35 @@
 /* y = requantized bias + sum (x - x_zero) weight: x (..., K), weight int8 (M, K).
 
-   The sum is taken as sum x w - x_zero sum w: plain dot products of narrow integers, for which
-   compilers know instructions, and one sum of weights for several rows of x. Nothing is rounded
-   before the end, so that order does not matter. For 8-bit x all fits 32 bits: the verifier holds
-   K 255 128 + |bias| below 2^31. For 16-bit x a run of RUN products fits, and runs add up in 64. */
+   A run of x is copied as 16-bit words, which are x - x_zero for 8-bit x: products of two 16-bit
+   words, added up in 32 bits, are what vector units have instructions for. 16-bit x stays as it is,
+   and x_zero times the sum of the weights is taken off. Nothing is rounded before the end, so that
+   order does not matter; a run fits 32 bits (256 x 2^15 x 2^7), and runs add up in 64. */
+#include <string.h>
+
 #include "../codes.h"
 
-#define ROWS 4
-#define OUTPUTS 32
 #define RUN 256
+#define OUTPUTS 64
 
-static int32_t dot_u8(const uint8_t *x, const int8_t *w, size_t count) {
-    int32_t sum = 0;
-    for (size_t k = 0; k < count; k++)
-        sum += x[k] * w[k];
-    return sum;
-}
-
-static int32_t dot_i8(const int8_t *x, const int8_t *w, size_t count) {
-    int32_t sum = 0;
-    for (size_t k = 0; k < count; k++)
-        sum += x[k] * w[k];
-    return sum;
-}
-
-static int64_t dot_i16(const int16_t *x, const int8_t *w, size_t count) {
-    int64_t total = 0;
-    for (size_t at = 0; at < count; at += RUN) {
-        const size_t run = count - at < RUN ? count - at : RUN;
-        int32_t sum = 0;
-        for (size_t k = 0; k < run; k++)
-            sum += x[at + k] * w[at + k];
-        total += sum;
+static void copy_run(int16_t *words, const csd_input *x, size_t at, size_t count, int32_t zero) {
+    if (x->shape.dtype == CSD_U8) {
+        const uint8_t *from = (const uint8_t *)x->data + at;
+        for (size_t k = 0; k < count; k++)
+            words[k] = (int16_t)(from[k] - zero);
+    } else if (x->shape.dtype == CSD_I8) {
+        const int8_t *from = (const int8_t *)x->data + at;
+        for (size_t k = 0; k < count; k++)
+            words[k] = (int16_t)(from[k] - zero);
+    } else {
+        memcpy(words, (const int16_t *)x->data + at, count * sizeof *words);
     }
-    return total;
+}
+
+static int32_t dot(const int16_t *x, const int8_t *w, size_t count) {
+    int32_t sum = 0;
+    for (size_t k = 0; k < count; k++)
+        sum += x[k] * w[k];
+    return sum;
 }
 
 static int32_t sum_of(const int8_t *w, size_t count) {
@@ -43,17 +39,21 @@ static int32_t sum_of(const int8_t *w, size_t count) {
     return sum;
 }
 
-/* The sum for one row of x and one output, where weights_sum is that of w. */
-static float total(const csd_input *x, size_t row, const int8_t *w, size_t inputs,
-                   int32_t weights_sum, int32_t zero, int32_t bias) {
-    if (x->shape.dtype == CSD_I16) {
-        const int64_t sum = dot_i16((const int16_t *)x->data + row * inputs, w, inputs);
-        return (float)(sum - (int64_t)zero * weights_sum + bias);
+/* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
+static void add_products(int64_t *sums, size_t count, const csd_input *x, size_t from,
+                         size_t inputs, const int8_t *weight, int32_t zero) {
+    const int64_t left_in = x->shape.dtype == CSD_I16 ? zero : 0;
+    for (size_t at = 0; at < inputs; at += RUN) {
+        int16_t words[RUN];
+        const size_t run = inputs - at < RUN ? inputs - at : RUN;
+        const int8_t *w = weight + at;
+        copy_run(words, x, from + at, run, zero);
+        for (size_t i = 0; i < count; i++, w += inputs) {
+            sums[i] += dot(words, w, run);
+            if (left_in != 0)
+                sums[i] -= left_in * sum_of(w, run);
+        }
     }
-    const int32_t sum = x->shape.dtype == CSD_U8
-                            ? dot_u8((const uint8_t *)x->data + row * inputs, w, inputs)
-                            : dot_i8((const int8_t *)x->data + row * inputs, w, inputs);
-    return (float)(sum - zero * weights_sum + bias);
 }
 
 void CSD_KERNEL(qlinear)(const csd_args *args) {
@@ -65,24 +65,19 @@ void CSD_KERNEL(qlinear)(const csd_args *args) {
     const int32_t *bias = args->in[CSD_QLINEAR_BIAS].data;
     const float *multiplier = args->in[CSD_QLINEAR_MULTIPLIER].data;
     const csd_param *p = args->params;
-    const int32_t x_zero = p[CSD_QLINEAR_P_X_ZERO].i;
-    for (size_t row = 0; row < rows; row += ROWS) {
-        const size_t some = rows - row < ROWS ? rows - row : ROWS;
+    for (size_t row = 0; row < rows; row++)
         for (size_t from = 0; from < outputs; from += OUTPUTS) {
-            float scaled[ROWS][OUTPUTS];
+            int64_t sums[OUTPUTS];
+            float scaled[OUTPUTS];
             const size_t count = outputs - from < OUTPUTS ? outputs - from : OUTPUTS;
-            for (size_t i = 0; i < count; i++) {
-                const size_t m = from + i;
-                const int8_t *w = weight + m * inputs;
-                const int32_t weights_sum = x_zero == 0 ? 0 : sum_of(w, inputs);
-                for (size_t r = 0; r < some; r++)
-                    scaled[r][i] = multiplier[m] * total(x, row + r, w, inputs, weights_sum, x_zero,
-                                                         bias ? bias[m] : 0);
-            }
-            for (size_t r = 0; r < some; r++)
-                CSD_KERNEL(store_codes)
-                (&args->out[0], (row + r) * outputs + from, scaled[r], count,
-                 p[CSD_QLINEAR_P_Y_ZERO].i, p[CSD_QLINEAR_P_LOW].i, p[CSD_QLINEAR_P_HIGH].i);
+            for (size_t i = 0; i < count; i++)
+                sums[i] = bias ? bias[from + i] : 0;
+            add_products(sums, count, x, row * inputs, inputs, weight + from * inputs,
+                         p[CSD_QLINEAR_P_X_ZERO].i);
+            for (size_t i = 0; i < count; i++)
+                scaled[i] = (float)sums[i] * multiplier[from + i];
+            CSD_KERNEL(store_codes)
+            (&args->out[0], row * outputs + from, scaled, count, p[CSD_QLINEAR_P_Y_ZERO].i,
+             p[CSD_QLINEAR_P_LOW].i, p[CSD_QLINEAR_P_HIGH].i);
         }
-    }
 }

@@ -3,8 +3,10 @@
    and positive, so that no NaN arises; and sums of products that cannot overflow. */
 #include "verify_shapes.h"
 
-/* Products of a sum: with 8-bit numbers, 65536 x 255 x 128 stays below 2^31. */
+/* Products of a sum: with 8-bit numbers, 65536 x 255 x 128 stays below 2^31, and so do 32768 signed
+   numbers of 16 bits less a zero point. */
 #define MOST_PRODUCTS 65536u
+#define MOST_SIGNS 32768u
 
 static int32_t least_code(csd_tensor_ref tensor) {
     return tensor->dtype == CSD_U8 ? 0 : tensor->dtype == CSD_I8 ? INT8_MIN : INT16_MIN;
@@ -101,12 +103,12 @@ csd_status csd_check_qlinear(const csd_operands *o, const csd_part *part) {
     return CSD_OK;
 }
 
-/* Its sums are of 64 bits, whatever the type of x. */
+/* Its bias is added in 64 bits. */
 csd_status csd_check_qbinary_linear(const csd_operands *o, const csd_part *part) {
     csd_tensor_ref x = o->in[CSD_QBINARY_LINEAR_X], w = o->in[CSD_QBINARY_LINEAR_WEIGHT];
     csd_tensor_ref y = o->out[0], multiplier = o->in[CSD_QBINARY_LINEAR_MULTIPLIER];
-    if (x->rank < 2 || w->rank != 2 || !csd_same_but_last(x, y) || !csd_is_number(csd_last(x)) ||
-        w->dims[1] != ((uint64_t)csd_last(x) + 7u) / 8u || csd_last(y) != w->dims[0] ||
+    if (x->rank < 2 || w->rank != 2 || !csd_same_but_last(x, y) || csd_last(x) > MOST_SIGNS ||
+        w->dims[1] != (csd_last(x) + 7u) / 8u || csd_last(y) != w->dims[0] ||
         !csd_is_vector(o->in[CSD_QBINARY_LINEAR_BIAS], w->dims[0]) ||
         !csd_is_vector_or_one(multiplier, w->dims[0]))
         return CSD_BAD_SHAPE;

@@ -223,6 +223,29 @@ def test_sums_at_the_edge_of_the_accumulator(x_type: Any) -> None:
         assert np.array_equal(y.reshape(1, 2), expected)
 
 
+@pytest.mark.parametrize("x_type", TYPES)
+@pytest.mark.parametrize("negative", [True, False])
+def test_the_largest_sums_of_signs(x_type: Any, negative: bool) -> None:
+    info = np.iinfo(x_type)
+    x = np.full((1, 32768), info.max, x_type)
+    w = np.full((2, 4096), 0 if negative else 255, np.uint8)
+    bias = np.array([-(2**31), 2**31 - 1], np.int32)
+    scale = np.full(1, 2.0**-18, np.float32)
+    params = {"x_zero": int(info.min), "y_zero": 0, "low": -32768, "high": 32767}
+    y = run_step(
+        Op.QBINARY_LINEAR,
+        [x, w, bias, scale],
+        [False, True, True, True],
+        (1, 2),
+        np.int16,
+        **params,
+    )
+    expected = qbinary_linear(x, w, bias, scale, dtype=np.int16, **params)
+    assert np.array_equal(y, expected)
+    total = 32768 * (int(info.max) - int(info.min)) * (-1 if negative else 1)
+    assert expected.tolist() == [[round((b + total) / 2**18) for b in bias.tolist()]]
+
+
 def test_a_wide_image_and_leading_dimensions() -> None:
     rng = np.random.default_rng(4)
     x = random_codes(rng, np.uint8, 2, 3, 4, 200)

@@ -149,6 +149,10 @@ ACCEPTED: dict[str, tuple[Op, dict[str, Any]]] = {
     ),
     "binary without bias": (Op.QBINARY_LINEAR, {"bias": None}),
     "binary of one scale": (Op.QBINARY_LINEAR, {"multiplier": floats(0.1)}),
+    "binary of the most signs": (
+        Op.QBINARY_LINEAR,
+        {"x": image(2, 32768), "weight": np.ones((3, 4096), U8)},
+    ),
     "add of PReLU": (Op.QADD, {"activation": PRELU, "slope": floats(1, 2, 3)}),
     "add of rank 1": (
         Op.QADD,
@@ -245,6 +249,11 @@ ROWS: dict[str, tuple[Op, dict[str, Any], str]] = {
     "binary users": (Op.QBINARY_LINEAR, {"x": image(2, "k")}, SHAPE),
     "binary row bytes": (Op.QBINARY_LINEAR, {"weight": np.ones((3, 1), U8)}, SHAPE),
     "binary outputs": (Op.QBINARY_LINEAR, {"y": image(2, 4)}, SHAPE),
+    "binary of too many signs": (
+        Op.QBINARY_LINEAR,
+        {"x": image(2, 32769), "weight": np.ones((3, 4097), U8)},
+        SHAPE,
+    ),
     "binary bias": (Op.QBINARY_LINEAR, {"bias": np.zeros(2, I32)}, SHAPE),
     "binary multiplier": (Op.QBINARY_LINEAR, {"multiplier": floats(1, 1)}, SHAPE),
     "binary zero": (Op.QBINARY_LINEAR, {"x_zero": 256}, PARAM),
