@@ -35,7 +35,7 @@ static inline void csd_walk_axis(csd_walk *walk, size_t size, const ptrdiff_t *s
     if (size == 1)
         return;
     for (uint32_t i = 0; i < walk->operands; i++)
-        joins &= stride[i] == walk->stride[last][i] * inner;
+        joins &= stride[i] == (int64_t)walk->stride[last][i] * inner;
     if (inner == 1)
         memcpy(walk->stride[last], stride, walk->operands * sizeof *stride);
     if (inner == 1 || joins) {
