@@ -24,4 +24,6 @@ def run(graph: Graph) -> None:
                 reader.inputs = [source if name == result else name for name in reader.inputs]
                 users.setdefault(source, []).append(reader)
             gone.append(node)
+        elif result not in users and result not in graph.outputs:
+            gone.append(node)
     graph.remove(gone)
