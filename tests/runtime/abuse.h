@@ -1,6 +1,7 @@
 /* What the driver and the fuzzer share: bundles are changed, made plausible again, and run.
 
-   All buffers are allocated to the byte, so that a sanitizer sees the smallest overreach. */
+   All buffers are allocated to the byte, and a step may touch its operands alone (fence.h), so that
+   a sanitizer sees the smallest overreach. */
 #ifndef CSIDEPLOY_TESTS_ABUSE_H
 #define CSIDEPLOY_TESTS_ABUSE_H
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "csideploy/csideploy.h"
+#include "fence.h"
 
 enum {
     MOST_BUFFERS = 32,
@@ -121,7 +123,7 @@ static inline csd_status run_once(csd_part *part, buffers *in, buffers *out, siz
     memset(arena, poison, size);
     for (uint32_t i = 0; i < out->count; i++)
         memset(out->data[i], poison, out->size[i]);
-    const csd_call call = {samples, k, (const void *const *)in->data, out->data, NULL, NULL};
+    const csd_call call = {samples, k, (const void *const *)in->data, out->data, fence, NULL};
     csd_status status = csd_set_arena(part, arena, size);
     if (status == CSD_OK)
         status = csd_run(part, &call);

@@ -11,7 +11,9 @@
        driver payload FILE              runs 65,536 samples whose u8 inputs count up: all values of
                                         all neighbouring bytes; prints a CRC32 of each output
        driver cut     FILE              verifies every shorter length
-       driver abuse   FILE              wrong calls: alignment, arena, k, missing buffers */
+       driver abuse   FILE              wrong calls: alignment, arena, k, missing buffers
+       driver fence   FILE              runs with a UNARY that reads one byte too many inside the
+                                        arena: the sanitizer must end it */
 #include "abuse.h"
 
 static int show_run(csd_part *part, buffers *in, size_t samples, uint32_t k) {
@@ -25,6 +27,17 @@ static int show_run(csd_part *part, buffers *in, size_t samples, uint32_t k) {
     }
     drop_buffers(&out);
     return status != CSD_OK;
+}
+
+static volatile uint8_t one_too_many;
+
+static void overreach(const csd_args *args) {
+    const csd_shape *shape = &args->out[0].shape;
+    size_t size = shape->element;
+    for (uint32_t i = 0; i < shape->rank; i++)
+        size *= shape->dims[i];
+    csd_reference_kernels[CSD_OP_UNARY](args);
+    one_too_many = ((const uint8_t *)args->out[0].data)[size];
 }
 
 static int run(csd_part *part) {
@@ -57,7 +70,7 @@ typedef struct counts {
     unsigned tried, refused, harmless, large;
 } counts;
 
-/* Opens what was changed and runs it for one user and for all; returns 0 if all is well. */
+/* Opens what was changed and runs it, for one user and for all in turn; returns 0 if all is well. */
 static int judge(const uint8_t *bundle, size_t size, int runs, counts *c) {
     csd_part part;
     c->tried++;
@@ -65,19 +78,13 @@ static int judge(const uint8_t *bundle, size_t size, int runs, counts *c) {
         c->refused++;
         return 0;
     }
-    if (!runs) {
-        c->harmless++;
+    const uint32_t k = c->tried & 2u ? part.header->k_max : 1;
+    if (runs && too_large(&part, 3, k)) {
+        c->large++;
         return 0;
     }
-    const uint32_t users[2] = {1, part.header->k_max};
-    for (int i = 0; i < 1 + (users[1] > 1); i++) {
-        if (too_large(&part, 3, users[i])) {
-            c->large++;
-            return 0;
-        }
-        if (run_twice(&part, 3, users[i], (int)(c->tried & 1u)) != 0)
-            return 1;
-    }
+    if (runs && run_twice(&part, 3, k, (int)(c->tried & 1u)) != 0)
+        return 1;
     c->harmless++;
     return 0;
 }
@@ -279,6 +286,12 @@ int main(int argc, char **argv) {
         result = cut(bundle, size);
     } else if (strcmp(verb, "abuse") == 0) {
         result = abuse(bundle, size);
+    } else if (strcmp(verb, "fence") == 0) {
+        csd_kernel kernels[CSD_OP_LAST + 1u];
+        csd_part part;
+        memcpy(kernels, csd_reference_kernels, sizeof kernels);
+        kernels[CSD_OP_UNARY] = overreach;
+        result = csd_open(&part, bundle, size, kernels) == CSD_OK ? run(&part) : 2;
     } else if (strcmp(verb, "run") == 0 || strcmp(verb, "payload") == 0) {
         csd_part part;
         const csd_status status = csd_open(&part, bundle, size, csd_reference_kernels);

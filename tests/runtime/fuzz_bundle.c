@@ -7,9 +7,22 @@
    bits included), over different rubbish: it must not crash, and must give the same bits. */
 #include "abuse.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
+
+static unsigned long opened, accepted, ran;
+
+static void say_counts(void) {
+    fprintf(stderr, "opened %lu accepted %lu ran %lu\n", opened, accepted, ran);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    return atexit(say_counts);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *bundle = allocate(size);
@@ -18,12 +31,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     repair(bundle, size);
     random_state = csd_crc32(0, bundle, size);
     csd_part part;
+    opened++;
     if (csd_open(&part, bundle, size, csd_reference_kernels) == CSD_OK) {
         const uint32_t users[2] = {1, part.header->k_max};
-        for (int i = 0; i < 1 + (users[1] > 1); i++)
-            if (!too_large(&part, 3, users[i]) &&
-                run_twice(&part, 3, users[i], (int)(random_bits() & 1u)) != 0)
+        accepted++;
+        for (int i = 0; i < 1 + (users[1] > 1) && !too_large(&part, 3, users[i]); i++) {
+            if (run_twice(&part, 3, users[i], (int)(random_bits() & 1u)) != 0)
                 abort();
+            ran += i == 0;
+        }
     }
     free(bundle);
     return 0;

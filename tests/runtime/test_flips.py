@@ -3,6 +3,7 @@
 The micro-bundle is flipped bit by bit, in full; `make flips` does more, and the zoo's bundles.
 """
 
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_any_weights(driver: Path) -> None:
 def test_truncation_at_every_byte_and_wrong_calls(driver: Path) -> None:
     for verb in ("cut", "abuse", "run"):
         run([driver, verb, FILE])
+
+
+def test_a_step_may_touch_its_operands_alone(driver: Path) -> None:
+    """One byte behind a tensor, in the middle of the arena, is out of bounds in these tests."""
+    result = subprocess.run([driver, "fence", FILE], capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "use-after-poison" in result.stderr
+    assert "in overreach" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["unpack_bits", "dequantize_uniform", "pack_bits"])
