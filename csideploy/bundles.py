@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ import onnx
 from numpy.typing import NDArray
 
 from csideploy import c_folder
-from csideploy.errors import FormatError, InputError
+from csideploy.calibration import chunks, from_arrays, from_csi
+from csideploy.errors import FormatError, InputError, UnsupportedError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
+from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import OPS, Plan, Storage
-from csideploy.onnx_oracle import Oracle
+from csideploy.export.quantize.prepare import is_quantized
+from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import file_aside, folder_aside, reason
 from csideploy.package import refusal
 from csideploy.progress import Advance, quiet
+from csideploy.quantize import ERROR_LEVEL_DB, quantize_part
 from csideploy.report.units import shape_text
 from csideploy.runtime import Part, TensorInfo
 
@@ -32,18 +37,43 @@ CHUNK = 250
 """Samples a call of the runtime, so that progress can be shown."""
 
 
+@dataclass(frozen=True)
+class Integers:
+    """How a network becomes integers.
+
+    precision: int8 or auto. calibration: inputs the network will see, as CSI or as an array.
+    level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.
+    """
+
+    precision: str
+    calibration: Path | None = None
+    level_db: float = ERROR_LEVEL_DB
+
+
 def compile_file(
-    model: Path, out: Path | None, *, side: str, part: str, vectors: int = 1, seed: int = 0
+    model: Path,
+    out: Path | None,
+    *,
+    side: str,
+    part: str,
+    vectors: int = 1,
+    seed: int = 0,
+    integers: Integers | None = None,
+    progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Compile an ONNX file into a bundle beside it, or at `out`.
 
     Args:
         model: the ONNX file.
-        out: the bundle; MODEL.csib if None.
+        out: the bundle; MODEL.csib, or MODEL.int8.csib, if None.
         side: where it will run.
         part: its name.
-        vectors: random inputs that the bundle carries, with what ONNX Runtime made of them.
+        vectors: random inputs that the bundle carries, with what ONNX Runtime made of them; with
+            `integers`, inputs of the calibration, with what the NumPy specification made of them.
         seed: of these inputs.
+        integers: quantize first; the QDQ network is written beside the bundle, `.int8.onnx`. A
+            network with scales of its own keeps them and needs none of this.
+        progress: called with what is done of the quantization.
 
     Raises:
         InputError: no such file, or no such side.
@@ -53,11 +83,30 @@ def compile_file(
     """
     if side not in SIDES:
         raise InputError(f"--side {side}: one of {', '.join(SIDES)}")
-    target = out if out is not None else model.with_suffix(".csib")
     network = read_onnx(model)
+    quantized = None
+    mark = ""
+    if integers is not None:
+        x = _calibration(network, integers.calibration, f"--precision {integers.precision}")
+        quantized = quantize_part(
+            network,
+            chunks(x),
+            precision=integers.precision,
+            seed=seed,
+            level_db=integers.level_db,
+            progress=progress,
+        )
+        network = onnx.load_model_from_string(quantized.models[""])
+        mark = ".int8"
+    target = out if out is not None else model.with_suffix(f"{mark}.csib")
     plan = compile_model(network, part=part, side=side, metadata={"source": model.name})
     bundle = write_bundle(plan)
-    if vectors:
+    if vectors and integers is not None:
+        x = x[:vectors]
+        bundle = write_bundle(
+            plan, vectors={plan.tensors[plan.inputs[0]].name: x, **_made(plan, x)}
+        )
+    elif vectors:
         (info, *more) = Part(bundle).inputs
         if more:
             raise InputError(f"{model} has several inputs: golden vectors need one; --vectors 0")
@@ -66,14 +115,57 @@ def compile_file(
         bundle = write_bundle(plan, vectors={info.name: x, **made})
     with file_aside(target) as stream:
         stream.write(bundle)
+    written = None
+    if quantized is not None:
+        written = target.with_name(f"{target.stem.removesuffix('.int8')}.int8.onnx")
+        with file_aside(written) as stream:
+            stream.write(quantized.models[""])
     return {
         "out": str(target),
+        "onnx": written and str(written),
+        "quantization": quantized and quantized.figures(),
         "bytes": len(bundle),
         "arena_bytes": plan.arena_bytes,
         "steps": len(plan.steps),
         "part": part,
         "side": side,
     }
+
+
+def _made(plan: Plan, x: NDArray[Any]) -> Arrays:
+    """What the specification makes of x; our runtime where float steps are between the codes."""
+    try:
+        return run_plan(plan, [x])
+    except UnsupportedError:
+        part = Part(write_bundle(plan))
+        return dict(zip([info.name for info in part.outputs], part.run(x), strict=True))
+
+
+def _calibration(network: onnx.ModelProto, path: Path | None, option: str) -> NDArray[Any]:
+    """Inputs for the scales: a CSI file where the part takes CSI, else arrays.
+
+    Raises:
+        InputError: the network is quantized already, has several inputs, or the file does not fit.
+    """
+    if is_quantized(network):
+        raise InputError(
+            f"{option}: the network is quantized already (it has QuantizeLinear); leave the "
+            "option out: its scales are kept"
+        )
+    if path is None:
+        raise InputError(
+            f"{option} needs --calibration F: CSI, or an array of inputs, that the network will see"
+        )
+    stored = {tensor.name for tensor in network.graph.initializer}
+    inputs = [info for info in network.graph.input if info.name not in stored]
+    if len(inputs) != 1:
+        raise InputError(f"{option}: the network has {len(inputs)} inputs; one can be calibrated")
+    kind = inputs[0].type.tensor_type
+    shape = tuple(dim.dim_value for dim in kind.shape.dim[1:])
+    if len(shape) == 3 and shape[0] == 2:
+        return from_csi(path, shape)
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return from_arrays(path, shape, dtype)
 
 
 def write_c(bundle: Path) -> Path:

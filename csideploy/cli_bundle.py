@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from csideploy.cli_shell import Json, Seed, print_json, progress, refuse, say, table_console
+from csideploy.cli_shell import (
+    Json,
+    Precision,
+    PrecisionOption,
+    Seed,
+    check_calibration,
+    print_json,
+    progress,
+    say,
+    table_console,
+)
 from csideploy.errors import InputError
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
@@ -15,10 +25,16 @@ Bundle = Annotated[Path, typer.Argument(help="A bundle: .csib.")]
 
 def compile_onnx(
     model: Annotated[Path, typer.Argument(help="An ONNX network.")],
-    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
-    calibration: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    precision: PrecisionOption = Precision.FP32,
+    calibration: Annotated[
+        Path | None, typer.Option(help="For int8: CSI, or inputs in an .npy, of its use.")
+    ] = None,
+    error_level: Annotated[
+        float, typer.Option(help="For auto: the network's own error, NMSE in dB.")
+    ] = -20.0,
     out: Annotated[
-        Path | None, typer.Option(help="The bundle to write; MODEL.csib if left out.")
+        Path | None,
+        typer.Option(help="The bundle to write; MODEL.csib, MODEL.int8.csib if left out."),
     ] = None,
     side: Annotated[str, typer.Option(help="Where it will run: ue, bs, ru or du.")] = "ue",
     part: Annotated[str, typer.Option(help="What it is: encoder, decoder, ...")] = "network",
@@ -34,15 +50,31 @@ def compile_onnx(
     """Compile any ONNX network of supported operators into a bundle.
 
     Example: csideploy compile clnet.onnx --out clnet.csib --side bs --part decoder
+
+    A network with QuantizeLinear runs in integers with the scales it has. --precision int8 or auto
+    quantizes an fp32 one, and writes it as QDQ ONNX too.
     """
     from csideploy import bundles
+    from csideploy.report import precision_table
 
     wanted = {item.strip() for item in emit.split(",")}
     if not wanted <= {"bundle", "c"}:
         raise InputError(f"--emit {emit}: a comma list of bundle and c")
-    refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
-    refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
-    result = bundles.compile_file(model, out, side=side, part=part, vectors=vectors, seed=seed)
+    check_calibration(precision, calibration)
+    integers = None
+    if precision is not Precision.FP32:
+        integers = bundles.Integers(precision.value, calibration, error_level)
+    with progress("quantize") as advance:
+        result = bundles.compile_file(
+            model,
+            out,
+            side=side,
+            part=part,
+            vectors=vectors,
+            seed=seed,
+            integers=integers,
+            progress=advance,
+        )
     if "c" in wanted:
         result["c"] = str(bundles.write_c(Path(result["out"])))
     if as_json:
@@ -52,6 +84,9 @@ def compile_onnx(
         f"{result['out']}: {result['steps']} steps, {result['bytes']:,} bytes, "
         f"arena {result['arena_bytes']:,} bytes"
     )
+    if result["quantization"] is not None:
+        say(f"{result['onnx']}: the same as QDQ ONNX")
+        precision_table.show(result["quantization"], table_console())
     if "c" in result:
         say(f"{result['c']}/: C99 for a device: see {result['c']}/README.md")
 

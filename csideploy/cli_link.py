@@ -14,7 +14,10 @@ from csideploy.cli_shell import (
     Domain,
     Domains,
     Json,
+    Precision,
+    PrecisionOption,
     Seed,
+    check_calibration,
     print_json,
     progress,
     refuse,
@@ -35,7 +38,7 @@ def export(
         Path | None, typer.Option(help="Weights that `train` wrote; without it, from the zoo.")
     ] = None,
     binarize: Annotated[Binarize | None, typer.Option(help="Layers with 1-bit weights.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    precision: PrecisionOption = Precision.FP32,
     emit: Annotated[
         str, typer.Option(help="What to write, with commas: onnx, bundle, c.")
     ] = "onnx,bundle",
@@ -43,7 +46,9 @@ def export(
         bool,
         typer.Option("--inline", help="ONNX without local functions."),
     ] = False,
-    calibration: Annotated[Path | None, typer.Option(**_later)] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="CSI for int8 scales; generated channels if left out.")
+    ] = None,
     table: Annotated[str | None, typer.Option(**_later)] = None,
     max_users: Annotated[int | None, typer.Option(**_later)] = None,
     profile: Annotated[str | None, typer.Option(**_later)] = None,
@@ -56,16 +61,16 @@ def export(
 ) -> None:
     """Make a link package: ONNX and a bundle for each side, golden vectors, report.
 
-    Example: csideploy export --model bacrnet10x --out P
+    Example: csideploy export --model bacrnet10x --precision auto --out P
     """
     from csideploy import link_export
     from csideploy.link_source import parse_bits
+    from csideploy.report import precision_table
 
-    refuse(calibration, "--calibration", "it belongs to int8; leave it out for fp32")
+    check_calibration(precision, calibration)
     refuse(table, "--table", "no system with a table is there yet")
     refuse(max_users, "--max-users", "no system with several users is there yet")
     refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
-    _refuse_precision(precision)
     wanted = link_export.Wanted(
         model=model,
         cr=cr,
@@ -74,6 +79,8 @@ def export(
         emit=link_export.parse_emit(emit),
         inline=inline,
         seed=seed,
+        precision=precision.value,
+        calibration=calibration,
     )
     with progress("export") as advance:
         result = link_export.export_link(
@@ -91,10 +98,8 @@ def export(
             say(f"  {name:<14}{size:>12,} bytes")
         for name in result["c"]:
             say(f"  {name + '/':<14}C99 for a device: see {name}/README.md")
-
-
-def _refuse_precision(precision: str) -> None:
-    refuse(precision if precision != "fp32" else None, f"--precision {precision}", "fp32 is")
+        if result["quantization"] is not None:
+            precision_table.show(result["quantization"], table_console())
 
 
 def encode(

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,6 +56,33 @@ Domain = Annotated[Domains, typer.Option(help="(n, angle, delay), or (n, subcarr
 Convention = Annotated[
     str, typer.Option(help="Reading of a real array: auto, centred (0.5 is zero) or raw.")
 ]
+
+
+class Precision(StrEnum):
+    """Precisions of the contract."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+    AUTO = "auto"
+
+
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(help="fp32; int8; auto: int8, and 16 bits where 8 cost more than 0.05 dB."),
+]
+
+
+def check_calibration(precision: Precision, calibration: Path | None) -> None:
+    """`--calibration` goes with integers.
+
+    Raises:
+        InputError: it was given with fp32.
+    """
+    if calibration is not None and precision is Precision.FP32:
+        raise InputError(
+            "--calibration chooses the scales of integers: add --precision int8 or auto, or leave "
+            "it out"
+        )
 
 
 class VerbGroup(TyperGroup):

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from csideploy import __version__, c_folder
+from csideploy import __version__, c_folder, calibration
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
 from csideploy.errors import InputError
@@ -19,12 +20,15 @@ from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
 from csideploy.export.inline import inline_functions
+from csideploy.export.integer.run import run_plan
+from csideploy.export.plan import Plan
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, pairing_id, write_package
 from csideploy.payload import Layout
 from csideploy.progress import Advance, quiet
+from csideploy.quantize import Quantized, quantize_link
 from csideploy.report import footprint
 
 VECTORS = 20
@@ -35,7 +39,10 @@ PARTS = {"ue": "encoder", "bs": "decoder"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for; None where it was left open."""
+    """What the user asked for; None where it was left open.
+
+    precision: fp32, int8 or auto. calibration: CSI for the scales; None: generated channels.
+    """
 
     model: str | None
     cr: int | None
@@ -44,6 +51,8 @@ class Wanted:
     emit: frozenset[str]
     inline: bool
     seed: int
+    precision: str = "fp32"
+    calibration: Path | None = None
 
 
 def parse_emit(text: str) -> frozenset[str]:
@@ -103,26 +112,38 @@ def make_package(
 ) -> dict[str, Any]:
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
     check_folder_free(folder, force=force, holding=MANIFEST)
+    quantized = None
+    if wanted.precision != "fp32":
+        quantized = _quantize(source, wanted, progress)
+    networks = quantized.models if quantized else {"ue": source.ue, "bs": source.bs}
+    mark = ".int8" if quantized else ""
     progress(1, 4)
-    golden = golden_vectors(source, seed=wanted.seed)
+    manifest = _manifest(source, wanted, quantized)
+    plans = {}
+    if quantized is not None or wanted.emit & {"bundle", "c"}:
+        plans = {side: _plan(network, side, manifest) for side, network in networks.items()}
+    if quantized is None:
+        golden = golden_vectors(source, seed=wanted.seed)
+    else:
+        golden = integer_vectors(source, plans, seed=wanted.seed)
     files = {"vectors.npz": _npz(golden)}
     progress(2, 4)
-    manifest = _manifest(source, wanted)
     if "onnx" in wanted.emit:
         for side in PARTS:
             files[f"{side}.onnx"] = _onnx_bytes(getattr(source, side), inline=wanted.inline)
+            files[f"{side}{mark}.onnx"] = _onnx_bytes(networks[side], inline=wanted.inline)
     bundles = {}
     if wanted.emit & {"bundle", "c"}:
-        bundles = {side: _bundle(source, side, manifest) for side in PARTS}
+        bundles = {side: write_bundle(plan) for side, plan in plans.items()}
     if "bundle" in wanted.emit:
-        files |= {f"{side}.csib": data for side, data in bundles.items()}
+        files |= {f"{side}{mark}.csib": data for side, data in bundles.items()}
         report = json.dumps(footprint.of_bundles(bundles), indent=2) + "\n"
         files["report.json"] = report.encode()
     sources = {}
     if "c" in wanted.emit:
         sources = {
             c_folder.folder_name(name): emit_c(data, title=name, vectors=golden)
-            for name, data in ((f"{side}.csib", data) for side, data in bundles.items())
+            for name, data in ((f"{side}{mark}.csib", data) for side, data in bundles.items())
         }
     progress(3, 4)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
@@ -137,7 +158,28 @@ def make_package(
         "payload": manifest["payload"],
         "files": {name: len(data) for name, data in sorted(files.items())},
         "c": sorted(sources),
+        "precision": wanted.precision,
+        "quantization": quantized and quantized.figures(),
     }
+
+
+def _quantize(source: LinkSource, wanted: Wanted, progress: Advance) -> Quantized:
+    """The QDQ networks of both sides."""
+    if wanted.calibration is None:
+        # Its own seed: the golden vectors are no calibration data.
+        x = calibration.generated(source.scenario, seed=wanted.seed + 1)
+    else:
+        (info,) = onnx.load_model_from_string(source.ue).graph.input
+        shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim[1:])
+        x = calibration.from_csi(wanted.calibration, shape)
+    return quantize_link(
+        source.ue,
+        source.bs,
+        calibration.chunks(x),
+        precision=wanted.precision,
+        seed=wanted.seed,
+        progress=progress,
+    )
 
 
 def _source(wanted: Wanted, checkpoint: Path | None) -> LinkSource:
@@ -151,7 +193,7 @@ def _source(wanted: Wanted, checkpoint: Path | None) -> LinkSource:
     return source
 
 
-def _manifest(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
+def _manifest(source: LinkSource, wanted: Wanted, quantized: Quantized | None) -> dict[str, Any]:
     layout = _layout(source)
     sizes = {
         "system": source.system,
@@ -162,13 +204,22 @@ def _manifest(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
     identity = {**sizes, "layout_id": layout.layout_id if layout else 0}
     # Of the weights' own files: a package with inlined ONNX still pairs with one without.
     pairing = pairing_id(identity, source.ue, source.bs)
+    precision = "int8" if quantized else "fp32"
+    about: dict[str, Any] = {}
+    if quantized is not None:
+        about["quantization"] = {
+            "precision": wanted.precision,
+            "calibration": _calibration(source, wanted),
+            **quantized.figures(),
+        }
     return {
         **sizes,
         "payload": layout and layout.figures(),
         "pairing_id": pairing.hex(),
         "parts": [
-            {"part": part, "side": side, "precision": "fp32"} for side, part in PARTS.items()
+            {"part": part, "side": side, "precision": precision} for side, part in PARTS.items()
         ],
+        **about,
         "csideploy": __version__,
         "provenance": source.provenance,
         "metrics": source.metrics,
@@ -184,16 +235,23 @@ def _layout(source: LinkSource) -> Layout | None:
     return Layout(codes.type.tensor_type.shape.dim[1].dim_value, source.bits)
 
 
-def _bundle(source: LinkSource, side: str, manifest: dict[str, Any]) -> bytes:
+def _calibration(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
+    if wanted.calibration is not None:
+        return {"file": wanted.calibration.name}
+    samples = calibration.SAMPLES
+    return {"scenario": source.scenario, "samples": samples, "seed": wanted.seed + 1}
+
+
+def _plan(network: bytes, side: str, manifest: dict[str, Any]) -> Plan:
     sizes = ("system", "cr", "bits", "binarize")
-    plan = compile_model(
-        onnx.load_model_from_string(getattr(source, side)),
+    (precision,) = (part["precision"] for part in manifest["parts"] if part["side"] == side)
+    return compile_model(
+        onnx.load_model_from_string(network),
         part=PARTS[side],
         side=side,
         pairing_id=bytes.fromhex(manifest["pairing_id"]),
-        metadata={key: str(manifest[key]) for key in sizes},
+        metadata={**{key: str(manifest[key]) for key in sizes}, "precision": precision},
     )
-    return write_bundle(plan)
 
 
 def _onnx_bytes(model: bytes, *, inline: bool) -> bytes:
@@ -209,6 +267,12 @@ def _npz(arrays: Arrays) -> bytes:
     return stream.getvalue()
 
 
+def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:
+    made = generate(source.scenario, VECTORS, seed=seed).H.astype(np.float32)
+    x, _ = to_input(made[:, 0] + 1j * made[:, 1])
+    return x
+
+
 def golden_vectors(source: LinkSource, *, seed: int) -> Arrays:
     """Generated channels of the link's scenario, through both ONNX files by ONNX Runtime.
 
@@ -216,8 +280,15 @@ def golden_vectors(source: LinkSource, *, seed: int) -> Arrays:
         `x` float32 (n, 2, angle, delay); `codes` and `payload` uint8 (or `feature` float32 for a
         link without quantizer); `h` float32 like x.
     """
-    made = generate(source.scenario, VECTORS, seed=seed).H.astype(np.float32)
-    x, _ = to_input(made[:, 0] + 1j * made[:, 1])
+    x = _golden_inputs(source, seed)
     sent = Oracle(source.ue, name="ue.onnx").run(x)
     received = sent["feature"] if source.bits is None else sent["payload"]
     return {"x": x, **sent, "h": Oracle(source.bs, name="bs.onnx").run(received)["h"]}
+
+
+def integer_vectors(source: LinkSource, plans: dict[str, Plan], *, seed: int) -> Arrays:
+    """The same through integer plans by their NumPy specification: exact, but for floats in `h`."""
+    x = _golden_inputs(source, seed)
+    sent = run_plan(plans["ue"], [x])
+    received = sent["feature"] if source.bits is None else sent["payload"]
+    return {"x": x, **sent, "h": run_plan(plans["bs"], [received])["h"]}

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from csideploy.errors import FormatError
 
 Arrays = dict[str, NDArray[Any]]
+_EXACT = {
+    # On x86 without VNNI, sums of two 8-bit products otherwise saturate at 16 bits.
+    "session.x64quantprecision": "1",
+    # A MatMul with an int8 weight otherwise rounds its float input to 8 bits.
+    "session.qdq_matmulnbits_accuracy_level": "1",
+}
+"""Settings under which ONNX Runtime computes QDQ networks as they are written."""
 
 
 class Session:
@@ -31,6 +38,8 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        for key, value in _EXACT.items():
+            options.add_session_config_entry(key, value)
         try:
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]

@@ -6,6 +6,11 @@
     vectors.npz        golden inputs, payloads and outputs, computed with ONNX Runtime
     report.json        footprint by layer and by side
 
+With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
+`ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
+by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
+pairing id is the same: an int8 UE may speak to an fp32 BS.
+
 The two ends need not hold the same folder, so each file is checked on its own: a bundle against
 the pairing id, and every file against the hash in the manifest.
 """
@@ -78,6 +83,16 @@ class LinkPackage:
             )
         return Layout(payload["count"], payload["bits"])
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether the bundles compute in integers."""
+        return any(name.endswith(".int8.csib") for name in self.manifest["files"])
+
+    def name_of(self, side: str, kind: str) -> str:
+        """The file that runs at a side: `ue.csib` or `ue.int8.csib`; kind: csib or onnx."""
+        integer = f"{side}.int8.{kind}"
+        return integer if integer in self.manifest["files"] else f"{side}.{kind}"
+
     def read(self, name: str) -> bytes:
         """The bytes of one of the package's files, checked against the manifest.
 
@@ -109,7 +124,7 @@ class LinkPackage:
         Raises:
             FormatError: the bundle is damaged; PairingError: it belongs to another link.
         """
-        name = f"{side}.csib"
+        name = self.name_of(side, "csib")
         data = self._read_unchecked(name)
         try:
             part = Part(data)

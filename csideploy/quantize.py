@@ -6,13 +6,12 @@ judged by what its output loses against its own float output, beside an error of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import ModelProto
 
 from csideploy import metrics
@@ -57,7 +56,8 @@ def quantize_link(
     """Both ends of a link.
 
     Args:
-        ue, bs: fp32 ONNX files; x (n, 2, angle, delay) goes in at one end, h like x comes out.
+        ue: fp32 ONNX file that takes x (n, 2, angle, delay).
+        bs: fp32 ONNX file that makes h, like x.
         x: calibration inputs, in chunks.
         precision: "int8" or "auto".
         seed: of the sample of values behind the ranges.
@@ -98,7 +98,10 @@ def quantize_link(
         written = [study.model(advance=advance) for study in studies]
         lost = loss(written)
     return Quantized(
-        {side: model.SerializeToString() for side, model in zip(("ue", "bs"), written, strict=True)},
+        {
+            side: model.SerializeToString()
+            for side, model in zip(("ue", "bs"), written, strict=True)
+        },
         [row for study in studies for row in study.rows()],
         lost,
     )
@@ -168,5 +171,3 @@ def _counter(progress: Advance, studies: list[Study], precision: str) -> Callabl
         progress(done, total)
 
     return advance
-
-

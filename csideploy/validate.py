@@ -6,12 +6,12 @@ The checks, and why each has the bound it has:
   threshold k / 2^B: a float path may sum in another order, and only there can that move a code.
 * The payload is its codes packed, judged by the NumPy packer.
 * BS outputs, both fed the same payload: max|a - b| <= 1e-4 max(1, max|b|).
+
+Packages of integers have checks of their own: `validate_integers`.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy import metrics
-from csideploy.channels.conventions import from_input, to_input
-from csideploy.channels.files import read_csi
+from csideploy.channels.conventions import from_input
 from csideploy.compare import CodeCount, FloatError
 from csideploy.divergence import first_diverging, tensor_before
-from csideploy.errors import FormatError, InputError
-from csideploy.export.bundle_read import read_bundle
+from csideploy.errors import InputError
 from csideploy.export.plan import Op
-from csideploy.feedback import check_shape
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import LinkPackage, open_package
 from csideploy.progress import Advance, quiet
 from csideploy.validate_bundle import check, validate_bundle
+from csideploy.validate_integers import IntegerLink
+from csideploy.validate_link import Link
 
 CHUNK = 250
 
@@ -70,7 +69,9 @@ def validate(
         return validate_bundle(target, onnx_file=onnx_file, samples=samples, seed=seed)
     if onnx_file is not None:
         raise InputError("--onnx goes with a bundle (.csib): a package has its own ONNX files")
-    link = _Link(open_package(target))
+    package = open_package(target)
+    link: IntegerLink | _FloatLink
+    link = IntegerLink(package) if package.is_integer else _FloatLink(package)
     x, source = link.inputs(reference, samples, domain, convention)
     golden = link.golden()
     progress(0, len(x))
@@ -90,15 +91,11 @@ def validate(
     }
 
 
-class _Link:
-    """Both ends of a package, twice: as bundles in our runtime and as ONNX in the oracle."""
+class _FloatLink(Link):
+    """Both ends of an fp32 package, twice: in our runtime and in the oracle."""
 
     def __init__(self, package: LinkPackage) -> None:
-        self.package = package
-        self.bits: int | None = package.manifest["bits"]
-        self.sent = "feature" if self.bits is None else "payload"
-        self.ue, self.bs = package.open_part("ue"), package.open_part("bs")
-        self.plans = {side: read_bundle(package.read(f"{side}.csib")) for side in ("ue", "bs")}
+        super().__init__(package)
         self.ue_oracle = Oracle(package.read("ue.onnx"), name="ue.onnx")
         self.bs_oracle = Oracle(package.read("bs.onnx"), name="bs.onnx")
         before = tensor_before(self.plans["ue"], Op.QUANTIZE_UNIFORM)
@@ -111,47 +108,6 @@ class _Link:
     def comparison(self) -> CodeCount | FloatError:
         """What judges the UE's output."""
         return FloatError() if self.bits is None else CodeCount(self.bits)
-
-    def inputs(
-        self, reference: Path | None, samples: int | None, domain: str, convention: str
-    ) -> tuple[NDArray[np.float32], str]:
-        """The input x in [0, 1], and where it comes from."""
-        if reference is None:
-            x, source = self.golden()["x"], "golden vectors of the package"
-        else:
-            csi = read_csi(reference, convention=convention, domain=domain)
-            check_shape(csi, self.ue.inputs[0].shape)
-            x, _ = to_input(csi.h)
-            source = f"{reference}: {csi.description}"
-        return x[:samples], source
-
-    def golden(self) -> Arrays:
-        """The package's vectors.
-
-        Raises:
-            FormatError: an array is missing, or does not fit the link.
-        """
-        data = self.package.read("vectors.npz")
-        path = self.package.path / "vectors.npz"
-        wanted = (*self.ue.inputs, *self.ue.outputs, *self.bs.outputs)
-        try:
-            with np.load(io.BytesIO(data)) as archive:
-                vectors = {info.name: archive[info.name] for info in wanted}
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise FormatError(f"{path} cannot be read: {error}") from error
-        for info in wanted:
-            array, shape = vectors[info.name], (len(vectors["x"]), *info.shape[1:])
-            if array.dtype != info.dtype or array.shape != shape:
-                raise FormatError(
-                    f"{path}: {info.name} is {array.dtype} {array.shape}, "
-                    f"the link has {info.dtype} {shape}"
-                )
-        return vectors
-
-    def encode(self, x: NDArray[np.float32]) -> Arrays:
-        """The UE's outputs by our runtime."""
-        names = [output.name for output in self.ue.outputs]
-        return dict(zip(names, self.ue.run(x), strict=True))
 
     def judge(
         self,

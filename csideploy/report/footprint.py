@@ -61,7 +61,7 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     bundles = {}
     for side in SIDES:
         package.open_part(side)
-        bundles[side] = package.read(f"{side}.csib")
+        bundles[side] = package.read(package.name_of(side, "csib"))
     result: dict[str, Any] = {
         "package": str(package.path),
         "name": package.name,

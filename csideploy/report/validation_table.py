@@ -33,4 +33,10 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{measured['nmse_db_onnxruntime']:.4f} dB by ONNX Runtime, "
             f"{result['samples']} samples."
         )
+    if "nmse_db_fp32" in measured:
+        more = measured["nmse_db"] - measured["nmse_db_fp32"]
+        console.print(
+            f"The fp32 files by ONNX Runtime: {measured['nmse_db_fp32']:.4f} dB; "
+            f"int8 costs {more:+.4f} dB."
+        )
     console.print(f"Inputs: {result['inputs']}", style="dim")

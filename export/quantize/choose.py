@@ -239,9 +239,7 @@ def with_side(rows: Sequence[Row], side: str) -> list[Row]:
     return [replace(row, side=side) for row in rows]
 
 
-def noise_judge(
-    expected: Sequence[Mapping[str, NDArray[Any]]], level_db: float
-) -> Judge:
+def noise_judge(expected: Sequence[Mapping[str, NDArray[Any]]], level_db: float) -> Judge:
     """The judge of a part alone.
 
     A network makes an error of its own; quantization's adds to it. With N the mean square
@@ -260,6 +258,7 @@ def noise_judge(
             exact = values.astype(np.float64)
             noise += float(np.sum((made[name] - exact) ** 2))
             power += float(np.sum((exact - exact.mean()) ** 2))
-        return 10.0 ** (level_db / 10.0) + noise / max(power, float(np.finfo(np.float64).tiny))
+        own = float(10.0 ** (level_db / 10.0))
+        return own + noise / max(power, float(np.finfo(np.float64).tiny))
 
     return judge

@@ -49,7 +49,9 @@ def corrections(
     """What biases are to be lowered by, (M,) by the layer's name.
 
     Args:
-        network, points, scales: as `emit`.
+        network: as `emit`.
+        points: as `emit`.
+        scales: as `emit`.
         chunks: calibration inputs.
         advance: called after every layer.
     """

@@ -106,7 +106,7 @@ class _Emitter:
         """Q and DQ behind a tensor; where it is an output, `source` has its values instead."""
         scale = self.scales[name]
         codes = self._free(f"{name}.quantized")
-        ends = self._ends(name, np.float32(scale.scale), np.array(scale.zero, scale.dtype))
+        ends = self._ends(name, np.array(scale.scale), np.array(scale.zero, scale.dtype))
         back = [self._back(name)] if self.network.readers.get(name) else []
         self._node("QuantizeLinear", [source, *ends], codes, f"{name}.quantize")
         for made in (*back, *([name] if source != name else [])):
@@ -147,9 +147,9 @@ class _Emitter:
         scale = scale if per_axis else scale.reshape(())
         stored = self._store(f"{name}.quantized", codes)
         ends = self._ends(name, scale, np.zeros(scale.shape, dtype))
-        about = {"axis": axis} if per_axis else {}
         made = self._free(f"{name}.dequantized")
-        self._node("DequantizeLinear", [stored, *ends], made, f"{name}.dequantize", **about)
+        along = axis if per_axis else None
+        self._node("DequantizeLinear", [stored, *ends], made, f"{name}.dequantize", along)
         return made
 
     def _free(self, wanted: str) -> str:
@@ -161,8 +161,11 @@ class _Emitter:
         self.taken.add(name)
         return name
 
-    def _node(self, op: str, inputs: list[str], made: str, name: str, **about: int) -> None:
-        self.nodes.append(helper.make_node(op, inputs, [made], name=name, **about))
+    def _node(
+        self, op: str, inputs: list[str], made: str, name: str, axis: int | None = None
+    ) -> None:
+        # None leaves the attribute out.
+        self.nodes.append(helper.make_node(op, inputs, [made], name=name, axis=axis))
 
     def _ends(self, name: str, scale: Array, zero: Array) -> list[str]:
         """Store scale and zero point; returns their names."""

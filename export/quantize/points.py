@@ -151,7 +151,7 @@ class _Finder:
             return name
         if any(other and other not in self.network.constants for other in reader.input[1:]):
             return name
-        return reader.output[0]
+        return str(reader.output[0])
 
     def _from_codes(self, node: NodeProto) -> bool:
         """Whether one side of a sum is made of codes, maybe moved."""

@@ -6,6 +6,8 @@ weight and bias as initializers, which is what the emitter puts scales to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -47,7 +49,9 @@ class Network:
     def index(self) -> None:
         """Make the tables again, after the model was changed."""
         graph = self.model.graph
-        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.constants: dict[str, NDArray[Any]] = {
+            t.name: numpy_helper.to_array(t) for t in graph.initializer
+        }
         self.inputs = [i.name for i in graph.input if i.name not in self.constants]
         self.outputs = [output.name for output in graph.output]
         self.producers = {name: node for node in graph.node for name in node.output}
@@ -77,7 +81,7 @@ class Network:
         readers = self.readers.get(name, [])
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
 
-    def constant(self, node: NodeProto, index: int) -> NDArray[np.generic] | None:
+    def constant(self, node: NodeProto, index: int) -> NDArray[Any] | None:
         """An input's values, None if it is absent or no constant."""
         if len(node.input) <= index or not node.input[index]:
             return None
@@ -204,8 +208,11 @@ def _fold_batch_norm(network: Network) -> None:
             continue
         if layer.op_type not in ("Conv", "Gemm") or network.constant(layer, 1) is None:
             continue
+        if any(a.name == "transA" and a.i for a in layer.attribute):
+            continue
         statistics = [network.constant(norm, index) for index in range(1, 5)]
-        if network.only_reader(layer.output[0]) is not norm or any(s is None for s in statistics):
+        alone = network.only_reader(layer.output[0])
+        if alone is None or alone.name != norm.name or any(s is None for s in statistics):
             continue
         bias = network.constant(layer, 2)
         if bias is None and len(layer.input) > 2 and layer.input[2]:

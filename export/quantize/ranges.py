@@ -1,9 +1,10 @@
 """Scales of activations, from what calibration saw.
 
-8 bits: uint8 with a zero point, which ONNX Runtime's integer kernels take on every processor. The range is the one with the least mean square error of the codes
-over the values seen, not from the least to the greatest: a few large values would cost all others
-a coarser step. 16 bits: int16 with zero point 0, and a quarter more than the largest value seen,
-since there is room. Zero is a code in both, because pads hold it.
+8 bits: uint8 with a zero point, which ONNX Runtime's integer kernels take on every processor. The
+range is the one with the least mean square error of the codes over the values seen, not from the
+least to the greatest: a few large values would cost all others a coarser step. 16 bits: int16 with
+zero point 0, and a quarter more than the largest value seen, since there is room. Zero is a code
+in both, because pads hold it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def eight(values: Values, low: float, high: float) -> Scale:
 
     Args:
         values: a sample of them, flat.
-        low, high: the least and the greatest of all.
+        low: the least of all.
+        high: the greatest of all.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:

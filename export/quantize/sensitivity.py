@@ -108,7 +108,7 @@ def errors(
     return found
 
 
-def _coded(experiment: Experiment, x: NDArray[Any]) -> NDArray[Any]:
+def _coded(experiment: Experiment, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """A tensor through its codes; the mean error of a channel, in this chunk, is taken back."""
     assert experiment.scale is not None
     coded = experiment.scale.fake(x)

@@ -1,0 +1,26 @@
+"""What 8 bits cost each layer, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from csideploy.report.tables import plain_table
+
+
+def show(quantization: dict[str, Any], console: Console) -> None:
+    """Print the table of dB against bits: `Quantized.figures()`."""
+    table = plain_table("Bits of each layer, and what 8 bits alone would cost it")
+    for heading in ("side", "layer", "of"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("bits", justify="right")
+    table.add_column("8 bits cost", justify="right", no_wrap=True)
+    for row in quantization["layers"]:
+        cost = row["cost_db"]
+        text = "not tried" if cost is None else f"{cost:+.3f} dB"
+        table.add_row(row["side"].upper(), row["layer"], row["kind"], str(row["bits"]), text)
+    console.print(table)
+    console.print(
+        f"All together, on the calibration data: {quantization['loss_db']:+.3f} dB against fp32."
+    )
