@@ -41,14 +41,8 @@ def reduced_axes(sizes: Sizes) -> set[int]:
 def dft_axes(sizes: Sizes) -> set[int]:
     """The transformed axis, and the last, which holds real and imaginary parts."""
     attributes = sizes.node.attributes
-    axis = int(attributes.get("axis", 1))
+    axis = int(attributes.get("axis", -2))
     if "axis" not in attributes and len(sizes.inputs) > 2 and sizes.inputs[2] is not None:
         data = sizes.inputs[2].data
         axis = int(data.reshape(-1)[0]) if data is not None else axis
-    elif "axis" not in attributes and not _axis_is_attribute(sizes):
-        axis = -2
     return {axis, -1}
-
-
-def _axis_is_attribute(sizes: Sizes) -> bool:
-    return len(sizes.inputs) < 2

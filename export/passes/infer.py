@@ -86,6 +86,8 @@ class _Walk:
                 # Only the type of input 1 is read: it is a Cast.
                 node.attributes = {"to": element_type(inputs[1].dtype)}
                 node.op, node.inputs, inputs = "Cast", node.inputs[:1], inputs[:1]
+            if node.op == "DFT" and self.graph.opset < 20:
+                node.attributes = {"axis": 1, **node.attributes}
             rule = find_rule(node)
             if rule is None and seen < _MOST_NODES:
                 body = body_of(node, inputs, self.graph.opset)

@@ -267,8 +267,8 @@ ROWS: dict[str, Row] = {
         "no ONNX network",
     ),
     "compile operator": (
-        lambda b: ["compile", b.onnx_with("Softsign"), "--out", b.out / "m"],
-        "Softsign",
+        lambda b: ["compile", b.onnx_with("Det"), "--out", b.out / "m"],
+        "Det",
     ),
     "compile side": (
         lambda b: ["compile", b.onnx_with("Relu"), "--side", "moon", "--out", b.out / "m"],

@@ -282,6 +282,9 @@ CASES: dict[str, ModelProto] = {
          node("Transpose", ["u"], ["t"], perm=[0, 2, 4, 1, 3, 5, 6]),
          node("Reshape", ["t", "b"], ["y"])], {"x": ("n", 2, 4, 12)}, ["y"],
         {"a": integers(-1, 2, 2, 2, 3, 2, 2), "b": integers(-1, 96)}),
+    "DFT of a longer row": model(
+        [node("DFT", ["x", "l", "a"], ["y"])], {"x": ("n", 5, 3, 2)}, ["y"],
+        {"l": np.array(8), "a": np.array(1)}),
     # The batch elsewhere than in front, as sequence models have it.
     "MatMul, the batch second": in_front([node("MatMul", ["u", "w"], ["v"])], {"w": floats(6, 6)}),
     "softmax, the batch second": in_front([node("Softmax", ["u"], ["v"], axis=0)]),
