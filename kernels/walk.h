@@ -107,14 +107,14 @@ static inline void csd_copy_elements(uint8_t *y, const uint8_t *x, ptrdiff_t str
         for (size_t i = 0; i < count; i++)
             memcpy(y + 4 * i, &word, 4);
     } else if (size == 4) {
-        for (size_t i = 0; i < count; i++, x += 4 * stride)
-            memcpy(y + 4 * i, x, 4);
+        for (size_t i = 0; i < count; i++)
+            memcpy(y + 4 * i, x + (ptrdiff_t)i * stride * 4, 4);
     } else if (size == 2) {
-        for (size_t i = 0; i < count; i++, x += 2 * stride)
-            memcpy(y + 2 * i, x, 2);
+        for (size_t i = 0; i < count; i++)
+            memcpy(y + 2 * i, x + (ptrdiff_t)i * stride * 2, 2);
     } else {
-        for (size_t i = 0; i < count; i++, x += stride)
-            y[i] = *x;
+        for (size_t i = 0; i < count; i++)
+            y[i] = x[(ptrdiff_t)i * stride];
     }
 }
 
