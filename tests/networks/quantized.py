@@ -64,6 +64,29 @@ def network(bits: int, *, binary: bool = False) -> nn.Module:
     return made.eval()
 
 
+def integer_network() -> nn.Module:
+    """The same without batch norm and with int32 biases: only its two ends are floats."""
+    import brevitas.nn as qnn
+    from brevitas.quant import Int32Bias
+
+    torch.manual_seed(13)
+    made = nn.Sequential(
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        qnn.QuantConv2d(
+            2, 2, 3, padding=1, weight_bit_width=8, weight_scaling_per_output_channel=True,
+            bias_quant=Int32Bias,
+        ),
+        qnn.QuantReLU(bit_width=8, return_quant_tensor=True),
+        nn.Flatten(),
+        qnn.QuantLinear(ELEMENTS, FEATURES, bias=True, weight_bit_width=4, bias_quant=Int32Bias),
+        qnn.QuantIdentity(bit_width=8),
+    )  # fmt: skip
+    made.train()
+    for seed in range(3):
+        made(torch.from_numpy(samples(SHAPE, 8, seed)))
+    return made.eval()
+
+
 def export(module: nn.Module, standard: str, *, dynamo: bool) -> ModelProto:
     """One input "x", batch symbolic; `standard` is "qcdq" or "qonnx"."""
     from brevitas.export import export_onnx_qcdq, export_qonnx

@@ -40,6 +40,18 @@ def test_qcdq_matches_onnx_runtime(bits: int, dynamo: bool, errors: Any) -> None
     assert verdict.error <= 1
 
 
+def test_integer_biases_make_an_integer_network(errors: Any) -> None:
+    """Only the trace can write them: brevitas has no quantized bias for torch.export."""
+    model = quantized.export(quantized.integer_network(), "qcdq", dynamo=False)
+    x = samples(SHAPE, 3, seed=26)
+    assert quantized.distance_to_a_tie(model, x) > TIE, "these samples show nothing"
+    verdict = judge(model, x)
+    errors["brevitas integer", "ue", "qcdq legacy"] = verdict
+    assert verdict.error == 0
+    made = [step.op for step in verdict.plan.steps]
+    assert made == [Op.QUANTIZE, Op.QCONV2D, Op.QLINEAR, Op.DEQUANTIZE]
+
+
 @EXPORTERS
 @pytest.mark.parametrize(("bits", "binary"), [(8, True), (4, False)], ids=["binary", "4 bits"])
 def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: bool) -> None:
@@ -56,7 +68,7 @@ def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: 
 @EXPORTERS
 def test_binary_weights_stay_one_bit_each(dynamo: bool) -> None:
     plan = compile_model(exported("qonnx", 8, True, dynamo), part="encoder", side="ue")
-    (layer,) = (step for step in plan.steps if step.op is Op.BINARY_LINEAR)
+    (layer,) = (step for step in plan.steps if step.op in (Op.BINARY_LINEAR, Op.QBINARY_LINEAR))
     assert _stored(plan, layer.inputs[1]) == FEATURES * ELEMENTS // 8
     assert not any(step.op in (Op.LINEAR, Op.QLINEAR) for step in plan.steps)
     # Bits, one scale, 64 biases, and a convolution of 36 weights: nothing of the float matrix.

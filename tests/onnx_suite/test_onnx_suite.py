@@ -57,8 +57,9 @@ def test_refusals_name_the_place(results: Results) -> None:
     """Which node or tensor it is that the compiler lacks something for."""
     for (name, opset), outcome in results.outcomes.items():
         if outcome.kind is Kind.NAMED:
-            said = outcome.message
-            assert "'" in said or "opset" in said or "needs at least one" in said, (name, opset)
+            # Of a model that onnx's checker refuses, its own first line is all there is.
+            known = "'" in outcome.message or outcome.message.startswith("not a valid ONNX model")
+            assert known or results.cases[name].range, (name, opset, outcome.message)
 
 
 @pytest.mark.parametrize("opset", [OPSETS[0] - 1, OPSETS[-1] + 1])
