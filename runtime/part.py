@@ -17,6 +17,8 @@ from csideploy.runtime.instruction_sets import choose
 
 Array = NDArray[Any]
 
+_ARENA_AT = 24  # of arena_bytes in the header of a bundle
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -73,7 +75,8 @@ class Part:
 
         Raises:
             FormatError: the verifier refuses the bundle; says where and why.
-            InputError: the file cannot be read, or the instruction set is not available.
+            InputError: the file cannot be read, the instruction set is not available, or the
+                arena is larger than this machine's memory.
         """
         source = "bundle"
         if isinstance(bundle, (str, Path)):
@@ -84,7 +87,13 @@ class Part:
                 raise InputError(f"{source}: cannot be read: {error.strerror}") from None
         else:
             data = bytes(bundle)
-        self._core = _core.Part(data, choose(isa))
+        try:
+            self._core = _core.Part(data, choose(isa))
+        except MemoryError:
+            arena = int.from_bytes(data[_ARENA_AT : _ARENA_AT + 8], "little")
+            raise InputError(
+                f"{source}: its arena of {arena:,} bytes is more than this machine's memory"
+            ) from None
         if self._core.refusal is not None:
             raise FormatError(f"{source}: {_explain(self._core.refusal, data)}")
         self._source = source

@@ -127,8 +127,8 @@ public:
         std::memset(arena_->data(), value, part_.header->arena_bytes);
     }
 
-    const char *part() const { return csd_name(&require(), part_.header->part); }
-    const char *side() const { return csd_name(&require(), part_.header->side); }
+    nb::object part() const { return text(require().header->part); }
+    nb::object side() const { return text(require().header->side); }
     std::uint64_t arena_bytes() const { return require().header->arena_bytes; }
     std::uint32_t n_max() const { return require().header->n_max; }
     std::uint32_t k_max() const { return require().header->k_max; }

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundle_surgery import repair
 from hand_plan import HandPlan, micro_bundle, micro_plan
 from numpy.typing import NDArray
 
 from csideploy.errors import FormatError, InputError
+from csideploy.export import bundle_fields as bf
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import Activation, Op
@@ -214,6 +216,31 @@ def test_a_poisoned_arena_changes_nothing(poison: int) -> None:
         part._core.fill_arena(poison)
         results = part.run(x[:count])
         assert all(np.array_equal(a, b[:count]) for a, b in zip(results, expected, strict=True))
+
+
+@pytest.mark.parametrize("place", [2**46, 2**62])
+def test_an_arena_that_no_machine_has(place: int) -> None:
+    """Legal in the format, with one tensor far away; an answer, not a crash."""
+    hand = HandPlan()
+    far = hand.arena("far", ("n", 4), place=place)
+    hand.step(Op.COPY, [hand.input("x", ("n", 4))], [far])
+    hand.step(Op.COPY, [far], [hand.output("y", ("n", 4))])
+    data = write_bundle(hand.plan())
+    assert bf.HEADER.unpack(data, 0)["arena_bytes"] == place + 16
+    with pytest.raises(InputError, match=f"its arena of {place + 16:,} bytes is more than"):
+        Part(data)
+
+
+def test_names_that_are_no_utf_8() -> None:
+    """Names are for people: what cannot be read is shown as a replacement character."""
+    data = bytearray(GOOD)
+    names = next(r for r in read_whole(GOOD).sections if r.name == "names")
+    for i in range(names.offset, names.offset + names.length):
+        data[i] = 0xE5 if data[i] else 0
+    part = Part(repair(data))
+    assert set(part.part) == {"\ufffd"}
+    assert "\ufffd" in part.inputs[0].name
+    assert all("\ufffd" in name for name in part.steps)
 
 
 def test_a_part_may_be_called_from_several_threads() -> None:
