@@ -120,8 +120,13 @@ def compare(options: argparse.Namespace, folder: Path, console: Console) -> list
 
         advance()
         with ThreadPoolExecutor(options.jobs) as pool:
+            # The last machines of the table but the bare ones take longest: they begin.
+            slow = {
+                m: pool.submit(on_machine, m, jobs, every, folder, advance)
+                for m in sorted(machines, key=lambda m: (bool(m.board), -machines.index(m)))
+            }
             waiting = [pool.submit(on_this_machine, isa, jobs, advance) for isa in isas]
-            waiting += [pool.submit(on_machine, m, jobs, every, folder, advance) for m in machines]
+        waiting += [slow[machine] for machine in machines]
         console.print("; ".join(f"{job.name}: {len(job.inputs)} samples" for job in jobs))
         return [done.result() for done in waiting]
 
