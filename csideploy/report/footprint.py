@@ -18,6 +18,7 @@ import numpy as np
 from csideploy.bundles import random_input
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.macs import StepCost, costs
+from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import Dim
 from csideploy.package import SIDES, LinkPackage
 from csideploy.report.code_size import runtime_code_bytes
@@ -95,6 +96,7 @@ def _side(bundle: bytes) -> dict[str, Any]:
         "tables_bytes": len(bundle) - len(plan.weights) - vectors,
         "bundle_bytes": len(bundle),
         "arena_bytes": plan.arena_bytes,
+        "arena_bound_bytes": fullest_step(plan)[1],
         "memory_bytes": len(bundle) + plan.arena_bytes,
         "input_bytes": sum(plan.tensors[i].nbytes for i in plan.inputs),
         "output_bytes": sum(plan.tensors[i].nbytes for i in plan.outputs),

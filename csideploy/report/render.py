@@ -50,6 +50,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("  golden vectors (may be stripped)", "vectors_bytes"),
         ("bundle, as stored", "bundle_bytes"),
         ("arena", "arena_bytes"),
+        ("  of these, what the fullest step needs", "arena_bound_bytes"),
         ("memory = bundle + arena", "memory_bytes"),
         ("caller's input buffer", "input_bytes"),
         ("caller's output buffers", "output_bytes"),
