@@ -248,6 +248,19 @@ _TABLE = (
          shape=function_rules.unpack_bits, domain=DOMAIN),
 )  # fmt: skip
 
+_QONNX = "qonnx.custom_op.general"
+_IMPORTED = (
+    (_QONNX, "BipolarQuant", "activations; weights, which stay one bit each in a layer"),
+    (_QONNX, "IntQuant", "the newer name of Quant"),
+    (
+        _QONNX,
+        "Quant",
+        "1 to 24 bits, known scale; activations: ROUND, CEIL, FLOOR",
+    ),
+    (_QONNX, "Trunc", "with and without output scale; ROUND, CEIL, FLOOR"),
+)
+"""Operators that are standard ones by the time a rule is asked (pass `import_qonnx`)."""
+
 RULES = {(rule.domain, rule.op): rule for rule in _TABLE}
 """(domain, operator) -> rule; the standard domain is ""."""
 
@@ -274,7 +287,8 @@ def rule_for(node: Node) -> Rule:
 
 def supported_ops() -> list[dict[str, str]]:
     """One row an operator, for people: domain, operator, what it accepts."""
+    own = [(rule.domain or "ai.onnx", rule.op, rule.accepts) for rule in _TABLE]
     return [
-        {"domain": rule.domain or "ai.onnx", "operator": rule.op, "accepts": rule.accepts}
-        for rule in _TABLE
+        {"domain": domain, "operator": name, "accepts": accepts}
+        for domain, name, accepts in (*own, *_IMPORTED)
     ]

@@ -29,8 +29,21 @@ def exported(standard: str, bits: int, binary: bool, dynamo: bool) -> Any:
     return quantized.export(quantized.network(bits, binary=binary), standard, dynamo=dynamo)
 
 
-@EXPORTERS
-@pytest.mark.parametrize("bits", [8, 4, 2])
+SLOW = pytest.mark.slow
+"""torch.export takes seconds a file; one of each kind is exported by default."""
+
+
+@pytest.mark.parametrize(
+    ("bits", "dynamo"),
+    [
+        (8, False),
+        (4, False),
+        (2, False),
+        (4, True),
+        pytest.param(8, True, marks=SLOW),
+        pytest.param(2, True, marks=SLOW),
+    ],
+)
 def test_qcdq_matches_onnx_runtime(bits: int, dynamo: bool, errors: Any) -> None:
     model = exported("qcdq", bits, False, dynamo)
     x = samples(SHAPE, 3, seed=23)
@@ -52,8 +65,15 @@ def test_integer_biases_make_an_integer_network(errors: Any) -> None:
     assert made == [Op.QUANTIZE, Op.QCONV2D, Op.QLINEAR, Op.DEQUANTIZE]
 
 
-@EXPORTERS
-@pytest.mark.parametrize(("bits", "binary"), [(8, True), (4, False)], ids=["binary", "4 bits"])
+@pytest.mark.parametrize(
+    ("bits", "binary", "dynamo"),
+    [
+        (8, True, False),
+        (8, True, True),
+        (4, False, False),
+        pytest.param(4, False, True, marks=SLOW),
+    ],
+)
 def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: bool) -> None:
     model = exported("qonnx", bits, binary, dynamo)
     x = samples(SHAPE, 3, seed=23)
