@@ -39,20 +39,55 @@ static int32_t sum_of(const int8_t *w, size_t count) {
     return sum;
 }
 
-/* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
+#ifdef __ARM_FEATURE_DOTPROD
+/* Here four products of bytes are one addition: 8-bit x stays bytes, a u8 less 128 as an i8. What is
+   left in of x_zero comes off as for 16-bit x, with the sum of the weights as a product with ones. */
+static int32_t dot_bytes(const int8_t *x, const int8_t *w, size_t count) {
+    int32_t sum = 0;
+    for (size_t k = 0; k < count; k++)
+        sum += x[k] * w[k];
+    return sum;
+}
+
+static void add_run_of_bytes(int64_t *sums, size_t count, const csd_input *x, size_t at, size_t run,
+                             size_t inputs, const int8_t *w, int32_t zero) {
+    const uint8_t *from = (const uint8_t *)x->data + at;
+    const uint8_t flip = x->shape.dtype == CSD_U8 ? 0x80 : 0;
+    const int32_t left_in = zero - flip;
+    int8_t bytes[RUN], ones[RUN];
+    memset(ones, 1, sizeof ones);
+    for (size_t k = 0; k < run; k++)
+        bytes[k] = (int8_t)(from[k] ^ flip);
+    for (size_t i = 0; i < count; i++, w += inputs)
+        sums[i] += dot_bytes(bytes, w, run) - left_in * dot_bytes(ones, w, run);
+}
+#endif
+
+/* sums[i] += products of `run` elements of x from `at` on with `count` rows of the weight. */
+static void add_run(int64_t *sums, size_t count, const csd_input *x, size_t at, size_t run,
+                    size_t inputs, const int8_t *w, int32_t zero) {
+    const int64_t left_in = x->shape.dtype == CSD_I16 ? zero : 0;
+    int16_t words[RUN];
+    copy_run(words, x, at, run, zero);
+    for (size_t i = 0; i < count; i++, w += inputs) {
+        sums[i] += dot(words, w, run);
+        if (left_in != 0)
+            sums[i] -= left_in * sum_of(w, run);
+    }
+}
+
+/* The same with one whole row of x, which starts at `from`. */
 static void add_products(int64_t *sums, size_t count, const csd_input *x, size_t from,
                          size_t inputs, const int8_t *weight, int32_t zero) {
-    const int64_t left_in = x->shape.dtype == CSD_I16 ? zero : 0;
     for (size_t at = 0; at < inputs; at += RUN) {
-        int16_t words[RUN];
         const size_t run = inputs - at < RUN ? inputs - at : RUN;
-        const int8_t *w = weight + at;
-        copy_run(words, x, from + at, run, zero);
-        for (size_t i = 0; i < count; i++, w += inputs) {
-            sums[i] += dot(words, w, run);
-            if (left_in != 0)
-                sums[i] -= left_in * sum_of(w, run);
+#ifdef __ARM_FEATURE_DOTPROD
+        if (x->shape.dtype != CSD_I16) {
+            add_run_of_bytes(sums, count, x, from + at, run, inputs, weight + at, zero);
+            continue;
         }
+#endif
+        add_run(sums, count, x, from + at, run, inputs, weight + at, zero);
     }
 }
 
