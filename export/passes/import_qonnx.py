@@ -128,9 +128,9 @@ class _Site:
             )
         return _ROUNDINGS[mode]
 
-    def constant(self, what: str, data: Data) -> str:
+    def constant(self, what: str, data: Data | np.float32) -> str:
         """A constant beside this node; returns its name."""
-        return self.graph.add_constant(f"{self.node.name}.{what}", data)
+        return self.graph.add_constant(f"{self.node.name}.{what}", np.asarray(data))
 
     def chain(self, steps: Sequence[tuple[str, Sequence[str]]]) -> list[Node]:
         """Operators one behind the other, each with its further inputs."""
@@ -229,7 +229,7 @@ def _bipolar(site: _Site) -> list[Node]:
     scale = site.floats(1, "scale")
     if site.x is not None:
         codes = np.where(site.x >= 0, np.float32(1), np.float32(-1))
-        return _weight(site, codes, scale, np.float32(0))
+        return _weight(site, codes, scale, np.zeros((), np.float32))
     zero = site.constant("zero", np.float32(0))
     signs = f"{site.node.outputs[0]}.positive"
     plus, minus = site.constant("plus", scale), site.constant("minus", -scale)
@@ -246,7 +246,7 @@ def _trunc(site: _Site) -> list[Node]:
     scale, zero = site.floats(1, "scale"), site.floats(2, "zero point")
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         refuse(site.node, "scales must be finite and positive")
-    before = [
+    before: list[tuple[str, Sequence[str]]] = [
         ("Div", [site.constant("scale", scale)]),
         ("Add", [site.constant("zero", zero)]),
         ("Round", []),
@@ -255,7 +255,8 @@ def _trunc(site: _Site) -> list[Node]:
         dropped = site.whole(3, "input bit width") - site.whole(4, "output bit width")
         if dropped < 0:
             refuse(site.node, "the output has more bits than the input")
-        step, bounds, behind, out = np.float32(1 << dropped), [], zero, scale
+        step, behind, out = np.full((), 1 << dropped, np.float32), zero, scale
+        bounds: list[tuple[str, Sequence[str]]] = []
     else:
         out = site.floats(4, "output scale")
         low, high = _limits(site.node, site.whole(5, "output bit width"))
@@ -264,7 +265,7 @@ def _trunc(site: _Site) -> list[Node]:
         step = np.asarray(np.exp2(np.rint(np.log2(out / scale))), np.float32)
         limits = [site.constant(n, np.float32(v)) for n, v in (("low", low), ("high", high))]
         bounds, behind = [("Clip", limits)], np.asarray(zero / step, np.float32)
-    after = [
+    after: list[tuple[str, Sequence[str]]] = [
         ("Div", [site.constant("step", step)]),
         *bounds,
         (site.rounding_operator("FLOOR"), []),
