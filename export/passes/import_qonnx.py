@@ -76,9 +76,11 @@ def _constants(graph: Graph) -> dict[str, Data]:
     """What is known before anything is computed: initializers and Constant nodes."""
     known = {name: value.data for name, value in graph.values.items() if value.data is not None}
     for node in graph.nodes:
-        if node.op == "Constant" and not node.domain:
+        if node.domain or node.op not in ("Constant", "Identity") or len(node.outputs) != 1:
+            continue
+        if node.op == "Constant":
             known[node.outputs[0]] = constant(node, [])
-        elif node.op == "Identity" and not node.domain and node.inputs[0] in known:
+        elif len(node.inputs) == 1 and node.inputs[0] in known:
             known[node.outputs[0]] = known[node.inputs[0]]
     return known
 
