@@ -3,7 +3,8 @@
 y = quantize(act(w . dequantize(x) + b)) with w = s_w c and b = s_x s_w d is the integer rule
 min(max(rint(float32(d + sum c (x - x_zero)) * float32(s_x s_w / s_y)) + y_zero, low), high):
 a ReLU or a Clip in front of QUANTIZE only moves low and high, since rounding keeps order. A bias
-given as float, or on another scale, is rounded to a whole number of s_x s_w.
+given as float is taken where it is a whole number of s_x s_w, up to the rounding of float32: rounded
+to one, it would move results by whole steps where weights have few bits. Else the layer stays float.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _INTEGER = {
     Op.BINARY_LINEAR: Op.QBINARY_LINEAR,
 }
 _MOST_PRODUCTS = 65536
-_WHOLE = np.iinfo(np.int32)
+_ROUNDING = 2.0**-21
+"""A few units of float32's last place."""
 
 
 def run(graph: Graph) -> None:
@@ -201,6 +203,7 @@ def _bias(
         # The codes are meant for this unit if the scales are equal but for their rounding.
         if np.allclose(own, unit, rtol=1e-5, atol=0):
             return np.ascontiguousarray(given.codes, np.int32)
-    if (np.abs(value.data.astype(np.float64)) > unit.astype(np.float64) * _WHOLE.max).any():
-        return None
-    return quantize_bias(value.data, x_scale, scale)
+    exact = value.data.astype(np.float64)
+    codes = quantize_bias(value.data, x_scale, scale)
+    off = np.abs(codes * unit.astype(np.float64) - exact)
+    return codes if (off <= _ROUNDING * np.abs(exact)).all() else None
