@@ -2,9 +2,11 @@
 
 y = quantize(act(w . dequantize(x) + b)) with w = s_w c and b = s_x s_w d is the integer rule
 min(max(rint(float32(d + sum c (x - x_zero)) * float32(s_x s_w / s_y)) + y_zero, low), high):
-a ReLU or a Clip in front of QUANTIZE only moves low and high, since rounding keeps order. A bias
-given as float is taken where it is a whole number of s_x s_w, up to the rounding of float32: rounded
-to one, it would move results by whole steps where weights have few bits. Else the layer stays float.
+a ReLU or a Clip in front of QUANTIZE only moves low and high, since rounding keeps order.
+
+A bias given as float is taken where it is a whole number of s_x s_w, up to the rounding of
+float32. Rounded to one it would move results by whole steps where weights have few bits, so that
+the layer stays float instead.
 """
 
 from __future__ import annotations
