@@ -22,6 +22,8 @@ from every_operation import FILE, SEEDS
 REPOSITORY = Path(__file__).resolve().parents[2]
 FUZZER = ["-O1", "-g", *(flag.replace("=address", "=fuzzer,address") for flag in SANITIZE)]
 DRIVER = ["-O1", "-g", *SANITIZE]
+LARGE = ["-DREMEMBER_LARGE_CRC", "-Wl,--wrap=csd_crc32"]
+"""For bundles whose weights would be summed again for each bit."""
 Counts = dict[str, int]
 
 
@@ -42,12 +44,12 @@ def drive(driver: Path, verb: str, bundle: Path, *numbers: int) -> Counts:
     return counts(result.stdout)
 
 
-def zoo_bundles(folder: Path) -> list[Path]:
-    """Every part of the zoo, compiled into `folder`."""
+def zoo_bundles(folder: Path, entries: str = "*") -> list[Path]:
+    """Every part of the zoo's entries, compiled into `folder`."""
     from csideploy.bundles import compile_file
 
     out = []
-    for model in sorted(REPOSITORY.glob("zoo/*/*.onnx")):
+    for model in sorted(REPOSITORY.glob(f"zoo/{entries}/*.onnx")):
         path = folder / f"{model.parent.name}-{model.stem}.csib"
         compile_file(model, path, side=model.stem, part="part", vectors=0)
         out.append(path)
@@ -55,7 +57,9 @@ def zoo_bundles(folder: Path) -> list[Path]:
 
 
 def flips(folder: Path) -> None:
-    driver = build(REPOSITORY, compiler("cc", "gcc", "clang"), folder / "driver", *DRIVER)
+    cc = compiler("cc", "gcc", "clang")
+    driver = build(REPOSITORY, cc, folder / "driver", *DRIVER)
+    large = build(REPOSITORY, cc, folder / "large", *DRIVER, *LARGE)
     jobs: list[tuple[str, Path, tuple[int, ...]]] = [
         *(("flip", path, (0, 1)) for path in (FILE, *sorted(SEEDS.glob("*.csib")))),
         ("weights", FILE, (100_000,)),
@@ -65,7 +69,7 @@ def flips(folder: Path) -> None:
     total = dict.fromkeys(("tried", "refused", "harmless", "large"), 0)
     for verb, path, numbers in jobs:
         start = time.monotonic()
-        found = drive(driver, verb, path, *numbers)
+        found = drive(large if verb == "verify" else driver, verb, path, *numbers)
         total = {key: total[key] + found[key] for key in total}
         print(f"{verb:8}{path.stem:24}{found}  {time.monotonic() - start:.1f} s", flush=True)
     print(f"all: {total}")

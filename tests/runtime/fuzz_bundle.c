@@ -113,7 +113,7 @@ static void change_parameter(uint8_t *data, size_t size) {
     const uint32_t count = find(data, size, CSD_SECTION_PARAMS, &start) / 4;
     if (count == 0)
         return;
-    uint32_t word = random_bits() % 8 - random_bits() % 4;
+    uint32_t word = random_bits() % 24 - random_bits() % 4;
     if (random_bits() % 4 == 0)
         memcpy(&word, &values[random_bits() % 8], 4);
     memcpy(start + 4 * (random_bits() % count), &word, 4);
@@ -157,8 +157,11 @@ static void change_length(uint8_t *data, size_t size) {
     csd_tensor_record tensor;
     memcpy(&tensor, start + which * sizeof tensor, sizeof tensor);
     const uint32_t old = tensor.dims[axis], symbols[2] = {CSD_DIM_N, CSD_DIM_K};
-    const uint32_t new =
-        random_bits() % 8 == 0 ? symbols[random_bits() % 2] : 1 + random_bits() % (old % 64 + 2);
+    uint32_t new = 1 + random_bits() % (old % 64 + 2);
+    if (random_bits() % 8 == 0)
+        new = symbols[random_bits() % 2];
+    else if (random_bits() % 8 == 0)
+        new = 1 + random_bits() % 400; /* beyond the blocks and tiles of the kernels */
     for (uint32_t i = all ? 0 : which; i < (all ? count : which + 1); i++) {
         memcpy(&tensor, start + i * sizeof tensor, sizeof tensor);
         for (uint32_t d = 0; d < CSD_MAX_RANK; d++)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_build import build, compiler, run, works
-from campaign import DRIVER, FUZZER, drive
+from campaign import DRIVER, FUZZER, LARGE, drive, zoo_bundles
 from every_operation import FILE, SEEDS
 
 from csideploy.runtime import Part
@@ -33,6 +33,15 @@ def test_every_flipped_bit_of_the_structure(driver: Path) -> None:
     assert counts["refused"] > 50_000
     # Names, the pairing id and some parameters may hold anything.
     assert counts["harmless"] > 5_000
+
+
+def test_the_zoos_structure(repository: Path, tmp_path: Path) -> None:
+    """Verified only; each 7th bit of the default entry's bundles, whose plans are 16 KiB."""
+    driver = build(repository, compiler("cc", "gcc", "clang"), tmp_path / "large", *DRIVER, *LARGE)
+    for bundle in zoo_bundles(tmp_path, "bacrnet10x"):
+        counts = drive(driver, "verify", bundle, 3, 7)
+        assert counts["tried"] > 4_000
+        assert counts["refused"] > 2_500
 
 
 def test_shaken_structure(driver: Path) -> None:
