@@ -60,7 +60,9 @@ def corrections(
     targets = {node.name: _target(network, node) for node in layers}
     names = tuple(dict.fromkeys(targets.values()))
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=names)
-    expected = {name: _mean([oracle.run(x)[name] for x in chunks]) for name in names}
+    runs = [oracle.run(x) for x in chunks]
+    expected = {name: _mean([made[name] for made in runs]) for name in names}
+    del runs
     shifts: dict[str, Float] = {}
     for node in layers:
         target = targets[node.name]

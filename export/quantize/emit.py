@@ -129,7 +129,7 @@ class _Emitter:
         least = 0.0 if stored is None else least_weight_scale(stored, x_scale)
         axis = 1 if node.op_type == "MatMul" else 0
         weight = self.network.constants[node.input[1]]
-        codes, scale = quantize_weight(weight, axis=axis, least_scale=least)
+        codes, scale = _signs(weight, axis) or quantize_weight(weight, axis=axis, least_scale=least)
         node.input[1] = self._integers(f"{node.name}.weight", codes, scale, np.int8, axis)
         if stored is not None:
             holder.input[index] = self._bias(node.name, stored, x_scale, scale)
@@ -178,3 +178,13 @@ class _Emitter:
         name = self._free(wanted)
         self.stored[name] = numpy_helper.from_array(np.asarray(data), name)
         return name
+
+
+def _signs(weight: Array, axis: int) -> tuple[Array, Array] | None:
+    """+1 and -1 with one scale an output, for weights that are of one size: 1-bit ones."""
+    size = np.abs(weight)
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    largest = size.max(others, keepdims=True)
+    if weight.ndim != 2 or (size != largest).any() or not largest.all():
+        return None
+    return np.sign(weight).astype(np.int8), largest.reshape(-1).astype(np.float32)
