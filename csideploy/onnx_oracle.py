@@ -34,16 +34,12 @@ class Session:
 
     def __init__(self, model: bytes, *, name: str) -> None:
         self._name = name
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        for key, value in _EXACT.items():
-            options.add_session_config_entry(key, value)
         try:
-            self._session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            try:
+                self._session = _open(model, _EXACT)
+            except Exception:
+                # It cannot load a file whose weights share a zero point under the first of them.
+                self._session = _open(model, {})
         except Exception as error:
             # ONNX Runtime raises types of its own, without a common root.
             raise FormatError(
@@ -66,6 +62,16 @@ class Session:
                 f"{self._name} does not take {given}: {str(error).splitlines()[0]}"
             ) from error
         return {name: np.asarray(x) for name, x in zip(self.outputs, values, strict=True)}
+
+
+def _open(model: bytes, settings: dict[str, str]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised
+    for key, value in settings.items():
+        options.add_session_config_entry(key, value)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Oracle:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from csideploy.export.plan import OPS, Activation, Op, Plan, Step, Storage, Tensor
+from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage, Tensor
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class StepCost:
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation.
     bit_operations: payload bits moved by packing or unpacking.
-    weight_bytes: stored weights, scales, biases, slopes and tables; constants that several steps
-        share count at the first.
+    int8_bytes: stored int8 weights.
+    weight_bytes: other stored weights, scales, biases, slopes and tables; constants that several
+        steps share count at the first.
     binary_bytes: stored packed 1-bit weights.
     parameters: stored numbers; a packed bit is one.
     """
@@ -36,12 +37,13 @@ class StepCost:
     bit_operations: int = 0
     weight_bytes: int = 0
     binary_bytes: int = 0
+    int8_bytes: int = 0
     parameters: int = 0
 
     @property
     def stored_bytes(self) -> int:
         """All constants of the step."""
-        return self.weight_bytes + self.binary_bytes
+        return self.weight_bytes + self.binary_bytes + self.int8_bytes
 
 
 def _count(tensor: Tensor) -> int:
@@ -91,7 +93,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
     if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
         codes = roles["codes"] if step.op is Op.PACK_BITS else result
         bit_operations = _count(codes) * int(step.params["bits"])
-    weight_bytes = binary_bytes = parameters = 0
+    weight_bytes = binary_bytes = int8_bytes = parameters = 0
     for role, place in operands.items():
         if place is None or place in seen or plan.tensors[place].storage is not Storage.WEIGHTS:
             continue
@@ -100,6 +102,9 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         if step.op in _BINARY and role == "weight":
             binary_bytes += tensor.nbytes
             parameters += int(tensor.shape[0]) * int(roles["x"].shape[-1])
+        elif role == "weight" and tensor.dtype is DType.I8:
+            int8_bytes += tensor.nbytes
+            parameters += _count(tensor)
         else:
             weight_bytes += tensor.nbytes
             parameters += _count(tensor)
@@ -112,6 +117,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         bit_operations,
         weight_bytes,
         binary_bytes,
+        int8_bytes,
         parameters,
     )
 

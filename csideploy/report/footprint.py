@@ -23,6 +23,7 @@ from csideploy.export.plan import Dim
 from csideploy.package import SIDES, LinkPackage
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.runtime import Part
+from csideploy.runtime.isa import choose
 
 NOTES = (
     "FLOPs = 2 x MACs + element-wise operations (bias, residual, activation, scale, quantizer).",
@@ -32,6 +33,7 @@ NOTES = (
 )
 ADDITIVE = (
     "binary_bytes",
+    "int8_bytes",
     "fp32_bytes",
     "stored_bytes",
     "parameters",
@@ -72,6 +74,7 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         "runtime_code_bytes": runtime_code_bytes(),
         "latency": {
             "where": f"measured on this host ({host()}), 1 thread, n = 1",
+            "isa": choose(),
             "rounds": rounds,
         },
     }
@@ -109,6 +112,7 @@ def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
         "op": cost.op,
         "output_shape": list(shape),
         "binary_bytes": cost.binary_bytes,
+        "int8_bytes": cost.int8_bytes,
         "fp32_bytes": cost.weight_bytes,
         "stored_bytes": cost.stored_bytes,
         "parameters": cost.parameters,

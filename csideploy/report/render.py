@@ -9,7 +9,7 @@ from rich.console import Console
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
-COLUMNS = ("layer", "output", "1-bit", "fp32", "MACs", "FLOPs", "min", "median")
+COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median")
 
 
 def title(side: str, data: dict[str, Any]) -> str:
@@ -30,6 +30,7 @@ def _figures(entry: dict[str, Any]) -> list[str]:
     latency = entry.get("latency_s")
     return [
         binary(entry["binary_bytes"]) if entry["binary_bytes"] else "",
+        binary(entry["int8_bytes"]) if entry["int8_bytes"] else "",
         binary(entry["fp32_bytes"]) if entry["fp32_bytes"] else "",
         f"{entry['macs']:,}" if entry["macs"] else "",
         f"{entry['flops']:,}" if entry["flops"] else "",
@@ -44,7 +45,8 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
     rows = []
     for text, key in (
         ("  1-bit weights", "binary_bytes"),
-        ("  fp32 weights, biases, slopes, scales", "fp32_bytes"),
+        ("  int8 weights", "int8_bytes"),
+        ("  other weights, biases, slopes, scales", "fp32_bytes"),
         ("  padding between constants", "padding_bytes"),
         ("  header, plan, names", "tables_bytes"),
         ("  golden vectors (may be stripped)", "vectors_bytes"),
@@ -55,7 +57,8 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("caller's input buffer", "input_bytes"),
         ("caller's output buffers", "output_bytes"),
     ):
-        if key != "vectors_bytes" or any(side[key] for side in sides):
+        optional = key in ("vectors_bytes", "int8_bytes")
+        if not optional or any(side[key] for side in sides):
             rows.append([text, *(binary(side[key]) for side in sides)])
     for text, key in (
         ("parameters", "parameters"),
@@ -97,7 +100,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
     left_out: set[str] = set() if console.width >= 110 else {"output", "min"}
     for side, data in result["sides"].items():
-        empty: set[str] = set() if data["binary_bytes"] else {"1-bit"}
+        kinds = {"1-bit": "binary_bytes", "int8": "int8_bytes"}
+        empty = {column for column, key in kinds.items() if not data[key]}
         kept = [i for i, column in enumerate(COLUMNS) if column not in left_out | empty]
         table = plain_table(title(side, data))
         for i in kept:

@@ -109,8 +109,10 @@ class _Emitter:
         ends = self._ends(name, np.array(scale.scale), np.array(scale.zero, scale.dtype))
         back = [self._back(name)] if self.network.readers.get(name) else []
         self._node("QuantizeLinear", [source, *ends], codes, f"{name}.quantize")
-        for made in (*back, *([name] if source != name else [])):
-            self._node("DequantizeLinear", [codes, *ends], made, f"{made}.dequantize")
+        made = [*back, *([name] if source != name else [])]
+        for number, result in enumerate(made, 1):
+            label = f"{name}.dequantize" + (f".{number}" if number > 1 else "")
+            self._node("DequantizeLinear", [codes, *ends], result, label)
 
     def _layer(self, node: NodeProto) -> None:
         """Integer weight and bias of a layer, each behind a DequantizeLinear."""
