@@ -1,6 +1,6 @@
 """The runtime: verifies and runs compiled parts (.csib). Needs numpy alone."""
 
-from csideploy.runtime.instruction_sets import instruction_sets
+from csideploy.runtime.isa import instruction_sets
 from csideploy.runtime.part import Part, PayloadLayout, StepTime, TensorInfo
 
 __all__ = ["Part", "PayloadLayout", "StepTime", "TensorInfo", "instruction_sets"]

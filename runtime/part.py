@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from csideploy.errors import FormatError, InputError
 from csideploy.runtime import _core
-from csideploy.runtime.instruction_sets import choose
+from csideploy.runtime.isa import choose
 
 Array = NDArray[Any]
 

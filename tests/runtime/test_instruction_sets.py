@@ -18,7 +18,7 @@ from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.link_source import Bits, from_zoo
 from csideploy.runtime import Part, instruction_sets
-from csideploy.runtime.instruction_sets import VARIABLE
+from csideploy.runtime.isa import VARIABLE
 
 
 @pytest.fixture(autouse=True)
