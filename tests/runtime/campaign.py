@@ -21,9 +21,8 @@ from every_operation import FILE, SEEDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FUZZER = ["-O1", "-g", *(flag.replace("=address", "=fuzzer,address") for flag in SANITIZE)]
-DRIVER = ["-O1", "-g", *SANITIZE]
-LARGE = ["-DREMEMBER_LARGE_CRC", "-Wl,--wrap=csd_crc32"]
-"""For bundles whose weights would be summed again for each bit."""
+# The weights of a large bundle are not summed again for each bit of its plan.
+DRIVER = ["-O1", "-g", *SANITIZE, "-DREMEMBER_LARGE_CRC", "-Wl,--wrap=csd_crc32"]
 Counts = dict[str, int]
 
 
@@ -57,9 +56,7 @@ def zoo_bundles(folder: Path, entries: str = "*") -> list[Path]:
 
 
 def flips(folder: Path) -> None:
-    cc = compiler("cc", "gcc", "clang")
-    driver = build(REPOSITORY, cc, folder / "driver", *DRIVER)
-    large = build(REPOSITORY, cc, folder / "large", *DRIVER, *LARGE)
+    driver = build(REPOSITORY, compiler("cc", "gcc", "clang"), folder / "driver", *DRIVER)
     jobs: list[tuple[str, Path, tuple[int, ...]]] = [
         *(("flip", path, (0, 1)) for path in (FILE, *sorted(SEEDS.glob("*.csib")))),
         ("weights", FILE, (100_000,)),
@@ -69,7 +66,7 @@ def flips(folder: Path) -> None:
     total = dict.fromkeys(("tried", "refused", "harmless", "large"), 0)
     for verb, path, numbers in jobs:
         start = time.monotonic()
-        found = drive(large if verb == "verify" else driver, verb, path, *numbers)
+        found = drive(driver, verb, path, *numbers)
         total = {key: total[key] + found[key] for key in total}
         print(f"{verb:8}{path.stem:24}{found}  {time.monotonic() - start:.1f} s", flush=True)
     print(f"all: {total}")

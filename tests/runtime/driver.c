@@ -18,7 +18,8 @@
 
 #ifdef REMEMBER_LARGE_CRC
 /* Linked with --wrap=csd_crc32. Millions of weights that no flip touches are summed once: the last
-   large range is remembered, and its bytes are values, never structure. */
+   large range is remembered, and its bytes are values, never structure (`weights` is for small
+   bundles). */
 uint32_t __real_csd_crc32(uint32_t crc, const void *data, size_t size);
 uint32_t __wrap_csd_crc32(uint32_t crc, const void *data, size_t size);
 
