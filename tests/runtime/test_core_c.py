@@ -30,6 +30,25 @@ def test_library_has_no_state_and_calls_nothing_but_sqrtf(repository: Path, tmp_
     assert undefined - defined <= allowed
 
 
+def test_the_stack_is_small_and_known(repository: Path, tmp_path: Path) -> None:
+    """No variable-length arrays; the verifier's deepest chain of calls stays below 512 bytes."""
+    cc = shutil.which("arm-none-eabi-gcc") or compiler("gcc")
+    frames = {}
+    for source in sources(repository):
+        obj = tmp_path / (Path(source).stem + ".o")
+        flags = ["-Os", "-fstack-usage", *include_flags(repository)]
+        run([cc, *STRICT, *flags, "-c", source, "-o", obj])
+        for line in obj.with_suffix(".su").read_text().splitlines():
+            name, size, kind = line.split("\t")
+            assert kind == "static", line
+            frames[name.rpartition(":")[2]] = int(size)
+    deepest = ("csd_open", "csd_check_steps", "csd_check_order")
+    # The longest of all checks of one operation hangs below csd_check_steps.
+    checks = [size for name, size in frames.items() if name.startswith(("csd_check_", "check_"))]
+    assert frames[deepest[0]] + frames[deepest[1]] + 2 * max(checks) < (512 if "arm" in cc else 900)
+    assert max(frames.values()) < 8192, max(frames, key=lambda name: frames[name])
+
+
 def test_sources_include_no_stdio_and_no_stdlib(repository: Path) -> None:
     for source in [*sources(repository), *map(str, repository.glob("runtime/include/*/*.h"))]:
         text = Path(source).read_text(encoding="utf-8")
