@@ -40,7 +40,7 @@ static int32_t block_sum(int32_t tables[GROUPS][16], const uint8_t *weight, size
 }
 
 /* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
-static void add_products(int32_t *sums, size_t count, const csd_input *x, size_t from,
+static void add_signed_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
                          size_t inputs, const uint8_t *weight, int32_t zero) {
     const size_t row_bytes = (inputs + 7) / 8;
     for (size_t at = 0; at < inputs; at += INPUTS, weight += INPUTS / 8) {
@@ -55,6 +55,70 @@ static void add_products(int32_t *sums, size_t count, const csd_input *x, size_t
                 sums[i] += block_sum(tables, weight + i * row_bytes, (left + 7) / 8);
         }
     }
+}
+
+#ifdef __AVX2__
+/* Here sixteen 16-bit words of 8-bit x are masked by their bits and added at once, which beats the
+   tables: sum x signs = 2 (sum of x where the bit is 1) - sum of x. RUN words of up to 255 leave
+   room in a lane: 32 x 255 < 2^15. */
+#define RUN 512
+#define LANES 16
+
+/* The bit of a word, where the first byte of two is the low one. */
+static const uint16_t bit_of[LANES] = {0x80,   0x40,   0x20,   0x10,   0x08,  0x04,  0x02,  0x01,
+                                       0x8000, 0x4000, 0x2000, 0x1000, 0x800, 0x400, 0x200, 0x100};
+
+static int32_t masked_sum(const int16_t *restrict x, const uint8_t *restrict w, size_t bytes) {
+    const uint8_t *const end = w + bytes / 2 * 2;
+    int16_t lanes[LANES] = {0};
+    int32_t sum = 0;
+    for (; w != end; w += 2, x += LANES) {
+        const uint16_t bits = (uint16_t)(w[0] | w[1] << 8);
+#pragma GCC unroll 1
+        for (size_t i = 0; i < LANES; i++)
+            lanes[i] = (int16_t)(lanes[i] + (x[i] & -((bits & bit_of[i]) != 0)));
+    }
+    for (size_t i = 0; i < LANES; i++)
+        sum += lanes[i];
+    if (bytes % 2 != 0)
+        for (size_t i = 0; i < 8; i++)
+            sum += x[i] & -((*w & bit_of[i]) != 0);
+    return sum;
+}
+
+static void add_masked_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
+                            size_t inputs, const uint8_t *weight, int32_t zero) {
+    const size_t row_bytes = (inputs + 7) / 8;
+    for (size_t at = 0; at < inputs; at += RUN, weight += RUN / 8) {
+        int16_t words[RUN];
+        const size_t run = inputs - at < RUN ? inputs - at : RUN;
+        int32_t all = 0;
+        if (x->shape.dtype == CSD_U8)
+            for (size_t k = 0; k < run; k++)
+                words[k] = (int16_t)(((const uint8_t *)x->data)[from + at + k] - zero);
+        else
+            for (size_t k = 0; k < run; k++)
+                words[k] = (int16_t)(((const int8_t *)x->data)[from + at + k] - zero);
+        for (size_t k = 0; k < run; k++)
+            all += words[k];
+        for (size_t k = run; k % 8 != 0; k++)
+            words[k] = 0;
+        for (size_t i = 0; i < count; i++)
+            sums[i] += 2 * masked_sum(words, weight + i * row_bytes, (run + 7) / 8) - all;
+    }
+}
+#endif
+
+/* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
+static void add_products(int32_t *sums, size_t count, const csd_input *x, size_t from,
+                         size_t inputs, const uint8_t *weight, int32_t zero) {
+#ifdef __AVX2__
+    if (x->shape.dtype != CSD_I16) {
+        add_masked_sums(sums, count, x, from, inputs, weight, zero);
+        return;
+    }
+#endif
+    add_signed_sums(sums, count, x, from, inputs, weight, zero);
 }
 
 void CSD_KERNEL(qbinary_linear)(const csd_args *args) {
