@@ -68,7 +68,7 @@ class _Names:
         self._data = bytearray()
 
     def __call__(self, text: str) -> int:
-        if any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
+        if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text):
             raise FormatError(f"name {text!r}: control characters cannot be stored in a bundle")
         if text not in self._offsets:
             self._offsets[text] = len(self._data)

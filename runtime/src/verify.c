@@ -157,13 +157,18 @@ static csd_status check_sections(csd_part *part, const uint8_t *bundle, size_t s
     return CSD_OK;
 }
 
+/* U+0080 to U+009F in UTF-8, which some terminals obey as they do an escape character. */
+static int is_c1_control(const uint8_t *text, uint32_t i) {
+    return i > 0 && text[i - 1u] == 0xC2 && text[i] >= 0x80 && text[i] < 0xA0;
+}
+
 static csd_status check_names(csd_part *part) {
     const csd_section *section = &part->sections[CSD_SECTION_NAMES];
     const uint8_t *text = section->data;
     if (section->length == 0 || text[section->length - 1u] != 0)
         return csd_refuse(part, CSD_BAD_STRINGS, "names", section->length, "end");
     for (uint32_t i = 0; i < section->length; i++)
-        if ((text[i] != 0 && text[i] < 0x20) || text[i] == 0x7F)
+        if ((text[i] != 0 && text[i] < 0x20) || text[i] == 0x7F || is_c1_control(text, i))
             return csd_refuse(part, CSD_BAD_STRINGS, "names", i, "byte");
     part->names = section->data;
     return csd_check_fields(part, "header", 0, part->header, FIELDS(header));

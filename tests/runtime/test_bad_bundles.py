@@ -78,6 +78,16 @@ def byte(section: str, at: int, value: int) -> Edit:
     return edit
 
 
+def two_bytes(first: int, second: int) -> Edit:
+    """The first two of the second name, which is longer than that."""
+
+    def edit(data: bytearray) -> None:
+        byte("names", 2, first)(data)
+        byte("names", 3, second)(data)
+
+    return edit
+
+
 def scale_is_infinite(data: bytearray) -> None:
     place = PLAN.tensors[TENSOR["bfc.scale"]].place
     at = section_start(data, "weights") + place
@@ -153,6 +163,8 @@ ROWS: dict[str, tuple[Edit, str, str]] = {
     "open string": (last_string_is_open, "BAD_STRINGS", "end"),
     "control character": (byte("names", 0, 0x1B), "BAD_STRINGS", "byte"),
     "delete character": (byte("names", 0, 0x7F), "BAD_STRINGS", "byte"),
+    "C1 control character": (two_bytes(0xC2, 0x9B), "BAD_STRINGS", "byte"),
+    "first C1 control character": (two_bytes(0xC2, 0x80), "BAD_STRINGS", "byte"),
     # tensors
     "tensor name": (tensor("x", "name", 1), "FIELD_NAME", "tensor 0, name"),
     "dtype": (tensor("x", "dtype", max(DType) + 1), "FIELD_ENUM", "dtype"),
@@ -267,6 +279,12 @@ def test_rule(name: str) -> None:
     text = refusal(edited(GOOD, edit))
     assert status in text
     assert where in text
+
+
+@pytest.mark.parametrize("pair", [(0xC2, 0xB5), (0xC2, 0x20), (0x9B, 0x9B), (0xC3, 0xA9)])
+def test_other_letters_are_names(pair: tuple[int, int]) -> None:
+    """A micro sign, e with an accent; and what is no UTF-8, which the verifier leaves to people."""
+    Part(edited(GOOD, two_bytes(*pair)))
 
 
 Shape = tuple[Any, ...]
