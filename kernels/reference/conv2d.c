@@ -5,8 +5,15 @@
    depend on one another, so that it vectorises without a change of that order. The residual may
    lie in y itself. Zero padding is not multiplied: rows and columns outside the input are left
    out. */
-#include "../kernels.h"
+#include "../conv2d.h"
 #include "../window.h"
+
+/* Tiles pay where a compiler that keeps to C's order still fills vector registers. */
+#if defined(__SSE2__) || defined(__aarch64__) || defined(__riscv_vector)
+#define VECTORS 1
+#else
+#define VECTORS 0
+#endif
 
 static void add_row(float *restrict y, const float *restrict x, float w, size_t count,
                     size_t stride) {
@@ -58,17 +65,19 @@ void CSD_KERNEL(conv2d)(const csd_args *args) {
     const size_t taps = (size_t)weight->shape.dims[2] * weight->shape.dims[3];
     float *y = args->out[0].data;
     const float *x = input->data;
+    /* Then all but the activation is done. */
+    const int tiled = VECTORS && CSD_KERNEL(conv2d_tiles)(args);
 
     for (size_t n = 0; n < out->dims[0]; n++, x += x_plane * input->shape.dims[1]) {
         for (size_t o = 0; o < out->dims[1]; o++, y += plane) {
             const float start = bias ? bias[o] : 0.0f;
-            for (size_t i = 0; i < plane; i++)
+            for (size_t i = 0; i < plane && !tiled; i++)
                 y[i] = residual ? start + residual[i] : start;
             if (residual)
                 residual += plane;
             const float *x_group = x + o / group_outputs * channels * x_plane;
             const float *w = (const float *)weight->data + o * channels * taps;
-            for (size_t c = 0; c < channels; c++)
+            for (size_t c = 0; c < channels && !tiled; c++)
                 add_plane(y, out, x_group + c * x_plane, &input->shape, w + c * taps,
                           &weight->shape, p);
             CSD_KERNEL(activate)

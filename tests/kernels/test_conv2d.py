@@ -51,11 +51,11 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
     for i, (axis, before, after) in enumerate((("h", "top", "bottom"), ("w", "left", "right"))):
         reach = (kernel[i] - 1) * p[f"dilation_{axis}"] + 1
         least = max(1, reach - p[f"pad_{before}"] - p[f"pad_{after}"])
-        size.append(draw(st.integers(least, least + 20)))
+        size.append(draw(st.integers(least, least + 40)))
     return {
         "p": p,
         "x": (draw(small), p["groups"] * draw(small), *size),
-        "outputs": p["groups"] * draw(small),
+        "outputs": p["groups"] * draw(st.sampled_from([1, 2, 3, 4, 9])),
         "kernel": kernel,
         "bias": draw(st.booleans()),
         "residual": draw(st.booleans()),
@@ -122,11 +122,29 @@ def test_residual_may_lie_in_the_output() -> None:
     assert np.abs(results[0]).min() > 0
 
 
-def test_padding_is_not_multiplied() -> None:
+@pytest.mark.parametrize("outputs", [1, 9])
+def test_padding_is_not_multiplied(outputs: int) -> None:
     """An infinite weight outside the image must not make a NaN of 0 x infinity."""
     x = np.ones((1, 1, 1, 1), np.float32)
-    w = np.full((1, 1, 3, 3), np.inf, np.float32)
-    w[0, 0, 1, 1] = 2
+    w = np.full((outputs, 1, 3, 3), np.inf, np.float32)
+    w[:, 0, 1, 1] = 2
     pads = dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 1)
-    y = run_step(Op.CONV2D, [x, w], [False, True], (1, 1, 1, 1), **pads)
-    assert y[0, 0, 0, 0] == 2
+    y = run_step(Op.CONV2D, [x, w], [False, True], (1, outputs, 1, 1), **pads)
+    assert (y == 2).all()
+
+
+@pytest.mark.parametrize("width", [1, 5, 8, 15, 23, 32, 45])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_tiles_and_planes_give_the_same_bits(width: int, stride: int) -> None:
+    """An infinite weight in one more output keeps the kernel from its tiles."""
+    rng = np.random.default_rng(width)
+    x = rng.normal(size=(2, 5, 9, width)).astype(np.float32)
+    w = rng.normal(size=(9, 5, 3, 5)).astype(np.float32)
+    spoilt = np.concatenate([w, np.full((1, 5, 3, 5), np.inf, np.float32)])
+    p = {"pad_top": 1, "pad_bottom": 1, "pad_left": 2, "pad_right": 2}
+    p |= {"stride_h": stride, "stride_w": stride}
+    shape = (2, 9, (9 - 1) // stride + 1, (width - 1) // stride + 1)
+    tiles = run_step(Op.CONV2D, [x, w], [False, True], shape, **p)
+    planes = run_step(Op.CONV2D, [x, spoilt], [False, True], (shape[0], 10, *shape[2:]), **p)
+    assert np.array_equal(tiles, planes[:, :9])
+    assert np.abs(tiles).min() > 0
