@@ -35,7 +35,7 @@ def reduced_axes(sizes: Sizes) -> set[int]:
         axes = [] if data is None else [int(axis) for axis in data.reshape(-1)]
     if axes:
         return set(axes)
-    return set() if attributes.get("noop_with_empty_axes", 0) else set(range(sizes.rank()))
+    return set() if attributes.get("noop_with_empty_axes", 0) == 1 else set(range(sizes.rank()))
 
 
 def dft_axes(sizes: Sizes) -> set[int]:

@@ -6,12 +6,21 @@ graph wrong, and where.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from csideploy.export.check_shapes import RESULTS, GraphError, demand
 from csideploy.export.graph import BATCH, VIEW, Graph, Node, Value
-from csideploy.export.operation_rules import CONSTANT_ROLES, SAME_DTYPE, role_dtypes
+from csideploy.export.operation_rules import (
+    CONSTANT_ROLES,
+    SAME_DTYPE,
+    ParamKind,
+    param_rules,
+    role_dtypes,
+)
 from csideploy.export.plan import OPS, Activation, DType, Op
 
-__all__ = ["GraphError", "check_graph"]
+__all__ = ["GraphError", "check_graph", "check_node"]
 
 _ELEMENTS = {dtype.numpy: dtype for dtype in DType}
 _ROWS = (Op.LINEAR, Op.BINARY_LINEAR, Op.QLINEAR, Op.QBINARY_LINEAR)
@@ -34,10 +43,7 @@ def check_graph(graph: Graph, after: str) -> None:
         for node in graph.nodes:
             for name in node.inputs:
                 demand(not name or name in made, f"'{node.name}' reads '{name}' before it is made")
-            if isinstance(node.op, Op):
-                _check_operation(graph, node)
-            elif node.op == VIEW:
-                _check_view(graph, node)
+            check_node(graph.values, node)
             for name in filter(None, node.outputs):
                 demand(name not in made, f"'{name}' is made twice")
                 made.add(name)
@@ -55,13 +61,27 @@ def check_graph(graph: Graph, after: str) -> None:
         ) from None
 
 
-def _check_view(graph: Graph, node: Node) -> None:
-    source, result = graph.values[node.inputs[0]], graph.values[node.outputs[0]]
+def check_node(values: Mapping[str, Value], node: Node) -> None:
+    """Check one node's types, shapes and parameters, where it is a step or a view.
+
+    Raises:
+        GraphError: the first fault found.
+    """
+    if isinstance(node.op, Op):
+        _check_operation(values, node)
+    elif node.op == VIEW:
+        _check_view(values, node)
+
+
+def _check_view(values: Mapping[str, Value], node: Node) -> None:
+    source, result = values[node.inputs[0]], values[node.outputs[0]]
     demand(source.dtype == result.dtype, f"view '{node.name}' changes the type")
     demand(source.per_sample == result.per_sample, f"view '{node.name}' changes the size")
+    same = (BATCH in source.shape) == (BATCH in result.shape)
+    demand(same, f"view '{node.name}' of {source.shape} as {result.shape}")
 
 
-def _check_operation(graph: Graph, node: Node) -> None:
+def _check_operation(values: Mapping[str, Value], node: Node) -> None:
     assert isinstance(node.op, Op)
     spec = OPS[node.op]
     demand(len(node.inputs) == len(spec.inputs), f"'{node.name}' has {len(node.inputs)} inputs")
@@ -73,11 +93,12 @@ def _check_operation(graph: Graph, node: Node) -> None:
     ):
         demand(bool(name) or role.endswith("?"), f"'{node.name}' has no {role}")
         if name:
-            roles[role.rstrip("?")] = graph.values[name]
+            roles[role.rstrip("?")] = values[name]
     _check_types(node, roles)
+    _check_numbers(node)
     slope = node.attributes.get("activation") == Activation.PRELU
     demand(slope == ("slope" in roles), f"'{node.name}': slope and activation disagree")
-    result = graph.values[node.outputs[0]].shape
+    result = values[node.outputs[0]].shape
     shapes = {role: roles[role].shape for role in (r.rstrip("?") for r in spec.inputs)
               if role in roles}  # fmt: skip
     expected = RESULTS[node.op](node, shapes, result)
@@ -101,3 +122,14 @@ def _check_types(node: Node, roles: dict[str, Value]) -> None:
             demand(value.data is not None, f"'{node.name}': {role} is no constant")
     alike = {roles[role].dtype for role in SAME_DTYPE.get(node.op, ()) if role in roles}
     demand(len(alike) < 2, f"'{node.name}': types {alike}")
+
+
+def _check_numbers(node: Node) -> None:
+    assert isinstance(node.op, Op)
+    for name, rule in param_rules(node.op):
+        number = node.attributes[name]
+        if rule.kind in (ParamKind.U32_RANGE, ParamKind.I32_RANGE):
+            legal = rule.lo <= number <= rule.hi
+        else:
+            legal = math.isfinite(number) and (number > 0 or rule.kind is ParamKind.F32_FINITE)
+        demand(legal, f"'{node.name}': {name} is {number}")

@@ -24,6 +24,13 @@ _MOST_KNOWN = 4096
 """Elements of a constant whose values a shape can hang on; weights are larger."""
 
 
+_POSITIVE = {
+    "strides", "dilations", "kernel_shape", "blocksize", "num_outputs", "group", "num_groups",
+    "q_num_heads", "kv_num_heads",
+}  # fmt: skip
+"""Attributes that ONNX's inference divides by without a look."""
+
+
 @functools.cache
 def schema(op: str, opset: int) -> OpSchema | None:
     """What the standard says of an operator at an opset; None where it has none."""
@@ -60,6 +67,9 @@ def infer_outputs(node: Node, inputs: Inputs, opset: int, *, lenient: bool = Fal
     described = schema(str(node.op), opset)
     if described is None:
         refuse(node, f"is no operator of opset {opset}")
+    for name in _POSITIVE & set(node.attributes):
+        if np.min(node.attributes[name]) < 1:
+            refuse(node, f"{name} {node.attributes[name]}; positive numbers are right")
     types: dict[str, TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
     for name, value in zip(node.inputs, inputs, strict=True):

@@ -13,7 +13,16 @@ from csideploy.export.graph import Node, Value
 
 Inputs = Sequence[Value | None]
 
-MALFORMED = (ValueError, IndexError, TypeError, KeyError, ArithmeticError, AttributeError)
+MALFORMED = (
+    ValueError,
+    IndexError,
+    TypeError,
+    KeyError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
 """What NumPy and dictionaries raise on attributes and sizes that fit nothing."""
 
 

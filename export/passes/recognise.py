@@ -7,6 +7,7 @@ BatchNormalization alone stays, for the pass that folds it.
 
 from __future__ import annotations
 
+from csideploy.export.check import GraphError, check_node
 from csideploy.export.graph import VIEW, Graph, Node, Value
 from csideploy.export.refusal import MALFORMED, refuse
 from csideploy.export.steps.site import Site, stored_dtype, stored_shape
@@ -26,6 +27,11 @@ def run(graph: Graph) -> None:
         assert steps is not None
         try:
             steps(site)
+            for step in site.nodes:
+                check_node(stored, step)
+        except GraphError as error:
+            # ONNX's inference lets pass what does not fit together.
+            refuse(node, f"does not fit its inputs: {error}")
         except MALFORMED as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             refuse(node, f"is malformed: {lines[0]}")

@@ -24,6 +24,8 @@ from csideploy.export.refusal import Inputs, given, known, optional, refuse
 from csideploy.export.steps.linear import linear
 from csideploy.export.steps.site import F32, Site, stored_shape
 
+_MOST_WEIGHTS = 1 << 24
+
 
 def _axis(node: Node, inputs: Inputs) -> int:
     """From the attribute (to opset 19), input 2, or the default, the last axis of the signal."""
@@ -74,6 +76,8 @@ def dft(site: Site) -> None:
     shape = site.shape(moved)
     length, own = int(x.shape[axis]), int(x.shape[-1])
     inverse = bool(site.attribute("inverse", 0))
+    if kept * parts * length * own > _MOST_WEIGHTS:
+        site.refuse(f"{points} points of {length}: the matrix is larger than any device")
     if parts == 1:
         rows = _mirrored(min(length, kept // 2 + 1), points)
     else:

@@ -71,7 +71,7 @@ def slice_(site: Site) -> None:
         if x.shape[axis] == out.shape[axis] and begin == 0 and step == 1:
             continue  # all of it, the batch for one
         where = site.axis(x, axis)
-        first[where], stride[where] = begin, step
+        first[where], stride[where] = begin, step if int(out.shape[axis]) > 1 else 1
     site.result(cut(site, source, first, stride, stored_shape(out)))
 
 
@@ -102,6 +102,8 @@ def concat(site: Site) -> None:
     left, right = "", ""
     for index in range(len(site.inputs)):
         value = site.value(index)
+        if value.data is not None and value.data.size == 0:
+            continue
         right = site.x(index)
         if site.out.batch is not None and (value.batch is None or value.data is not None):
             lacking = site.out.batch.before * site.out.batch.after == 1

@@ -16,7 +16,7 @@ def onnx_axes(site: Site) -> list[int] | None:
         axes = [int(axis) for axis in site.data(1, "axes").reshape(-1)]
         if axes:
             return axes
-    return [] if site.attribute("noop_with_empty_axes", 0) else None
+    return [] if site.attribute("noop_with_empty_axes", 0) == 1 else None
 
 
 def _stored_axes(site: Site) -> list[int]:

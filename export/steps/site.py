@@ -172,6 +172,8 @@ class Site:
         if data.dtype not in STORED:
             self.refuse(f"a constant is {data.dtype}; float32 and integers are supported")
         dtype = STORED[data.dtype]
+        if data.size == 0:
+            self.refuse(f"an empty constant of shape {data.shape}")
         if data.dtype == I64:
             limits = np.iinfo(np.int32)
             if data.size and (data.min() < limits.min or data.max() > limits.max):

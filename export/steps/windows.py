@@ -152,6 +152,8 @@ def convolution_transpose(site: Site) -> None:
     if groups < 1 or channels != site.shape(x)[1] or channels % groups:
         site.refuse(f"{groups} groups and weight {data.shape} against {site.value(0).shape}")
     shape = window(site, _own(site, kernel), transposed=True)
+    if len(site.out.shape) != len(site.value(0).shape):
+        site.refuse(f"output_shape {site.attribute('output_shape')} is smaller than the input")
     result = _planar(stored_shape(site.out))
     extra = [0, 0, *_list(site, "output_padding", [0])][-2:]
     auto = text(site.attribute("auto_pad", b"NOTSET"))

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 from small_models import call, floats, model, node
+from test_operators import CASES as OPERATORS
 
 from csideploy.errors import CsideployError, InputError, UnsupportedError
 from csideploy.export.compile import compile_model
@@ -183,6 +184,7 @@ def refusal(proto: ModelProto) -> str:
 def test_a_mutated_file_compiles_or_is_refused_in_one_line() -> None:
     rng = np.random.default_rng(11)
     files = [proto.SerializeToString() for proto, _, _ in CASES.values()]
+    files += [proto.SerializeToString() for proto in OPERATORS.values()]
     outcomes = {"compiled": 0, "refused": 0, "no protobuf": 0}
     for _ in range(2000):
         data = bytearray(files[rng.integers(len(files))])
