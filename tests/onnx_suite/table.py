@@ -61,7 +61,7 @@ def run_all(*, every: bool, only: str = "") -> Results:
 
 
 def table(results: Results) -> str:
-    """Per operator: passed, of them with frozen inputs, refused by name, out of range."""
+    """Runs per operator: passed, of them with frozen inputs, refused by name, out of range."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in sorted(LISTED)}
     other: Counter[str] = Counter()
     for (name, _), outcome in results.outcomes.items():
@@ -84,6 +84,11 @@ def table(results: Results) -> str:
         total.update(row)
         lines.append(f"{name:22}" + "".join(f"{row[column]:>14}" for column in columns))
     lines.append(f"{'all':22}" + "".join(f"{total[column]:>14}" for column in columns))
+    ours = [name for name, case in results.cases.items() if not case.range]
+    lines.append(
+        f"{len(results.cases)} tests; {len(ours)} of the operators and types named, of them "
+        f"{len(results.passed())} passed at every opset where they were run"
+    )
     return "\n".join(lines)
 
 
