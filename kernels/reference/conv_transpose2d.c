@@ -4,7 +4,8 @@
    Computed from the output: the elements ox = q stride + phase of a row take tap j from column
    q + (phase + pad - j dilation) / stride of x, where that is whole. So for one phase neighbours in
    q read neighbours of x, and the innermost loop vectorises. Order of summation of one output:
-   bias, then products by kernel row, kernel column and input channel. */
+   bias, then products by kernel row, kernel column and input channel. Where x is one element a
+   channel and y is the kernel, the loop runs along all outputs of a group. */
 #include "../kernels.h"
 #include "../window.h"
 
@@ -67,6 +68,17 @@ static void make_row(float *y, size_t oy, float start, const float *x, const flo
     }
 }
 
+/* The outputs of a group from one element a channel: y = bias + sum over c of x[c] weight[c]. */
+static void spread(float *restrict y, const float *x, const float *restrict w, const float *bias,
+                   const geometry *g) {
+    const size_t taps = g->kernel_h * g->kernel_w, outputs = g->group_outputs * taps;
+    for (size_t i = 0; i < outputs; i++)
+        y[i] = bias ? bias[i / taps] : 0.0f;
+    for (size_t c = 0; c < g->channels; c++, w += outputs)
+        for (size_t i = 0; i < outputs; i++)
+            y[i] += x[c] * w[i];
+}
+
 void CSD_KERNEL(conv_transpose2d)(const csd_args *args) {
     const csd_param *p = args->params;
     const uint32_t groups = p[CSD_CONV_TRANSPOSE2D_P_GROUPS].u;
@@ -90,8 +102,17 @@ void CSD_KERNEL(conv_transpose2d)(const csd_args *args) {
     const float *w = args->in[CSD_CONV_TRANSPOSE2D_WEIGHT].data;
     const size_t taps = g.kernel_h * g.kernel_w;
     const size_t x_group = g.channels * g.height * g.width;
+    const int spreads = g.height * g.width == 1 && g.pad_top + g.pad_left == 0 &&
+                        out->dims[2] == g.kernel_h && g.out_width == g.kernel_w &&
+                        (g.dilation_h == 1 || g.kernel_h == 1) &&
+                        (g.dilation_w == 1 || g.kernel_w == 1);
     float *y = args->out[0].data;
-    for (size_t n = 0; n < out->dims[0]; n++, x += x_group * groups)
+    for (size_t i = 0; spreads && i < (size_t)out->dims[0] * groups; i++) {
+        const size_t first = i % groups * g.group_outputs; /* output of the group */
+        spread(y + i * g.group_outputs * taps, x + i * g.channels,
+               w + first * g.channels * taps, bias ? bias + first : NULL, &g);
+    }
+    for (size_t n = 0; !spreads && n < out->dims[0]; n++, x += x_group * groups)
         for (size_t o = 0; o < out->dims[1]; o++) {
             const size_t group = o / g.group_outputs, of_group = o % g.group_outputs;
             const float *group_w = w + (group * g.channels * g.group_outputs + of_group) * taps;

@@ -148,3 +148,20 @@ def test_tiles_and_planes_give_the_same_bits(width: int, stride: int) -> None:
     planes = run_step(Op.CONV2D, [x, spoilt], [False, True], (shape[0], 10, *shape[2:]), **p)
     assert np.array_equal(tiles, planes[:, :9])
     assert np.abs(tiles).min() > 0
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (4, 7)])
+def test_one_window_that_is_all_of_x(groups: int, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(groups)
+    x = rng.normal(size=(3, 6, *size)).astype(np.float32)
+    w = rng.normal(size=(9, 6 // groups, *size)).astype(np.float32)
+    bias = rng.normal(size=9).astype(np.float32)
+    residual = rng.normal(size=(3, 9, 1, 1)).astype(np.float32)
+    p = {"stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "groups": groups}
+    p |= dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 0)
+    expected = convolve(x, w, p) + bias[:, None, None] + residual
+    bound = (convolve(np.abs(x), np.abs(w), p) + 8) * 20 * EPS  # sums of at most 168 products
+    constants = [False, True, True, True, False]
+    y = run_step(Op.CONV2D, [x, w, bias, None, residual], constants, (3, 9, 1, 1), **p)
+    assert (np.abs(y - expected) <= bound).all()

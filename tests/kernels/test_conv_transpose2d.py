@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,19 @@ def test_any_geometry(case: dict[str, Any]) -> None:
     # Each product is rounded once and each addition once.
     bound = (x.shape[1] // p["groups"] * w.shape[2] * w.shape[3] + 2) * EPS * size
     assert (np.abs(y - expected) <= bound).all()
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 5)])
+def test_from_one_element_a_channel(groups: int, kernel: tuple[int, int]) -> None:
+    x, w, bias = normal(1, 2, 6, 1, 1), normal(2, 6, 4, *kernel), normal(3, 4 * groups)
+    p = {"groups": groups, "stride_h": 2, "stride_w": 2, "dilation_h": 1, "dilation_w": 1}
+    p |= dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 0)
+    expected = scatter(x.astype(np.float64), w.astype(np.float64), p, kernel)
+    expected += bias[:, None, None]
+    y = run_fixed(Op.CONV_TRANSPOSE2D, [x, w, bias], expected.shape, constants=(1, 2), **p)
+    # Six products of normal numbers at most.
+    np.testing.assert_allclose(y, expected, rtol=0, atol=20 * EPS * 4)
 
 
 def test_long_rows_as_torch() -> None:
