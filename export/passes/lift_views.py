@@ -59,7 +59,7 @@ def _others(graph: Graph, node: Node, place: int, shape: Shape) -> dict[int, str
     result = graph.values[node.outputs[0]].shape
     if result != graph.values[node.inputs[place]].shape:
         return None
-    channels = shape[:2] == result[:2] and len(shape) > 2 and len(result) > 2
+    channels = shape[:2] == result[:2] and min(len(shape), len(result)) > 1
     if node.op is Op.UNARY or (node.op is Op.ACTIVATION and not node.inputs[1]):
         return {}
     if node.op == "BatchNormalization" or node.op is Op.ACTIVATION:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.export.graph import Shape
+from csideploy.export.graph import Quantized, Shape
 from csideploy.export.operations import Reduction
 from csideploy.export.plan import Activation, Op
 from csideploy.export.refusal import text
 from csideploy.export.steps.elementwise import Steps
+from csideploy.export.steps.linear import linear
 from csideploy.export.steps.site import F32, Site, stored_shape
 
 
@@ -95,18 +98,29 @@ def _planar(shape: Shape) -> Shape:
     return shape if len(shape) == 4 else (*shape[:2], 1, *shape[2:])
 
 
-def weights(site: Site) -> tuple[str, NDArray[Any]]:
+def weights(site: Site) -> NDArray[np.float32]:
     """The constant weight, (O, C, kh, kw)."""
     data = site.floats(1, "weight")
     if data.ndim != len(site.value(0).shape) or data.size == 0:
         site.refuse(f"weight has shape {data.shape}; {len(site.value(0).shape)} axes are right")
-    planar = data if data.ndim != 3 else data[:, :, None, :]
-    return site.constant(planar, site.value(1), _codes(site, planar.shape)), planar
+    return data if data.ndim != 3 else data[:, :, None, :]
 
 
-def _codes(site: Site, shape: tuple[int, ...]) -> Any:
+def _stored(site: Site, planar: NDArray[np.float32]) -> str:
+    return site.constant(planar, site.value(1), _codes(site, lambda q: q.reshape(planar.shape)))
+
+
+def _codes(site: Site, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Quantized | None:
     quantized = site.value(1).quantized
-    return quantized.moved(lambda codes: codes.reshape(shape)) if quantized else None
+    return quantized.moved(move) if quantized else None
+
+
+def _rows(site: Site, x: str, move: Callable[[NDArray[Any]], NDArray[Any]], term: str) -> None:
+    """A LINEAR layer on the whole of each sample, with a weight made of the convolution's."""
+    shape = site.shape(x)
+    flat = site.view(x, (shape[0], math.prod(int(size) for size in shape[1:])))
+    made = linear(site, flat, move(site.floats(1, "weight")), term, None, _codes(site, move))
+    site.result(site.view(made, stored_shape(site.out)))
 
 
 def bias(site: Site, outputs: int) -> str:
@@ -120,9 +134,12 @@ def bias(site: Site, outputs: int) -> str:
 
 
 def convolution(site: Site) -> None:
-    """Both compute the same cross-correlation."""
+    """Both compute the same cross-correlation.
+
+    A kernel as large as the image sees all of it once: it is a linear layer.
+    """
     site.need(F32, 0)
-    x, (weight, data) = image(site), weights(site)
+    x, data = image(site), weights(site)
     groups = int(site.attribute("group", 1))
     outputs, per_group, *kernel = (int(size) for size in data.shape)
     if groups < 1 or per_group * groups != site.shape(x)[1] or outputs % groups:
@@ -130,9 +147,13 @@ def convolution(site: Site) -> None:
             f"{groups} groups of {per_group} inputs and {outputs} outputs against "
             f"{site.value(0).shape}"
         )
-    shape = window(site, _own(site, kernel))
+    shape, result = window(site, _own(site, kernel)), _planar(stored_shape(site.out))
+    whole = list(site.shape(x)[2:]) == kernel and result[2:] == (1, 1)
+    if whole and groups == 1 and not any((*shape.front, *shape.behind)):
+        _rows(site, x, lambda w: w.reshape(outputs, -1), bias(site, outputs))
+        return
     made = site.step(
-        Op.CONV2D, [x, weight, bias(site, outputs), "", ""], _planar(stored_shape(site.out)),
+        Op.CONV2D, [x, _stored(site, data), bias(site, outputs), "", ""], result,
         groups=groups, numbers=shape.parameters(), activation=Activation.NONE, alpha=0.0,
     )  # fmt: skip
     site.result(site.view(made, stored_shape(site.out)))
@@ -144,9 +165,12 @@ def _own(site: Site, kernel: list[int]) -> list[int]:
 
 
 def convolution_transpose(site: Site) -> None:
-    """The transpose of a convolution; output_shape and "same" decide the pads."""
+    """The transpose of a convolution; output_shape and "same" decide the pads.
+
+    Of one pixel that becomes a whole kernel it is a linear layer, one bias a kernel.
+    """
     site.need(F32, 0)
-    x, (weight, data) = image(site), weights(site)
+    x, data = image(site), weights(site)
     groups = int(site.attribute("group", 1))
     channels, per_group, *kernel = (int(size) for size in data.shape)
     if groups < 1 or channels != site.shape(x)[1] or channels % groups:
@@ -169,8 +193,16 @@ def convolution_transpose(site: Site) -> None:
             behind[axis] = total - front[axis]
         behind[axis] = max(behind[axis] - extra[axis], 0)
     shape = Window(shape.kernel, shape.strides, shape.dilations, front, behind)
+    whole = site.shape(x)[2:] == (1, 1) and list(result[2:]) == kernel
+    if whole and groups == 1 and not any((*front, *behind)) and max(extra) == 0:
+        pixels = math.prod(kernel)
+        term = bias(site, per_group)
+        if term and pixels > 1:
+            term = site.constant(site.floats(2, "bias").repeat(pixels))
+        _rows(site, x, lambda w: w.reshape(channels, -1).T, term)
+        return
     made = site.step(
-        Op.CONV_TRANSPOSE2D, [x, weight, bias(site, per_group * groups)], result,
+        Op.CONV_TRANSPOSE2D, [x, _stored(site, data), bias(site, per_group * groups)], result,
         groups=groups, numbers=shape.parameters(),
     )  # fmt: skip
     site.result(site.view(made, stored_shape(site.out)))

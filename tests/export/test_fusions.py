@@ -147,6 +147,19 @@ CASES: dict[str, tuple[ModelProto, list[str]]] = {
                "o": floats(3, 1, 1, seed=8)}),
         ["LINEAR"],
     ),
+    "a kernel as large as the image": (
+        model([node("Conv", ["x", "w", "b"], ["c"]),
+               node("BatchNormalization", ["c", *"gbmv"], ["d"]), node("Relu", ["d"], ["y"])],
+              X, ["y"], {"w": floats(3, 2, 4, 6), **NORM}),
+        ["LINEAR"],
+    ),
+    "a signal of one element": (
+        model([node("Conv", ["x", "w"], ["c"]), node("PRelu", ["c", "s"], ["d"]),
+               node("ConvTranspose", ["d", "u", "t"], ["y"])], {"x": ("n", 7, 1)}, ["y"],
+              {"w": floats(3, 7, 1), "s": floats(3, 1, low=0.1), "u": floats(3, 4, 5),
+               "t": floats(4)}),
+        ["LINEAR", "LINEAR"],
+    ),
     "channels last before a linear layer": (
         model([node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]), node("Flatten", ["t"], ["f"]),
                node("Gemm", ["f", "w", "b"], ["y"])], X, ["y"], {"w": floats(48, 3),
