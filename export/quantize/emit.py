@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
@@ -78,7 +77,6 @@ class _Emitter:
         graph.initializer.extend(t for name, t in self.stored.items() if name in used)
         self.model.producer_name = "csideploy"
         self.model.producer_version = csideploy.__version__
-        onnx.checker.check_model(self.model)
 
     def _add(self, node: NodeProto) -> None:
         if is_layer(self.network, node) and node.input[0] in self.scales:

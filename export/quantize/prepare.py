@@ -252,6 +252,10 @@ def _drop_unused(network: Network) -> None:
     stored: list[TensorProto] = [t for t in graph.initializer if t.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(stored)
-    onnx.checker.check_model(network.model)
     network.index()
     network.infer()
+    for info in graph.output:
+        if not info.type.tensor_type.HasField("shape") and info.name in network.shapes:
+            kind = info.type.tensor_type.elem_type
+            shape = network.shapes[info.name]
+            info.CopyFrom(helper.make_tensor_value_info(info.name, kind, shape))

@@ -1,0 +1,51 @@
+"""Where activations are quantized, and what belongs to what."""
+
+from onnx import helper
+from tiny_networks import encoder, floats, network, residual
+
+from csideploy.export.quantize.points import find_points
+from csideploy.export.quantize.prepare import prepare
+
+node = helper.make_node
+
+
+def test_a_residual_network() -> None:
+    points = find_points(prepare(residual()))
+    # No point between Conv and Relu, nor between Add and PRelu; a Reshape shares its input's.
+    assert [point.tensors for point in points] == [
+        ["x"], ["n1"], ["a1"], ["c2"], ["a2"], ["c3"], ["a3"], ["a4", "row"], ["y"],
+    ]  # fmt: skip
+    assert points[1].layer == "node.c1"
+    assert all(point.fixed is None for point in points)
+
+
+def test_in_front_of_the_payload_are_sixteen_bits() -> None:
+    points = {point.name: point for point in find_points(prepare(encoder()))}
+    assert set(points) == {"x", "c", "a", "fc"}
+    assert points["fc"].fixed == 16
+    assert points["a"].fixed is None
+
+
+def test_a_decoder_begins_with_exact_codes() -> None:
+    from csideploy.export.functions import attach_functions
+    from csideploy.export.interface import prepend_dequantizer
+
+    nodes = [node("Gemm", ["x", "w"], ["y"], transB=1)]
+    model = network(nodes, {"w": floats(4, 6, seed=1)}, ("n", 6), "y")
+    prepend_dequantizer(model, 4)
+    attach_functions(model)
+    (first, *_) = find_points(prepare(model))
+    assert (first.name, first.fixed, first.exact_bits) == ("feature", 8, 4)
+
+
+def test_joined_tensors_share_a_scale_and_functions_stay_float() -> None:
+    constants = {"w": floats(3, 2, 1, 1, seed=1), "v": floats(2, 6, 1, 1, seed=2)}
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("Conv", ["x", "w"], ["b"]),
+        node("Concat", ["a", "b"], ["joined"], axis=1),
+        node("Conv", ["joined", "v"], ["c"]),
+        node("Tanh", ["c"], ["y"]),
+    ]
+    points = find_points(prepare(network(nodes, constants, ("n", 2, 4, 4), "y")))
+    assert [point.tensors for point in points] == [["x"], ["a", "b", "joined"], ["c"]]
