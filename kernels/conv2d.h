@@ -4,8 +4,9 @@
 
 #include "kernels.h"
 
-/* Everything but the activation, in the same order and so to the same bits (but for the sign of a
-   zero), by vector registers. 0: nothing is done, since it would not be faster. */
+/* Everything but the activation, by vector registers. 0: nothing is done, since it would not be
+   faster. The order is the same, and so are the bits: a sum that does not start from -0 never
+   becomes -0, so that the zeros which stand for pads change nothing. */
 int CSD_KERNEL(conv2d_tiles)(const csd_args *args);
 
 #endif

@@ -98,7 +98,7 @@ void CSD_KERNEL(conv2d)(const csd_args *args) {
 
     for (size_t n = 0; n < out->dims[0]; n++, x += x_plane * input->shape.dims[1]) {
         for (size_t o = 0; o < out->dims[1]; o++, y += plane) {
-            const float start = bias ? bias[o] : 0.0f;
+            const float start = (bias ? bias[o] : 0.0f) + 0.0f; /* never -0 */
             for (size_t i = 0; i < plane && !done; i++)
                 y[i] = residual ? start + residual[i] : start;
             if (residual)

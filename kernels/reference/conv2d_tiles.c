@@ -134,7 +134,7 @@ static void convolve_row(float *y, size_t outputs, size_t row, const geometry *g
         const size_t count = left < lanes ? left : lanes;
         for (size_t o = 0; o < outputs; o++)
             for (size_t i = 0; i < count; i++) {
-                const float start = bias ? bias[o] : 0.0f;
+                const float start = (bias ? bias[o] : 0.0f) + 0.0f; /* never -0 */
                 total[o][i] = residual ? start + residual[o * plane + at + i] : start;
             }
         add_tile(total, outputs, g, x, weight, down, right, lanes);

@@ -144,10 +144,14 @@ def test_tiles_and_planes_give_the_same_bits(width: int, stride: int) -> None:
     p = {"pad_top": 1, "pad_bottom": 1, "pad_left": 2, "pad_right": 2}
     p |= {"stride_h": stride, "stride_w": stride}
     shape = (2, 9, (9 - 1) // stride + 1, (width - 1) // stride + 1)
-    tiles = run_step(Op.CONV2D, [x, w], [False, True], shape, **p)
-    planes = run_step(Op.CONV2D, [x, spoilt], [False, True], (shape[0], 10, *shape[2:]), **p)
-    assert np.array_equal(tiles, planes[:, :9])
-    assert np.abs(tiles).min() > 0
+    x[0, :, :, width // 2 :] = 0
+    bias = np.full(10, -0.0, np.float32)
+    constants = [False, True, True]
+    tiles = run_step(Op.CONV2D, [x, w, bias[:9]], constants, shape, **p)
+    wider = (shape[0], 10, *shape[2:])
+    planes = run_step(Op.CONV2D, [x, spoilt, bias], constants, wider, **p)
+    assert np.array_equal(tiles.view(np.uint32), planes[:, :9].copy().view(np.uint32))
+    assert np.abs(tiles[1]).min() > 0
 
 
 @pytest.mark.parametrize("groups", [1, 3])
