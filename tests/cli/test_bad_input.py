@@ -291,7 +291,10 @@ ROWS: dict[str, Row] = {
         "a file of that name",
     ),
     "export nothing": (lambda b: b.export(), "--model"),
-    "export int8": (lambda b: b.export("--model", "bacrnet10x", "--precision", "int8"), "fp32"),
+    "export int7": (
+        lambda b: b.export("--model", "bacrnet10x", "--precision", "int7"),
+        "'fp32', 'int8', 'auto'",
+    ),
     "export emit": (
         lambda b: b.export("--model", "bacrnet10x", "--emit", "exe"),
         "onnx and bundle",
@@ -306,11 +309,36 @@ ROWS: dict[str, Row] = {
     ),
     "export calibration": (
         lambda b: b.export("--model", "bacrnet10x", "--calibration", b.csi),
-        "--calibration",
+        "add --precision int8 or auto",
     ),
-    "compile int8": (
+    "export calibration of another size": (
+        lambda b: b.export(
+            *("--model", "bacrnet1x", "--precision", "int8"),
+            *("--calibration", b.save("small.npy", noise(20, 2, 16, 16))),
+        ),
+        "CSI of 16 x 16 (angle x delay), the network takes 32 x 32",
+    ),
+    "export calibration of few samples": (
+        lambda b: b.export(
+            *("--model", "bacrnet1x", "--precision", "int8"),
+            *("--calibration", b.save("few.npy", noise(15, 2, 32, 32))),
+        ),
+        "15 samples; at least 16",
+    ),
+    "compile calibration with fp32": (
+        lambda b: ["compile", b.package / "ue.onnx", "--calibration", b.csi],
+        "add --precision int8 or auto",
+    ),
+    "compile int8 without calibration": (
         lambda b: ["compile", b.package / "ue.onnx", "--precision", "int8", "--out", b.out / "m"],
-        "--precision int8",
+        "--precision int8 needs --calibration",
+    ),
+    "compile int8 with other arrays": (
+        lambda b: [
+            *("compile", b.package / "bs.onnx", "--precision", "auto", "--out", b.out / "m"),
+            *("--calibration", b.save("x.npy", noise(20, 256))),
+        ],
+        "the network takes uint8 (n, 256)",
     ),
     "report target": (lambda b: ["report", b.package, "--target", "cortex-m7"], "--target"),
     "report budget": (lambda b: ["report", b.package, "--budget", "b.toml"], "--budget"),

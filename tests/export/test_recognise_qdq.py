@@ -110,19 +110,13 @@ def test_convolutions(dtype: Any, axis: int | None) -> None:
 @pytest.mark.parametrize("form", ["gemm", "gemm transposed", "matmul"])
 def test_linear(form: str) -> None:
     g = Graph()
-    shape = (6, 10) if form == "gemm" else (10, 6) if form == "matmul" else (10, 6)
     if form == "gemm":
-        w = g.weight(*shape, axis=0)
+        w = g.weight(6, 10)
         y = g.add("Gemm", [g.quantize("x"), w, g.bias(w)], transB=1)
-        width = 10
-    elif form == "gemm transposed":
-        y = g.add("Gemm", [g.quantize("x"), g.weight(*shape, axis=1)])
-        width = 10
     else:
-        y = g.add("MatMul", [g.quantize("x"), g.weight(*shape, axis=1)])
-        width = 10
-    made = g.model(g.quantize(y, 0.05), {"x": ("n", width)})
-    plan = judge(made, width)
+        op = "Gemm" if form == "gemm transposed" else "MatMul"
+        y = g.add(op, [g.quantize("x"), g.weight(10, 6, axis=1)])
+    plan = judge(g.model(g.quantize(y, 0.05), {"x": ("n", 10)}), 10)
     assert inner(plan) == [Op.QLINEAR]
     weight = plan.tensors[plan.steps[1].inputs[1] or 0]
     assert (weight.dtype, weight.shape) == (DType.I8, (6, 10))
