@@ -8,14 +8,19 @@
    the end, so that order does not matter.
 
    With 8-bit x the sums fit 32 bits: the verifier holds K 255 128 + |bias| below 2^31. With 16-bit
-   x, |x - x_zero| 128 is below 2^23: TAPS products fit 32 bits and are then added to a sum of 64. */
+   x, |x - x_zero| 128 is below 2^23: TAPS products fit 32 bits and then join a sum of 64. */
 #include "../codes.h"
 #include "../window.h"
 
 #define LANES 32
-#define OUTPUTS 4
 #define TAPS 32
+#ifdef __AVX2__
+#define OUTPUTS 8
+#define PLACES 192
+#else /* within 2 KiB of stack */
+#define OUTPUTS 4
 #define PLACES 224
+#endif
 
 /* A tap's LANES words start at `place` of the copy; `weight` counts from the output's first one.
    The last tap of a list has the place END. */
