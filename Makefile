@@ -11,9 +11,6 @@ SECONDS ?= 600
 # no training run has used.
 CSI    ?= $(OUT)/csi.npz
 
-# What `make targets` and `make size` export: fp32, int8 or auto.
-PRECISION ?= fp32
-
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.[ch] \
            runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.cpp kernels/*.h \
            kernels/reference/*.c)
@@ -56,11 +53,11 @@ test: $(VENV)/dev.stamp
 # The same bits on every machine: emitted C under qemu, one hash a target. `make targets` says which
 # apt packages it lacks.
 targets: $(VENV)/base.stamp
-	$(BIN)/python tests/targets/suite.py --precision $(PRECISION)
+	$(BIN)/python tests/targets/suite.py
 
 # Code and arena of the UE encoder on a Cortex-M55 against their gates of 20 KiB.
 size: $(VENV)/base.stamp
-	$(BIN)/python tests/targets/size_gate.py --precision $(PRECISION)
+	$(BIN)/python tests/targets/size_gate.py
 
 # The bundle cannot be made to crash the runtime: the long campaigns (tests/runtime/campaign.py).
 flips: $(VENV)/dev.stamp

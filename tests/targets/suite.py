@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jobs import Job, digest, prepare
@@ -48,6 +48,8 @@ class Row:
     full: str = ""
     every_operation: bool = False
     error: str = ""
+    jobs: dict[str, str] = field(default_factory=dict)
+    """The hash over the few samples of each job by itself: which one it is that differs."""
 
 
 def on_machine(
@@ -78,8 +80,13 @@ def on_machine(
         advance()
     except RuntimeError as error:
         return Row(machine.name, time.perf_counter() - started, error=str(error))
+    seconds = time.perf_counter() - started
     whole = "" if machine.board else digest(full)
-    return Row(machine.name, time.perf_counter() - started, digest(few), whole, True)
+    return Row(machine.name, seconds, digest(few), whole, True, jobs=_each(jobs, few))
+
+
+def _each(jobs: list[Job], few: list[bytes]) -> dict[str, str]:
+    return {job.name: digest([data]) for job, data in zip(jobs, few, strict=True)}
 
 
 def on_this_machine(isa: str, jobs: list[Job], advance: Advance) -> Row:
@@ -98,7 +105,8 @@ def on_this_machine(isa: str, jobs: list[Job], advance: Advance) -> Row:
         for info, a in zip(part.outputs, made, strict=True)
     )
     seconds = time.perf_counter() - started
-    return Row(f"this machine, package, {isa}", seconds, digest(few), digest(full), same)
+    name = f"this machine, package, {isa}"
+    return Row(name, seconds, digest(few), digest(full), same, jobs=_each(jobs, few))
 
 
 def compare(options: argparse.Namespace, folder: Path, console: Console) -> list[Row]:
@@ -158,7 +166,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--model", default="bacrnet10x")
-    parser.add_argument("--precision", default="fp32", help="a comma list of fp32, int8, auto")
+    parser.add_argument("--precision", default="int8,fp32", help="a comma list, auto is one too")
     parser.add_argument("--encoder", type=int, default=1000, help="samples of the encoder")
     parser.add_argument("--decoder", type=int, default=50, help="samples of the decoder")
     parser.add_argument("--only", default="", help="machines whose name holds this")
