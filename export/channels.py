@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from csideploy.export.graph import Graph, Node, Shape
 from csideploy.export.plan import Op
 
-LAYERS = (Op.CONV2D, Op.LINEAR, Op.BINARY_LINEAR)
+LAYERS = (Op.CONV2D, Op.LINEAR, Op.BINARY_LINEAR, Op.CONV_TRANSPOSE2D)
 """Operations with an output channel, a weight row or scale for it, and a bias."""
+
+IMAGES = (Op.CONV2D, Op.CONV_TRANSPOSE2D)
+"""Those whose output channels are axis 1; of the others they are the last axis."""
 
 
 def channel_axis(layer: Node, shape: Shape) -> int:
     """The axis of a layer's output channels: 1 of an image, the last of rows."""
-    return 1 if layer.op is Op.CONV2D else len(shape) - 1
+    return 1 if layer.op in IMAGES else len(shape) - 1
 
 
 def channel_vector(data: NDArray[Any], shape: Shape, axis: int = 1) -> NDArray[Any] | None:

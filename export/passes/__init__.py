@@ -40,10 +40,11 @@ PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     ("lift_views", lift_views.run),
     ("drop_views", drop_views.run),
     ("fold_transpose", fold_transpose.run),
-    # A batch norm may stand before or behind the Add of a bias, so the bias goes first and the
-    # batch norm folds it in.
+    # A batch norm may stand before or behind the Add of a bias, so biases go first and the
+    # batch norm folds them in, and again behind it.
     ("fuse_bias", fuse_bias.run),
     ("fold_batch_norm", fold_batch_norm.run),
+    ("fuse_bias", fuse_bias.run),
     ("recognise_binary", recognise_binary.run),
     ("recognise_add", recognise_add.run),
     ("fuse_residual", fuse_residual.run),

@@ -19,10 +19,12 @@ float64 and rounded once.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.export.channels import LAYERS
+from csideploy.export.channels import IMAGES, LAYERS
 from csideploy.export.graph import Graph, Node, Value
 from csideploy.export.operations import Binary
 from csideploy.export.plan import Activation, Op
@@ -58,9 +60,11 @@ def run(graph: Graph) -> None:
 def _takes(graph: Graph, layer: Node) -> bool:
     """Whether the channels of batch norm, axis 1, are the layer's output channels."""
     rank = len(graph.values[layer.outputs[0]].shape)
-    if layer.op not in LAYERS or layer.attributes["activation"] != Activation.NONE:
+    if layer.op not in LAYERS:
         return False
-    return layer.op is Op.CONV2D or rank == 2
+    if layer.attributes.get("activation", Activation.NONE) != Activation.NONE:
+        return False
+    return layer.op in IMAGES or rank == 2
 
 
 def _affine(graph: Graph, node: Node) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -85,14 +89,25 @@ def fold_affine(graph: Graph, layer: Node, gain: Vector | None, shift: Vector) -
     if gain is not None:
         factor = graph.constant(layer.inputs[factor_at])
         assert factor is not None
-        rows = gain.reshape(-1, *(1,) * (factor.ndim - 1))
-        changed.append((factor_at, "weight" if factor_at == 1 else "scale", rows * factor))
+        scaled = _scaled(layer, factor, gain)
+        changed.append((factor_at, "weight" if factor_at == 1 else "scale", scaled))
     for index, name, data in changed:
         if index == bias_at and bias is None and not data.any():
             continue
         layer.inputs[index] = graph.add_constant(
             f"{layer.name}.{name}.folded", data.astype(np.float32)
         )
+
+
+def _scaled(layer: Node, factor: NDArray[Any], gain: Vector) -> Vector:
+    """The weight times the gain of its output channel."""
+    if layer.op is not Op.CONV_TRANSPOSE2D:
+        return np.asarray(gain.reshape(-1, *(1,) * (factor.ndim - 1)) * factor)
+    # Its weight is (C, O / groups, kh, kw), the inputs of one group after the other.
+    groups, per_group = int(layer.attributes["groups"]), factor.shape[1]
+    by_group = factor.reshape(groups, -1, *factor.shape[1:])
+    scaled = by_group * gain.reshape(groups, 1, per_group, 1, 1)
+    return np.asarray(scaled.reshape(factor.shape))
 
 
 def _stand_alone(graph: Graph, node: Node, gain: Vector, shift: Vector) -> list[Node]:

@@ -33,7 +33,7 @@ def run(graph: Graph) -> None:
         layer = producers.get(source)
         if layer is None or layer.op not in LAYERS or graph.only_user(source, users) is not node:
             continue
-        if layer.attributes["activation"] != Activation.NONE:
+        if layer.attributes.get("activation", Activation.NONE) != Activation.NONE:
             continue
         shape = graph.values[source].shape
         vector = channel_vector(data, shape, channel_axis(layer, shape))

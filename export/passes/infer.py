@@ -237,12 +237,12 @@ class _Walk:
             return self._shapes(node, rule, many)
         ((dtype, shape),) = made
         ahead = math.prod(map(int, x.shape[: x.batch.axis])) * x.batch.before
-        for axis in range(len(shape)):
-            found = split_batch(shape, axis, ahead)
-            size = x.batch.before * x.batch.after
-            if found is not None and int(shape[axis]) == size:
-                return [(dtype, (*shape[:axis], int(shape[axis]) * MANY, *shape[axis + 1 :]))]
-        return self._shapes(node, rule, many)
+        found = [b for i in range(len(shape)) if (b := split_batch(shape, i, ahead)) is not None]
+        if not found:
+            return self._shapes(node, rule, many)
+        # A size of 1 if there is one, else the batch in front of what shares its axis.
+        axis = min(found, key=lambda b: (b.before, b.after > 1, b.axis)).axis
+        return [(dtype, (*shape[:axis], int(shape[axis]) * MANY, *shape[axis + 1 :]))]
 
 
 def _sizes_of(node: Node, shape: Shape) -> Data:

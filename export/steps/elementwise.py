@@ -8,7 +8,7 @@ import numpy as np
 
 from csideploy.export.operations import Binary, Comparison, Integer, Unary
 from csideploy.export.plan import Op
-from csideploy.export.steps.site import BOOL, F32, STORED, U8, Site, broadcast
+from csideploy.export.steps.site import BOOL, F32, STORED, U8, Site, broadcast, stored_shape
 
 Steps = Callable[[Site], None]
 
@@ -30,12 +30,24 @@ def binary(function: Binary) -> Steps:
         total = names[0]
         for name in names[1:]:
             total = _pair(site, total, name, function)
-        site.result(total)
+        site.result(site.view(total, stored_shape(site.out)))
 
     return steps
 
 
+_NEUTRAL = {Binary.ADD: 0.0, Binary.SUB: 0.0, Binary.MUL: 1.0, Binary.DIV: 1.0}
+"""What changes nothing on the right, and for sums and products on the left too."""
+
+
 def _pair(site: Site, a: str, b: str, function: Binary) -> str:
+    for x, other in ((a, b), (b, a)):
+        data = site.stored[other].data
+        commutes = other == b or function in (Binary.ADD, Binary.MUL)
+        if data is None or not commutes or site.stored[x].data is not None:
+            continue
+        unchanged = broadcast(site.shape(a), site.shape(b)) == site.shape(x)
+        if unchanged and function in _NEUTRAL and (data == _NEUTRAL[function]).all():
+            return x
     if site.dtype(a) == F32:
         return site.binary(a, b, function)
     return site.integer(a, b, INTEGER_OF[function])

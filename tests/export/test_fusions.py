@@ -153,6 +153,19 @@ CASES: dict[str, tuple[ModelProto, list[str]]] = {
               X, ["y"], {"w": floats(3, 2, 4, 6), **NORM}),
         ["LINEAR"],
     ),
+    "batch norm behind a transposed convolution": (
+        model([node("ConvTranspose", ["x", "w"], ["c"], group=2, strides=[2, 1]),
+               node("BatchNormalization", ["c", *"gbmv"], ["d"]), node("Add", ["d", "k"], ["y"])],
+              X, ["y"], {"w": floats(2, 2, 3, 2), "k": floats(4, 1, 1),
+                         **{k: floats(4, seed=i, low=0.2) for i, k in enumerate("gbmv")}}),
+        ["CONV_TRANSPOSE2D"],
+    ),
+    "nothing added, nothing multiplied": (
+        image([node("Add", ["x", "zero"], ["a"]), node("Mul", ["one", "a"], ["b"]),
+               node("Sub", ["b", "zero"], ["c"]), node("Div", ["c", "one"], ["d"]),
+               node("Exp", ["d"], ["y"])]),
+        ["UNARY"],
+    ),
     "a signal of one element": (
         model([node("Conv", ["x", "w"], ["c"]), node("PRelu", ["c", "s"], ["d"]),
                node("ConvTranspose", ["d", "u", "t"], ["y"])], {"x": ("n", 7, 1)}, ["y"],
