@@ -12,6 +12,7 @@ several inputs and outputs, a payload, metadata.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from csideploy.export.operations import (
     Reduction,
     Unary,
 )
-from csideploy.export.plan import PayloadLayout, Plan, Storage
+from csideploy.export.plan import Dim, PayloadLayout, Plan, Storage
 from csideploy.runtime import Part
 
 Array = NDArray[Any]
@@ -237,10 +238,10 @@ def bundle(old: bytes | None = None) -> bytes:
 def seeds() -> dict[str, bytes]:
     """For each operation its first step, alone: what it reads is an input, what it makes an output.
 
-    Named by the operation, in lower case.
+    Named by the operation, in lower case; and some whose tensors are wider.
     """
     whole = plan()
-    out: dict[str, bytes] = {}
+    out = wide_seeds()
     for step in whole.steps:
         name = step.op.name.lower()
         if name in out:
@@ -261,6 +262,73 @@ def seeds() -> dict[str, bytes]:
         hand.step(step.op, operands, [hand.output(y.name, y.shape, y.dtype.numpy)], **step.params)
         out[name] = write_bundle(hand.plan())
     return out
+
+
+def _one_step(
+    op: Op, x: tuple[Dim, ...], y: tuple[Dim, ...], constants: Sequence[Any], **how: Any
+) -> bytes:
+    """A bundle of one step from input x to output y; `how`: element types and parameters."""
+    hand = HandPlan(n_max=2)
+    c = _Constants(hand)
+    made: list[int | None] = [hand.input("x", x, how.pop("x_type", np.float32))]
+    for i, (kind, *shape) in enumerate(constants):
+        if kind == "i8":
+            made.append(c.whole(f"c{i}", np.int8, -127, 128, *shape))
+        elif kind == "i32":
+            made.append(c.whole(f"c{i}", np.int32, -999, 999, *shape))
+        else:
+            made.append(c.scales(f"c{i}", *shape) if kind == "scale" else c.f32(f"c{i}", *shape))
+    hand.step(op, made, [hand.output("y", y, how.pop("y_type", np.float32))], **how)
+    return write_bundle(hand.plan())
+
+
+def wide_seeds() -> dict[str, bytes]:
+    """Operations whose kernels work in tiles and blocks, on more than one of them."""
+    same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
+    limits = {"x_zero": 9, "y_zero": -3, "low": -128, "high": 127}
+    wide = {"pad_left": 2, "pad_right": 2, **same}
+    half = {"stride_h": 2, "stride_w": 2, "dilation_w": 3, "pad_left": 3, "pad_right": 3, **same}
+    q = [("i8", 9, 2, 3, 5), ("i32", 9), ("scale", 9)]
+    shift = {**byte, **limits}
+    i16 = {"x_type": np.int16, "y_type": np.int16, **limits}
+    return {
+        "wide_conv2d": _one_step(
+            Op.CONV2D, ("n", 2, 4, 45), ("n", 10, 4, 45), [("f", 10, 2, 3, 5), ("f", 10)], **wide
+        ),
+        "wide_conv2d_strided": _one_step(
+            Op.CONV2D, ("n", 2, 5, 40), ("n", 6, 3, 20), [("f", 6, 2, 3, 3), ("f", 6)], **half
+        ),
+        "wide_conv2d_whole": _one_step(
+            Op.CONV2D, ("n", 3, 5, 7), ("n", 4, 1, 1), [("f", 4, 3, 5, 7), ("f", 4)]
+        ),
+        "wide_qconv2d": _one_step(
+            Op.QCONV2D, ("n", 2, 4, 45), ("n", 9, 4, 45), q, **wide, **shift
+        ),
+        "wide_qconv2d_strided": _one_step(
+            Op.QCONV2D, ("n", 2, 5, 40), ("n", 9, 3, 17), q, **half, **i16
+        ),
+        "wide_qlinear": _one_step(
+            Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
+            **i16,
+        ),
+        "wide_linear": _one_step(Op.LINEAR, ("n", 35), ("n", 18), [("f", 18, 35), ("f", 18)]),
+        "wide_matmul": _one_step(Op.MATMUL, ("n", 2, 9), ("n", 2, 70), [("f", 9, 70)]),
+        "wide_softmax": _one_step(Op.SOFTMAX, ("n", 3, 70), ("n", 3, 70), [], axis=1),
+        "wide_reduce": _one_step(
+            Op.REDUCE, ("n", 5, 3, 17), ("n", 1, 3, 1), [], function=Reduction.MAX, axes=0b1010
+        ),
+        "wide_binary": _one_step(
+            Op.BINARY, ("n", 3, 1), ("n", 3, 130), [("f", 130)], function=Binary.MIN
+        ),
+        "wide_pool2d": _one_step(
+            Op.POOL2D, ("n", 2, 9, 35), ("n", 2, 5, 12), [], function=Reduction.MAX,
+            kernel_h=3, kernel_w=4, stride_h=2, stride_w=3, pad_top=1, pad_bottom=1, pad_right=2,
+        ),
+        "wide_conv_transpose2d": _one_step(
+            Op.CONV_TRANSPOSE2D, ("n", 2, 3, 50), ("n", 3, 5, 150), [("f", 2, 3, 3, 3), ("f", 3)],
+            stride_h=2, stride_w=3, pad_top=1, pad_bottom=1,
+        ),
+    }  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

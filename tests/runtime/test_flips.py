@@ -13,6 +13,7 @@ from c_build import build, compiler, run, works
 from campaign import DRIVER, FUZZER, drive, zoo_bundles
 from every_operation import FILE, SEEDS
 
+from csideploy.export.plan import Op
 from csideploy.runtime import Part
 
 
@@ -90,7 +91,8 @@ def test_every_payload_byte(driver: Path, name: str) -> None:
 
 def test_every_seed_runs() -> None:
     seeds = sorted(SEEDS.glob("*.csib"))
-    assert len(seeds) == 38
+    assert {op.name.lower() for op in Op} <= {seed.stem for seed in seeds}
+    assert len(seeds) == len(Op) + 13
     for seed in seeds:
         assert len(Part(seed).steps) == 1
 
