@@ -9,6 +9,7 @@ from csideploy.export.integer import convolution, elementwise, linear, lookup
 from csideploy.export.integer.rounding import Array
 from csideploy.export.operations import Op
 
+_PRODUCTS = (Op.QCONV2D, Op.QLINEAR, Op.QBINARY_LINEAR)
 _REQUANTIZE = ("x_zero", "y_zero", "low", "high")
 
 
@@ -45,6 +46,8 @@ def run_step(
         return lookup.qtable(x, second)
     if op is Op.QTHRESHOLD:
         return lookup.qthreshold(x, second)
+    if op not in _PRODUCTS:
+        raise ValueError(f"{op.name} is no integer operation")
     if fourth is None:
         raise ValueError(f"{op.name}: its multiplier is absent")
     bounds = {name: p[name] for name in _REQUANTIZE}
@@ -52,6 +55,4 @@ def run_step(
         return linear.qlinear(x, second, third, fourth, **bounds, dtype=dtype)
     if op is Op.QBINARY_LINEAR:
         return linear.qbinary_linear(x, second, third, fourth, **bounds, dtype=dtype)
-    if op is Op.QCONV2D:
-        return convolution.qconv2d(x, second, third, fourth, p, **bounds, dtype=dtype)
-    raise ValueError(f"{op.name} is no integer operation")
+    return convolution.qconv2d(x, second, third, fourth, p, **bounds, dtype=dtype)

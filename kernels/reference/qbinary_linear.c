@@ -39,9 +39,9 @@ static int32_t block_sum(int32_t tables[GROUPS][16], const uint8_t *weight, size
     return sum;
 }
 
-/* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
+/* What add_products says, by the tables. */
 static void add_signed_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
-                         size_t inputs, const uint8_t *weight, int32_t zero) {
+                            size_t inputs, const uint8_t *weight, int32_t zero) {
     const size_t row_bytes = (inputs + 7) / 8;
     for (size_t at = 0; at < inputs; at += INPUTS, weight += INPUTS / 8) {
         int32_t tables[GROUPS][16];
@@ -68,6 +68,7 @@ static void add_signed_sums(int32_t *sums, size_t count, const csd_input *x, siz
 static const uint16_t bit_of[LANES] = {0x80,   0x40,   0x20,   0x10,   0x08,  0x04,  0x02,  0x01,
                                        0x8000, 0x4000, 0x2000, 0x1000, 0x800, 0x400, 0x200, 0x100};
 
+/* The sum of the words whose bit is 1, in `bytes` bytes of one row. */
 static int32_t masked_sum(const int16_t *restrict x, const uint8_t *restrict w, size_t bytes) {
     const uint8_t *const end = w + bytes / 2 * 2;
     int16_t lanes[LANES] = {0};
@@ -86,6 +87,7 @@ static int32_t masked_sum(const int16_t *restrict x, const uint8_t *restrict w, 
     return sum;
 }
 
+/* What add_products says, for 8-bit x. */
 static void add_masked_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
                             size_t inputs, const uint8_t *weight, int32_t zero) {
     const size_t row_bytes = (inputs + 7) / 8;

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from csideploy.export.integer import functions, lookup, scales, tables
+from csideploy.export.integer import functions, lookup, scales, steps, tables
 from csideploy.export.integer.elementwise import dequantize
 from csideploy.export.integer.rounding import to_code
-from csideploy.export.operations import Activation, Unary
+from csideploy.export.operations import Activation, Op, Unary
 
 Array = NDArray[Any]
 
@@ -178,3 +178,27 @@ def test_codes_that_are_never_reached() -> None:
     )
     assert half.tolist() == [128, 256, 256]
     assert lookup.qthreshold(np.uint8([127, 128, 255]), half).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "params", "message"),
+    [
+        (Op.QTABLE, [], {}, "QTABLE: its first input is absent"),
+        (Op.QTABLE, [np.uint8([1])], {}, "QTABLE: its second input is absent"),
+        (Op.QLINEAR, [np.uint8([[1]]), np.int8([[1]])], {}, "QLINEAR: its multiplier is absent"),
+        (Op.CONV2D, [np.uint8([1])] * 4, {}, "CONV2D is no integer operation"),
+        (
+            Op.QACTIVATION,
+            [np.uint8([1])],
+            {
+                "activation": Activation.TANH,
+                "alpha": 0.0,
+                **dict.fromkeys(("x_scale", "x_zero", "y_scale", "y_zero"), 1),
+            },
+            "only NONE, RELU, LEAKY and PRELU",
+        ),
+    ],
+)
+def test_steps_refuse(op: Op, inputs: list[Any], params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        steps.run_step(op, inputs, params, np.uint8)
