@@ -20,6 +20,12 @@ def join_axis(sizes: Sizes) -> set[int]:
     return {int(sizes.node.attributes["axis"])}
 
 
+def running_axis(sizes: Sizes) -> set[int]:
+    """CumSum: an input."""
+    axis = sizes.inputs[1]
+    return set() if axis is None or axis.data is None else {int(axis.data.reshape(-1)[0])}
+
+
 def norm_axes(sizes: Sizes) -> set[int]:
     """LayerNormalization: the last ones."""
     rank = sizes.rank()

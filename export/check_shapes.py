@@ -223,6 +223,7 @@ RESULTS: dict[Op, ResultRule] = {
     Op.WHERE: _broadcast,
     Op.MATMUL: _matmul,
     Op.SOFTMAX: _along,
+    Op.CUMSUM: _along,
     Op.LAYER_NORM: _layer_norm,
     Op.REDUCE: _reduced,
     Op.ARG_EXTREME: _extreme,

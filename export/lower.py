@@ -35,6 +35,7 @@ _IN_PLACE: dict[Op, tuple[str, ...]] = {
     Op.QADD: ("a", "b"),
     Op.QACTIVATION: ("x",),
     Op.QTABLE: ("x",),
+    Op.CUMSUM: ("x",),
 }
 
 

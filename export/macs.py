@@ -65,7 +65,17 @@ def total(rows: list[StepCost], name: str = "total") -> StepCost:
 _BINARY = (Op.BINARY_LINEAR, Op.QBINARY_LINEAR)
 _ROWS = (Op.LINEAR, Op.QLINEAR, *_BINARY)
 _IMAGES = (Op.CONV2D, Op.QCONV2D)
-_ONE_EACH = {Op.ADD, Op.UNARY, Op.BINARY, Op.INTEGER, Op.COMPARE, Op.WHERE, Op.CAST, Op.QTABLE}
+_ONE_EACH = {
+    Op.ADD,
+    Op.UNARY,
+    Op.BINARY,
+    Op.INTEGER,
+    Op.COMPARE,
+    Op.WHERE,
+    Op.CAST,
+    Op.QTABLE,
+    Op.CUMSUM,
+}
 _EACH = {
     Op.QUANTIZE_UNIFORM: 3,  # times, floor, limit
     Op.DEQUANTIZE_UNIFORM: 2,

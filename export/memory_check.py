@@ -38,6 +38,7 @@ _SAME_PLACE = {
     (Op.QADD, "b"),
     (Op.QACTIVATION, "x"),
     (Op.QTABLE, "x"),
+    (Op.CUMSUM, "x"),
 }
 
 

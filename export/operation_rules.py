@@ -86,6 +86,8 @@ PARAM_RULES: dict[str, ParamRule] = {
     "axes": ParamRule(ParamKind.U32_RANGE, None, 1, (1 << AXES) - 1),
     "epsilon": _SCALE,
     "last": _FLAG,
+    "exclusive": _FLAG,
+    "reverse": _FLAG,
     "mode": _choice(PadMode, PadMode.CONSTANT),
     "value": _FREE,
     "truth": _FLAG,
@@ -183,6 +185,7 @@ IN_PLACE: dict[Op, tuple[str, ...]] = {
     Op.QADD: ("a", "b"),
     Op.QACTIVATION: ("x",),
     Op.QTABLE: ("x",),
+    Op.CUMSUM: ("x",),
 }
 """Inputs whose bytes may be exactly the output's bytes (the same place, type, size and shape);
 any other overlap is refused."""

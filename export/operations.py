@@ -162,6 +162,7 @@ class Op(IntEnum):
     QACTIVATION = 36
     QTABLE = 37
     QTHRESHOLD = 38
+    CUMSUM = 39
 
 
 @dataclass(frozen=True)
@@ -321,4 +322,7 @@ OPS: dict[Op, OpSpec] = {
     Op.QTABLE: OpSpec(("x", "table"), ("y",), {}),
     # code = number of thresholds <= x: thresholds i32 (T,), T <= 255, never falling.
     Op.QTHRESHOLD: OpSpec(("x", "thresholds"), ("codes",), {}),
+    # Sums of x along `axis` up to each element, that element left out if `exclusive` is 1; from the
+    # end if `reverse` is 1.
+    Op.CUMSUM: OpSpec(("x",), ("y",), {"axis": "u32", "exclusive": "u32", "reverse": "u32"}),
 }

@@ -20,6 +20,7 @@ from csideploy.export.batch_axes import (
     join_axis,
     norm_axes,
     reduced_axes,
+    running_axis,
     softmax_axis,
 )
 from csideploy.export.batch_rules import BatchRule
@@ -132,7 +133,8 @@ _TABLE = (
     Rule("ConvTranspose", _WINDOW + ", group, output padding; constant weight",
          windows.convolution_transpose, batch.front),
     Rule("Cos", _CONSTANTS),
-    Rule("CumSum", _CONSTANTS),
+    Rule("CumSum", "float32; a known axis, but the batch", reduce.running_sum,
+         batch.along(running_axis)),
     Rule("DFT", "float32; known length", fourier.dft, batch.along(dft_axes),
          shape=fourier.dft_shape),
     Rule("DepthToSpace", _ANY, moves.depth_to_space, batch.front),
@@ -190,7 +192,7 @@ _TABLE = (
     Rule("PRelu", "float32; any slope that broadcasts", functions.prelu),
     Rule("Pad", "known pads; constant, edge, reflect, wrap; not the batch", moves.pad,
          batch.changed),
-    Rule("Pow", "float32; integers to 1 or 2", elementwise.power),
+    Rule("Pow", "float32; integers to known whole powers", elementwise.power),
     Rule("QuantizeLinear", "to uint8, int8, int16; constants: any; activations: one scale",
          quantization.quantize, _APART),
     Rule("Range", _CONSTANTS),

@@ -63,7 +63,7 @@ def mean(site: Site) -> None:
 
 
 def power(site: Site) -> None:
-    """x^y with a float base; the exponent may be an integer. An integer base to 2 is a product."""
+    """x^y with a float base and any exponent, or an integer base and a known whole exponent."""
     base = site.operand(0)
     exponent = site.value(1).data
     if exponent is not None and exponent.size == 1:
@@ -78,8 +78,29 @@ def power(site: Site) -> None:
             # Of negative numbers both are NaN; of -0 and -inf, which no network sees, not.
             site.result(site.unary(base, Unary.SQRT))
             return
-    site.need(F32, 0)
+    if site.dtype(base) != F32:
+        site.result(_integer_power(site, base))
+        return
     site.result(site.binary(base, site.cast(site.operand(1), F32), Binary.POW))
+
+
+def _integer_power(site: Site, base: str) -> str:
+    """x^e = product over the bits b of e of x^(2^b), which wraps as any product of integers."""
+    exponent = site.data(1, "the exponent of an integer")
+    whole = exponent.astype(np.int64)
+    if (whole != exponent).any() or whole.min() < 0 or whole.max() >= 1 << 16:
+        site.refuse("an integer to a power that is not a whole number from 0 on")
+    shape = site.shape(site.operand(1))
+    dtype = site.dtype(base)
+    one = site.number(1, dtype)
+    total, square = "", base
+    for bit in range(max(int(whole.max()).bit_length(), 1)):
+        square = site.integer(square, square, Integer.MUL) if bit else base
+        has = (whole >> bit & 1).astype(np.uint8).reshape([int(size) for size in shape])
+        wide = broadcast(site.shape(square), shape)
+        factor = site.step(Op.WHERE, [site.constant(has), square, one], wide, dtype)
+        total = site.integer(total, factor, Integer.MUL) if total else factor
+    return total
 
 
 def modulo(site: Site) -> None:

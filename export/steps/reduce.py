@@ -42,6 +42,15 @@ def reduction(function: Reduction, before: Unary | None = None, square: bool = F
     return steps
 
 
+def running_sum(site: Site) -> None:
+    """CUMSUM."""
+    site.need(F32, 0)
+    axis = site.axis(site.value(0), int(site.data(1, "axis").reshape(-1)[0]))
+    flags = {name: int(site.attribute(name, 0)) for name in ("exclusive", "reverse")}
+    x = site.x(0)
+    site.result(site.step(Op.CUMSUM, [x], site.shape(x), axis=axis, **flags))
+
+
 def norm(site: Site) -> None:
     """The root of the sum of squares."""
     site.need(F32, 0)

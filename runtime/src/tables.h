@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 38u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 39u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -361,6 +361,12 @@ static const csd_param_rule csd_qactivation_params[] = {
     {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
 };
 
+static const csd_param_rule csd_cumsum_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* axis */
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* exclusive */
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* reverse */
+};
+
 /* By operation code; index 0 is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
@@ -402,6 +408,7 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 1, 6, 2, 2, 1, 0, 0, {28, 2}, {28}, csd_qactivation_params}, /* QACTIVATION */
     {2, 1, 0, 0, 2, 1, 2, 1, {12, 28}, {28}, NULL}, /* QTABLE */
     {2, 1, 0, 0, 2, 0, 0, 0, {28, 32}, {4}, NULL}, /* QTHRESHOLD */
+    {1, 1, 3, 0, 0, 1, 0, 0, {2}, {2}, csd_cumsum_params}, /* CUMSUM */
 };
 
 #endif

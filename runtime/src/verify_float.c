@@ -75,12 +75,21 @@ csd_status csd_check_matmul(const csd_operands *o, const csd_part *part) {
                         csd_last(y) == csd_last(b));
 }
 
-csd_status csd_check_softmax(const csd_operands *o, const csd_part *part) {
-    csd_tensor_ref x = o->in[CSD_SOFTMAX_X];
-    const uint32_t axis = o->params[CSD_SOFTMAX_P_AXIS].u;
-    (void)part;
+/* y like x, and an axis of it that is not the samples'. */
+static csd_status check_along(const csd_operands *o, uint32_t axis) {
+    csd_tensor_ref x = o->in[0];
     return csd_shape_if(csd_same_shape(x, o->out[0]) && axis < x->rank &&
                         x->dims[axis] != CSD_DIM_N);
+}
+
+csd_status csd_check_softmax(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return check_along(o, o->params[CSD_SOFTMAX_P_AXIS].u);
+}
+
+csd_status csd_check_cumsum(const csd_operands *o, const csd_part *part) {
+    (void)part;
+    return check_along(o, o->params[CSD_CUMSUM_P_AXIS].u);
 }
 
 /* An absent vector, or one of the shape of x from `axis` on. */

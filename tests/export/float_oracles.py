@@ -105,6 +105,12 @@ def softmax(x: Array, axis: int) -> Array:
     return powers / powers.sum(axis, keepdims=True)
 
 
+def running_sum(x: Array, p: dict[str, Any]) -> Array:
+    turned = np.flip(x, p["axis"]) if p["reverse"] else x
+    sums = np.cumsum(turned, p["axis"]) - (turned if p["exclusive"] else 0)
+    return np.flip(sums, p["axis"]) if p["reverse"] else sums
+
+
 def layer_norm(x: Array, scale: Array | float, bias: Array | float, p: dict[str, Any]) -> Array:
     axes = tuple(range(p["axis"], x.ndim))
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)

@@ -120,6 +120,7 @@ _SIMPLE: dict[Op, Callable[..., Any]] = {
     Op.WHERE: lambda t, p, s, d: np.where(t["condition"] != 0, t["a"], t["b"]),
     Op.MATMUL: lambda t, p, s, d: t["a"] @ t["b"],
     Op.SOFTMAX: lambda t, p, s, d: floats.softmax(t["x"], p["axis"]),
+    Op.CUMSUM: lambda t, p, s, d: floats.running_sum(t["x"], p),
     Op.LAYER_NORM: lambda t, p, s, d: floats.layer_norm(
         t["x"], t.get("scale", 1.0), t.get("bias", 0.0), p
     ),

@@ -99,6 +99,9 @@ CASES: dict[str, ModelProto] = {
     "Pow of a constant": beside("Pow", np.float32(2.5), left=True),
     "Pow to an integer": beside("Pow", np.int64(3)),
     "Pow to two": beside("Pow", np.float32(2)),
+    "Pow of integers": model(
+        [node("Pow", ["x", "k"], ["y"])], X, ["y"], {"k": np.array([0, 1, 2, 3, 5, 10], np.int64)},
+        dtype="int32", results={"y": TensorProto.INT32}),
     "three added": model([node("Sum", ["x", "z", "k"], ["y"])], Z, ["y"], CHANNEL),
     "a channel times": beside("Mul", CHANNEL["k"]),
     "an image less": beside("Sub", floats(2, 4, 6), left=True),
@@ -287,6 +290,10 @@ CASES: dict[str, ModelProto] = {
         {"l": np.array(8), "a": np.array(1)}),
     # The batch elsewhere than in front, as sequence models have it.
     "MatMul, the batch second": in_front([node("MatMul", ["u", "w"], ["v"])], {"w": floats(6, 6)}),
+    "CumSum": model([node("CumSum", ["x", "a"], ["y"])], X, ["y"], {"a": np.array(-1)}),
+    "CumSum from the end, without itself": model(
+        [node("CumSum", ["x", "a"], ["y"], exclusive=1, reverse=1)], X, ["y"], {"a": np.array(1)}),
+    "sums, the batch second": in_front([node("CumSum", ["u", "a"], ["v"])], {"a": np.array(0)}),
     "softmax, the batch second": in_front([node("Softmax", ["u"], ["v"], axis=0)]),
     "mean, the batch second": in_front(
         [node("ReduceMean", ["u", "a"], ["m"]), node("Sub", ["u", "m"], ["v"])],

@@ -1,4 +1,4 @@
-"""matmul, softmax and layer_norm against float64 NumPy, with the bounds of their sources."""
+"""matmul, softmax, cumsum and layer_norm against float64 NumPy, with the bounds of their sources."""
 
 from typing import Any
 
@@ -58,6 +58,24 @@ def test_softmax(shape: tuple[int, ...]) -> None:
         ):
             # The roundings of the sum, and of x - max, which e^x turns into a relative error.
             assert (np.abs(y - expected) <= (size + 7 + spread) * EPS * expected + 1e-45).all()
+
+
+@pytest.mark.parametrize("shape", [(200,), (3, 17), (2, 9, 70), (2, 3, 4, 5)])
+@pytest.mark.parametrize(("exclusive", "reverse"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_cumsum(shape: tuple[int, ...], exclusive: int, reverse: int) -> None:
+    x = normal(7, *shape)
+    for axis, size in enumerate(shape):
+        turned = np.flip(x, axis) if reverse else x
+        sums = np.cumsum(turned.astype(np.float64), axis) - (turned if exclusive else 0)
+        expected = np.flip(sums, axis) if reverse else sums
+        bound = size * EPS * np.abs(x).sum(axis, keepdims=True, dtype=np.float64)
+        params = {"axis": axis, "exclusive": exclusive, "reverse": reverse}
+        for y in (
+            run_fixed(Op.CUMSUM, [x], shape, **params),
+            run_in_place(Op.CUMSUM, [x], 0, **params),
+        ):
+            # One rounding an element, as the source says.
+            assert (np.abs(y - expected) <= bound).all()
 
 
 def test_softmax_does_not_overflow() -> None:

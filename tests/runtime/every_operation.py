@@ -113,9 +113,11 @@ def matrices(hand: HandPlan, c: _Constants, x: int) -> None:
     hand.step(Op.MATMUL, [x, turned], [product])
     soft = hand.view(product, "soft", ("n", 2, 3, 3))
     hand.step(Op.SOFTMAX, [product], [soft], axis=3)
+    running = hand.view(product, "running", ("n", 2, 3, 3))
+    hand.step(Op.CUMSUM, [soft], [running], axis=2, exclusive=1, reverse=1)
     norm = hand.arena("norm", ("n", 2, 3, 3))
     weights = [c.f32("ln.s", 3, 3), c.f32("ln.b", 3, 3)]
-    hand.step(Op.LAYER_NORM, [soft, *weights], [norm], axis=2, epsilon=1e-5)
+    hand.step(Op.LAYER_NORM, [running, *weights], [norm], axis=2, epsilon=1e-5)
     mean = hand.arena("mean", ("n", 1, 1, 3))
     hand.step(Op.REDUCE, [norm], [mean], function=Reduction.MEAN, axes=0b0110)
     hand.step(Op.EXPAND, [mean], [hand.output("wide", ("n", 2, 3, 3))])

@@ -27,6 +27,7 @@ FORMS: dict[Op, tuple[dict[str, Any], tuple[Any, ...]]] = {
     Op.INTEGER: ({"function": Integer.SUB}, (W, W)),
     Op.WHERE: ({}, (np.uint8, F, F)),
     Op.SOFTMAX: ({"axis": 1}, (F,)),
+    Op.CUMSUM: ({"axis": 1, "exclusive": 1, "reverse": 1}, (F,)),
     Op.LAYER_NORM: ({"axis": 2, "epsilon": 1e-5}, (F,)),
     Op.QADD: ({**ACT, **Q, "a_scale": 0.02, "b_scale": 0.013, "b_zero": -7}, (B, B)),
     Op.QACTIVATION: ({**ACT, **Q, "x_scale": 0.02}, (B,)),

@@ -130,10 +130,11 @@ typedef enum csd_op {
     CSD_OP_QADD = 35,
     CSD_OP_QACTIVATION = 36,
     CSD_OP_QTABLE = 37,
-    CSD_OP_QTHRESHOLD = 38
+    CSD_OP_QTHRESHOLD = 38,
+    CSD_OP_CUMSUM = 39
 } csd_op;
 
-#define CSD_OP_LAST 38u
+#define CSD_OP_LAST 39u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -172,7 +173,8 @@ typedef enum csd_op {
     X(QADD, qadd) \
     X(QACTIVATION, qactivation) \
     X(QTABLE, qtable) \
-    X(QTHRESHOLD, qthreshold)
+    X(QTHRESHOLD, qthreshold) \
+    X(CUMSUM, cumsum)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
@@ -532,6 +534,14 @@ enum {
     CSD_QTHRESHOLD_X = 0,
     CSD_QTHRESHOLD_THRESHOLDS = 1,
     CSD_QTHRESHOLD_OUT_CODES = 0
+};
+
+enum {
+    CSD_CUMSUM_X = 0,
+    CSD_CUMSUM_OUT_Y = 0,
+    CSD_CUMSUM_P_AXIS = 0,
+    CSD_CUMSUM_P_EXCLUSIVE = 1,
+    CSD_CUMSUM_P_REVERSE = 2
 };
 
 #endif
