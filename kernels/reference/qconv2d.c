@@ -9,6 +9,9 @@
 
    With 8-bit x the sums fit 32 bits: the verifier holds K 255 128 + |bias| below 2^31. With 16-bit
    x, |x - x_zero| 128 is below 2^23: TAPS products fit 32 bits and then join a sum of 64. */
+#ifndef CSD_ISA /* the table of machines without vectors, and where no other is built */
+#define SUMS_OF_FOUR
+#endif
 #include "../codes.h"
 #include "../window.h"
 
@@ -74,8 +77,29 @@ static void copy_row(int32_t *words, size_t count, csd_span span, const csd_inpu
         copy_i16(words, count, (const int16_t *)x->data + from, stride, zero);
 }
 
-/* Adds one output's products. The list ends by a mark, not by a count: gcc would otherwise turn the
-   loops round and keep the sums in memory. */
+/* Adds one output's products. */
+#ifdef SUMS_OF_FOUR
+static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const tap *taps,
+                     const int8_t *weight) {
+    for (size_t i = 0; i < LANES; i += 4) {
+        int32_t a = sum[i], b = sum[i + 1], c = sum[i + 2], d = sum[i + 3];
+        for (const tap *at = taps; at->place != END; at++) {
+            const int32_t *x = words + i + at->place;
+            const int32_t w = weight[at->weight];
+            a += x[0] * w;
+            b += x[1] * w;
+            c += x[2] * w;
+            d += x[3] * w;
+        }
+        sum[i] = a;
+        sum[i + 1] = b;
+        sum[i + 2] = c;
+        sum[i + 3] = d;
+    }
+}
+#else
+/* The list ends by a mark, not by a count: gcc would otherwise turn the loops round and keep the
+   sums in memory. */
 static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const tap *taps,
                      const int8_t *weight) {
     int32_t lanes[LANES];
@@ -90,6 +114,7 @@ static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const
     for (size_t i = 0; i < LANES; i++)
         sum[i] = lanes[i];
 }
+#endif
 
 /* Adds the products of all taps that are copied, for `outputs` outputs of `products` weights. */
 static void add_taps(sums *total, int is_wide, size_t outputs, copy *lines, const int8_t *weight,
