@@ -91,7 +91,8 @@ def compile_file(
         x = _calibration(network, integers.calibration, f"--precision {integers.precision}")
         quantized = quantize_part(
             network,
-            chunks(x),
+            # A network written for one sample gets them one by one.
+            chunks(x, 1) if _one_sample(network) else chunks(x),
             precision=integers.precision,
             seed=seed,
             level_db=integers.level_db,
@@ -129,6 +130,12 @@ def compile_file(
         "part": part,
         "side": side,
     }
+
+
+def _one_sample(network: onnx.ModelProto) -> bool:
+    stored = {tensor.name for tensor in network.graph.initializer}
+    (info,) = [info for info in network.graph.input if info.name not in stored]
+    return bool(info.type.tensor_type.shape.dim[0].dim_value == 1)
 
 
 def _made(plan: Plan, network: onnx.ModelProto, x: NDArray[Any], name: str) -> Arrays:

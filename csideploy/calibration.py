@@ -21,8 +21,8 @@ from csideploy.errors import InputError
 
 SAMPLES = 192
 CHUNK = 32
-TRIALS = 2
-"""Chunks that the sensitivity sweep runs on."""
+TRIALS = 64
+"""Samples that the sensitivity sweep runs on."""
 LEAST = 16
 _SPACING = 10
 """Generated samples come 20 to an environment; every tenth is taken."""
@@ -85,9 +85,15 @@ def from_arrays(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     return _spaced(np.asarray(loaded, dtype), path)
 
 
-def chunks(x: NDArray[Any]) -> Chunks:
-    """Cut into equal pieces of about 32 samples."""
-    return [np.ascontiguousarray(part) for part in np.array_split(x, max(1, len(x) // CHUNK))]
+def chunks(x: NDArray[Any], size: int = CHUNK) -> Chunks:
+    """Cut into equal pieces of about `size` samples."""
+    return [np.ascontiguousarray(part) for part in np.array_split(x, max(1, len(x) // size))]
+
+
+def trials(pieces: Chunks) -> int:
+    """How many of the pieces the sweep runs on: `TRIALS` samples, all if there are fewer."""
+    seen = np.cumsum([len(part) for part in pieces])
+    return min(len(pieces), int(np.searchsorted(seen, TRIALS)) + 1)
 
 
 def _spaced(samples: NDArray[Any], path: Path) -> NDArray[Any]:

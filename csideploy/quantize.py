@@ -15,7 +15,7 @@ import onnx
 from onnx import ModelProto
 
 from csideploy import metrics
-from csideploy.calibration import TRIALS, Chunks
+from csideploy.calibration import Chunks, trials
 from csideploy.channels.conventions import from_input
 from csideploy.export.functions import DOMAIN
 from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
@@ -68,10 +68,11 @@ def quantize_link(
     encoder, decoder = Oracle(ue, name="ue.onnx"), Oracle(bs, name="bs.onnx")
     received = [encoder.run(part)[sent] for part in x]
     samples = [from_input(part) for part in x]
-    seen = sum(len(part) for part in x[:TRIALS])
+    tried = x[: trials(x)]
+    seen = sum(len(part) for part in tried)
     studies = [
-        Study(models["ue"], x, trials=TRIALS, seed=seed, side="ue"),
-        Study(models["bs"], received, trials=TRIALS, seed=seed, side="bs"),
+        Study(models["ue"], x, trials=len(tried), seed=seed, side="ue"),
+        Study(models["bs"], received, trials=len(tried), seed=seed, side="bs"),
     ]
 
     def judge_output(index: int, made: Arrays) -> float:
@@ -83,7 +84,7 @@ def quantize_link(
     def loss(pair: list[ModelProto]) -> float:
         ends = [Oracle(model.SerializeToString(), name="the QDQ network") for model in pair]
         whole = float_whole = 0.0
-        for index, part in enumerate(x[:TRIALS]):
+        for index, part in enumerate(tried):
             made = ends[1].run(ends[0].run(part)[sent])
             whole += judge_output(index, made) * len(part) / seen
             float_whole += judge_sent(index, {sent: received[index]}) * len(part) / seen
@@ -126,15 +127,16 @@ def quantize_part(
         level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.
         progress: called with what is done and about what there is.
     """
-    study = Study(model, x, trials=TRIALS, seed=seed)
+    tried = x[: trials(x)]
+    study = Study(model, x, trials=len(tried), seed=seed)
     wanted = _floats(study)
     oracle = Oracle(study.network.model.SerializeToString(), name="the network", expose=wanted)
-    expected = [{name: oracle.run(part)[name] for name in wanted} for part in x[:TRIALS]]
+    expected = [{name: oracle.run(part)[name] for name in wanted} for part in tried]
     judge = noise_judge(expected, level_db)
 
     def loss(written: ModelProto) -> float:
         made = Oracle(written.SerializeToString(), name="the QDQ network", expose=wanted)
-        error = np.mean([judge(i, made.run(part)) for i, part in enumerate(x[:TRIALS])])
+        error = np.mean([judge(i, made.run(part)) for i, part in enumerate(tried)])
         return cost_db(float(error), 10.0 ** (level_db / 10.0))
 
     advance = _counter(progress, [study], precision)

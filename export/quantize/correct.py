@@ -61,14 +61,16 @@ def corrections(
     names = tuple(dict.fromkeys(targets.values()))
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=names)
     runs = [oracle.run(x) for x in chunks]
-    expected = {name: _mean([made[name] for made in runs]) for name in names}
+    axes = {targets[node.name]: 1 if node.op_type == "Conv" else -1 for node in layers}
+    expected = {name: _mean([made[name] for made in runs], axes[name]) for name in names}
     del runs
     shifts: dict[str, Float] = {}
     for node in layers:
         target = targets[node.name]
         model = emit(network, points, scales, shifts)
         session = Session(_until(model, target).SerializeToString(), name="the quantized network")
-        made = _mean([session.run({session.inputs[0]: x})[target] for x in chunks])
+        outputs = [session.run({session.inputs[0]: x})[target] for x in chunks]
+        made = _mean(outputs, axes[target])
         shifts[node.name] = (made - expected[target]).astype(np.float32)
         advance()
     return shifts
@@ -83,12 +85,11 @@ def _target(network: Network, node: NodeProto) -> str:
     return str(last.output[0])
 
 
-def _mean(chunks: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Over all axes but the channels', which stand second (last in a matrix or sequence)."""
+def _mean(chunks: Sequence[NDArray[Any]], channels: int) -> NDArray[np.float64]:
+    """Over all axes but the channels'."""
     total = sum(len(x) for x in chunks)
     rank = chunks[0].ndim
-    channels = rank - 1 if rank == 3 else 1
-    others = tuple(axis for axis in range(rank) if axis != channels)
+    others = tuple(axis for axis in range(rank) if axis != channels % rank)
     means = [x.mean(others, dtype=np.float64) * (len(x) / total) for x in chunks]
     return np.asarray(sum(means))
 

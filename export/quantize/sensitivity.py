@@ -24,6 +24,10 @@ Judge = Callable[[int, Arrays], float]
 """(number of the chunk, the wanted tensors) -> mean error of its samples, linear."""
 
 
+_ENOUGH = 16
+"""Samples whose mean says something; a row of one sample is its own mean."""
+
+
 @dataclass
 class Experiment:
     """One change: codes for `starts`, or other constants for a layer that is run again.
@@ -112,9 +116,10 @@ def _coded(experiment: Experiment, x: NDArray[np.float32]) -> NDArray[np.float32
     """A tensor through its codes; the mean error of a channel, in this chunk, is taken back."""
     assert experiment.scale is not None
     coded = experiment.scale.fake(x)
-    if not experiment.centred:
+    if not experiment.centred or (x.ndim == 2 and len(x) < _ENOUGH):
         return coded
-    others = (0, *range(2, x.ndim))
+    # Sequences, (n, position, channel), have their channels last, images and rows second.
+    others = (0, 1) if x.ndim == 3 else (0, *range(2, x.ndim))
     return coded - np.mean(coded - x, axis=others, keepdims=True, dtype=np.float32)
 
 

@@ -226,3 +226,38 @@ def test_compile_auto_on_arrays(package: Path, csi_file: Path, tmp_path: Path, r
     exact = Oracle((package / "bs.onnx").read_bytes(), name="bs").run(payloads)["h"]
     # A loss of 0.15 dB beside an error of -20 dB is noise at -34 dB.
     assert np.mean((h - exact) ** 2) < 10**-3.4 * exact.var()
+
+
+def test_compile_a_network_written_for_one_sample(tmp_path: Path, run: Run) -> None:
+    helper = onnx.helper
+    random = np.random.default_rng(4)
+    constants = {
+        "w": random.standard_normal((3, 2, 3, 3)),
+        "v": random.standard_normal((4, 3 * 16)),
+        "shape": np.array([1, 48], np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Reshape", ["c", "shape"], ["row"], name="reshape"),
+        helper.make_node("Gemm", ["row", "v"], ["y"], name="gemm", transB=1),
+    ]
+    stored = [
+        onnx.numpy_helper.from_array(a.astype(np.float32) if a.dtype == float else a, n)
+        for n, a in constants.items()
+    ]
+    ends = [
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s)
+        for n, s in (("x", (1, 2, 4, 4)), ("y", (1, 4)))
+    ]
+    graph = helper.make_graph(nodes, "one", ends[:1], ends[1:], stored)
+    imports = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", random.random((24, 2, 4, 4), dtype=np.float32))
+    arguments = ("--precision", "auto", "--calibration", tmp_path / "x.npy", "--json")
+    result = run("compile", tmp_path / "m.onnx", *arguments)
+    assert result.exit_code == 0, result.output
+    plan = read_bundle((tmp_path / "m.int8.csib").read_bytes())
+    assert [step.op for step in plan.steps] == [
+        Op.QUANTIZE, Op.QCONV2D, Op.QLINEAR, Op.DEQUANTIZE,
+    ]  # fmt: skip
+    assert run("validate", tmp_path / "m.int8.csib").exit_code == 0

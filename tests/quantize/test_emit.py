@@ -3,13 +3,14 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, numpy_helper
-from tiny_networks import chunks, encoder, inputs, residual
+from onnx import ModelProto, helper, numpy_helper
+from tiny_networks import chunks, encoder, floats, inputs, network, residual
 
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.integer.run import is_integer, run_plan
 from csideploy.export.plan import Op
+from csideploy.export.quantize.correct import corrections
 from csideploy.export.quantize.emit import emit
 from csideploy.export.quantize.observe import observe
 from csideploy.export.quantize.points import find_points
@@ -94,6 +95,33 @@ def test_an_encoder_has_no_float_between_input_and_payload() -> None:
     made_by_spec = run_plan(plan, [x])
     np.testing.assert_array_equal(codes, made_by_spec["codes"])
     np.testing.assert_array_equal(payload, made_by_spec["payload"])
+
+
+def test_sequences() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[2, 2]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Conv", ["r", "v"], ["y"], group=2),
+    ]
+    constants = {
+        "w": floats(4, 2, 5, seed=1),
+        "b": floats(4, seed=2),
+        "v": floats(6, 2, 3, seed=3),
+    }
+    source = network(nodes, constants, ("n", 2, 9), "y")
+    x = [inputs(20, seed=s).reshape(20, 2, 36)[:, :, :9] for s in (1, 2)]
+    prepared = prepare(source)
+    points = find_points(prepared)
+    assert [point.tensors for point in points] == [["x"], ["r"], ["y"]]
+    statistics, _ = observe(prepared, points, x, seed=0)
+    scales = {p.name: statistics[p.name].scale(p, 8) for p in points}
+    shifts = corrections(prepared, points, scales, x, advance=lambda: None)
+    made = emit(prepared, points, scales, shifts)
+    plan = compile_model(made, part="p", side="ue")
+    assert [s.op for s in plan.steps] == [Op.QUANTIZE, Op.QCONV2D, Op.QCONV2D, Op.DEQUANTIZE]
+    (ours,) = Part(write_bundle(plan)).run(x[0])
+    theirs = Oracle(made.SerializeToString(), name="qdq").run(x[0])["y"]
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_names_that_are_taken() -> None:
