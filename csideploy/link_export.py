@@ -115,6 +115,8 @@ def make_package(
     quantized = None
     if wanted.precision != "fp32":
         quantized = _quantize(source, wanted, progress)
+        # Its bar has shown the long part.
+        progress = quiet
     networks = quantized.models if quantized else {"ue": source.ue, "bs": source.bs}
     mark = ".int8" if quantized else ""
     progress(1, 4)
