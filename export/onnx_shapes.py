@@ -30,6 +30,8 @@ _POSITIVE = {
 }  # fmt: skip
 """Attributes that ONNX's inference divides by without a look."""
 
+_MOST = 0xFFFF
+
 
 @functools.cache
 def schema(op: str, opset: int) -> OpSchema | None:
@@ -58,6 +60,14 @@ def tensor_type(dtype: np.dtype[Any], shape: Shape) -> TypeProto:
     return helper.make_tensor_type_proto(element_type(dtype), list(shape))
 
 
+def check_attributes(node: Node) -> None:
+    """Refuse numbers that ONNX's inference, or the executor, cannot take."""
+    for name in _POSITIVE & set(node.attributes):
+        given_numbers = np.asarray(node.attributes[name])
+        if given_numbers.min(initial=1) < 1 or given_numbers.max(initial=1) > _MOST:
+            refuse(node, f"{name} {node.attributes[name]}; 1 to {_MOST} is right")
+
+
 def infer_outputs(node: Node, inputs: Inputs, opset: int, *, lenient: bool = False) -> Made:
     """(dtype, shape) of each output; lenient: nothing, where the standard does not say.
 
@@ -67,9 +77,7 @@ def infer_outputs(node: Node, inputs: Inputs, opset: int, *, lenient: bool = Fal
     described = schema(str(node.op), opset)
     if described is None:
         refuse(node, f"is no operator of opset {opset}")
-    for name in _POSITIVE & set(node.attributes):
-        if np.min(node.attributes[name]) < 1:
-            refuse(node, f"{name} {node.attributes[name]}; positive numbers are right")
+    check_attributes(node)
     types: dict[str, TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
     for name, value in zip(node.inputs, inputs, strict=True):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.export.graph import Quantized, Shape
+from csideploy.export.graph import Node, Quantized, Shape
+from csideploy.export.onnx_shapes import Made, check_attributes
 from csideploy.export.operations import Reduction
 from csideploy.export.plan import Activation, Op
-from csideploy.export.refusal import text
+from csideploy.export.refusal import Inputs, given, refuse, text
 from csideploy.export.steps.elementwise import Steps
 from csideploy.export.steps.linear import linear
 from csideploy.export.steps.site import F32, Site, stored_shape
@@ -210,6 +211,48 @@ def convolution_transpose(site: Site) -> None:
 
 def _has(site: Site, name: str) -> bool:
     return bool(site.attribute(name, None))
+
+
+def pool_shape(node: Node, inputs: Inputs) -> Made:
+    """(n, C, ...) -> (n, C, ...): with ceil_mode no window begins behind the image and front pad.
+
+    ONNX's inference counts such a window, its text and ONNX Runtime do not.
+    """
+    check_attributes(node)
+    x = given(node, inputs, 0)
+    axes = len(x.shape) - 2
+    kernel = [int(size) for size in node.attributes.get("kernel_shape", ())]
+    numbers = {
+        name: [int(n) for n in node.attributes.get(name) or default]
+        for name, default in (
+            ("strides", [1] * axes),
+            ("dilations", [1] * axes),
+            ("pads", [0] * 2 * axes),
+        )
+    }
+    if len(kernel) != axes or [len(v) for v in numbers.values()] != [axes, axes, 2 * axes]:
+        refuse(node, f"kernel, strides, dilations and pads must be those of {axes} axes")
+    auto = text(node.attributes.get("auto_pad", b"NOTSET"))
+    sizes = []
+    for i, size in enumerate(int(size) for size in x.shape[2:]):
+        stride = numbers["strides"][i]
+        reach = (kernel[i] - 1) * numbers["dilations"][i] + 1
+        front, behind = numbers["pads"][i], numbers["pads"][i + axes]
+        if auto.startswith("SAME"):
+            sizes.append(-(-size // stride))
+            continue
+        if auto == "VALID":
+            front = behind = 0
+        room = size + front + behind - reach
+        count = room // stride + 1
+        if node.attributes.get("ceil_mode", 0):
+            count = -(-room // stride) + 1
+            count -= (count - 1) * stride >= size + front
+        sizes.append(count)
+    made: Made = [(x.dtype, (*x.shape[:2], *sizes))]
+    if len([name for name in node.outputs if name]) > 1:
+        made.append((np.dtype(np.int64), made[0][1]))
+    return made
 
 
 def pool(function: Reduction) -> Steps:

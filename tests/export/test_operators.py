@@ -240,6 +240,10 @@ CASES: dict[str, ModelProto] = {
                                        count_include_pad=1),
     "AveragePool, the last window short": unary("AveragePool", kernel_shape=[3, 3],
                                                 strides=[2, 2], ceil_mode=1),
+    "AveragePool, no window behind the image": unary(
+        "AveragePool", kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1, pads=[0, 0, 1, 1]),
+    "MaxPool, no window behind the image": unary("MaxPool", kernel_shape=[3, 3], strides=[5, 2],
+                                                 ceil_mode=1),
     "AveragePool with holes": unary("AveragePool", kernel_shape=[2, 2], dilations=[2, 3]),
     "MaxPool": unary("MaxPool", kernel_shape=[2, 3], strides=[2, 2], dilations=[1, 2],
                      pads=[1, 0, 0, 2], ceil_mode=1),

@@ -55,6 +55,17 @@ def other_body() -> ModelProto:
     return made
 
 
+def altered(entry: onnx.NodeProto, **attributes: Any) -> ModelProto:
+    """Attributes with which ONNX's own inference would divide by zero, set after it."""
+    made = one(entry)
+    (kept,) = made.graph.node
+    rest = [a for a in kept.attribute if a.name not in attributes]
+    del kept.attribute[:]
+    kept.attribute.extend(rest)
+    kept.attribute.extend(onnx.helper.make_attribute(k, v) for k, v in attributes.items())
+    return made
+
+
 BN = ["x", "g", "b", "m", "v"]
 CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "unknown operator": (
@@ -91,6 +102,12 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
         UnsupportedError, "node 'node0' .*\\(n, C, L\\) and"),
     "groups that do not fit": (
         one(node("Conv", ["x", "w"], ["y"], group=2), W), UnsupportedError, "2 groups"),
+    "a stride of nothing": (
+        altered(node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2]), strides=[0, 1]),
+        UnsupportedError, "strides .* 1 to 65535"),
+    "blocks beyond any size": (
+        altered(node("SpaceToDepth", ["x"], ["y"], blocksize=2), blocksize=1 << 62),
+        UnsupportedError, "blocksize .* 1 to 65535"),
     "a kernel larger than the image": (
         one(node("Conv", ["x", "w"], ["y"]), {"w": floats(1, 2, 5, 5)}), UnsupportedError,
         "empty tensor of shape"),
