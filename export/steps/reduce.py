@@ -48,7 +48,7 @@ def running_sum(site: Site) -> None:
     axis = site.axis(site.value(0), int(site.data(1, "axis").reshape(-1)[0]))
     flags = {name: int(site.attribute(name, 0)) for name in ("exclusive", "reverse")}
     x = site.x(0)
-    site.result(site.step(Op.CUMSUM, [x], site.shape(x), axis=axis, **flags))
+    site.result(site.step(Op.CUMSUM, [x], site.shape(x), F32, flags, axis=axis))
 
 
 def norm(site: Site) -> None:

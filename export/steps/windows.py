@@ -245,7 +245,7 @@ def pool_shape(node: Node, inputs: Inputs) -> Made:
             front = behind = 0
         room = size + front + behind - reach
         count = room // stride + 1
-        if node.attributes.get("ceil_mode", 0):
+        if node.attributes.get("ceil_mode", 0) == 1:
             count = -(-room // stride) + 1
             count -= (count - 1) * stride >= size + front
         sizes.append(count)
