@@ -234,7 +234,8 @@ compute nonsense or take long: where a file comes from remains the user's judgem
 
 **Versions.** A reader accepts its own major version and a minor version that is not newer; the
 message names both. A section that a reader does not know is refused if it is flagged as required
-and skipped otherwise. `reserved` fields are 0.
+and skipped otherwise. `reserved` fields are 0. Version 1.1 added operations 12 and above, the types
+i8, i16 and i32, and CONCAT's axis, so that a 1.0 file with CONCAT is refused: compile it anew.
 
 **Order.** Header, directory, sections in ascending order of id. A section starts at the end of
 the one before, rounded up to {bf.ALIGN}; the first starts after the directory. The bytes between
