@@ -1,4 +1,4 @@
-"""matmul, softmax, cumsum and layer_norm against float64 NumPy, with the bounds of their sources."""
+"""matmul, softmax, cumsum, layer_norm against float64 NumPy, with the bounds of their sources."""
 
 from typing import Any
 
