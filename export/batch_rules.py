@@ -32,7 +32,10 @@ class Sizes:
     def mixes(self) -> None:
         """Refuse."""
         shapes = ", ".join(str(v.shape) for v in self.inputs if v is not None and v.batch)
-        refuse(self.node, f"mixes the samples of the batch (of one sample: {shapes})")
+        refuse(
+            self.node,
+            f"mixes the samples of the batch (of one sample: {shapes}); export with a fixed batch",
+        )
 
     def batch(self, index: int = 0) -> Batch | None:
         """Of an input."""

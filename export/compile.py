@@ -55,8 +55,7 @@ def compile_model(
         raise InputError(f"pairing id of {len(pairing_id)} bytes; 16 are right")
     if n_max < 1:
         raise InputError(f"n_max = {n_max}; at least one sample is needed")
-    graph = read_model(model, part)
-    run_passes(graph)
+    graph = _passed(model, part)
     lowered = lower(graph, n_max)
     _check_sizes(lowered, n_max)
     placement = plan_memory(lowered.lifetimes, lowered.reuses)
@@ -91,6 +90,23 @@ def _check_sizes(lowered: Lowered, n_max: int) -> None:
                 f"tensor '{tensor.name}' {tensor.shape} takes {tensor.nbytes * n_max} bytes; "
                 f"at most {MAX_TENSOR_BYTES} are supported"
             )
+
+
+def _passed(model: ModelProto, part: str) -> Graph:
+    """The graph after all passes; what cannot take a batch, and need not, has a fixed shape."""
+    graph = read_model(model, part)
+    literal = graph.literal_batch
+    try:
+        run_passes(graph)
+    except UnsupportedError:
+        if not literal:
+            raise
+        graph = read_model(model, part)
+        graph.literal_batch = False
+        for name in graph.inputs:
+            graph.values[name].batch = None
+        run_passes(graph)
+    return graph
 
 
 def run_passes(graph: Graph) -> None:

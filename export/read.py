@@ -168,6 +168,11 @@ def _find_batch(values: list[Value], kinds: list[str]) -> bool:
     if "symbol" in kinds and "fixed" in kinds:
         name = values[kinds.index("fixed")].name
         raise UnsupportedError(f"input '{name}' has no batch in front, others have")
+    if "symbol" in kinds and "one" in kinds:
+        name = values[kinds.index("one")].name
+        raise UnsupportedError(
+            f"input '{name}' has a batch of 1, others a symbolic one; give all the same"
+        )
     if "fixed" in kinds:
         return False
     for value in values:

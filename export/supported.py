@@ -78,7 +78,7 @@ _FLOAT = "float32"
 _BROADCAST = "float32 and integers, broadcast"
 _LOGIC = "broadcast"
 _CONSTANTS = "constants and sizes only"
-_REDUCE = "float32; known axes, but the batch"
+_REDUCE = "float32; known axes, but the batch; a single number has the shape (1,)"
 
 
 def _function(op: str, function: Unary, accepts: str = _FLOAT, **defaults: float) -> Rule:
@@ -122,7 +122,8 @@ _TABLE = (
     Rule("BitwiseNot", "uint8, int8 to int64", elementwise.complement, _APART),
     _bits("BitwiseOr", Integer.OR),
     _bits("BitwiseXor", Integer.XOR),
-    Rule("Cast", "between float32, bool, uint8, int8, int16, int32 and int64 (kept in int32)",
+    Rule("Cast", "between float32, bool, uint8, int8, int16, int32 and int64, which is int32 "
+         "here: floats beyond 32 bits saturate, sums and products wrap",
          elementwise.cast, _APART, fold.cast),
     Rule("CastLike", "as Cast", elementwise.cast, _APART),
     _function("Ceil", Unary.CEIL),
@@ -278,13 +279,13 @@ def rule_for(node: Node) -> Rule:
     """The rule of a node's operator.
 
     Raises:
-        UnsupportedError: there is none; names the node, its operator and what there is.
+        UnsupportedError: there is none; names the node and its operator.
     """
     rule = find_rule(node)
     if rule is None:
-        listed = ", ".join(f"{r.domain}::{r.op}" if r.domain else r.op for r in _TABLE)
         raise UnsupportedError(
-            f"node '{node.name}': operator {node.label} is not supported; supported: {listed}"
+            f"node '{node.name}': operator {node.label} is not supported; "
+            "`csideploy supported-ops` lists what is"
         )
     return rule
 

@@ -196,7 +196,11 @@ class _Walk:
                 depends = value is not None and name in self.many and value.batch is None
                 if depends and index not in rule.sizes:
                     refuse(node, "calculates with the batch size; the batch must be a dimension")
-            made_many = self._shapes_at_many(node, rule, inputs, many, made)
+            try:
+                made_many = self._shapes_at_many(node, rule, inputs, many, made)
+            except (UnsupportedError, *MALFORMED):
+                shapes = ", ".join(str(value.shape) for value in inputs if value is not None)
+                refuse(node, f"takes one sample, {shapes}, but no batch of them")
             sizes = Sizes(
                 node,
                 [None if i in rule.sizes else value for i, value in enumerate(inputs)],

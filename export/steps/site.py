@@ -210,6 +210,8 @@ class Site:
             return self.x(index)
         full = (1,) * (len(out.shape) - len(value.shape)) + value.shape
         whole = batch.before * batch.after == 1
+        if value.batch is None and full[batch.axis] != 1:
+            self.refuse(f"{value.shape} does not broadcast to a batch of {out.shape}")
         rest = full[: batch.axis] + full[batch.axis + 1 :] if whole else full
         if value.batch is not None and value.data is None:
             return self.view(value.name, (BATCH, *rest))

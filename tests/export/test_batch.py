@@ -112,6 +112,9 @@ FIXED: dict[str, tuple[ModelProto, tuple[int, ...]]] = {
     "the mean of one": (
         model([node("ReduceMean", ["x", "a"], ["m"]), node("Exp", ["m"], ["y"])], {"x": (1, 4)},
               ["y"], {"a": integers(0, 1)}), (1, 4)),
+    "one sample backwards": (
+        model([node("Slice", ["x", "s", "e", "a", "s"], ["y"])], {"x": (1, 4)}, ["y"],
+              {"s": integers(-1), "e": integers(-9), "a": integers(0)}), (1, 4)),
     "a row": (model([node("Cast", ["x"], ["c"], to=6), node("Cast", ["c"], ["y"], to=1)],
                     {"x": (5,)}, ["y"]), (5,)),
     "rows by a matrix": (

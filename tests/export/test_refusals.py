@@ -71,7 +71,7 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "unknown operator": (
         one(node("Det", ["x"], ["y"], name="attention.det")),
         UnsupportedError,
-        "node 'attention.det': operator Det is not supported; supported: Abs, .*Conv, ",
+        "node 'attention.det': operator Det is not supported; `csideploy supported-ops`",
     ),
     "unknown domain": (
         one(node("Relu", ["x"], ["y"], domain="com.example")),
@@ -93,6 +93,12 @@ CASES: dict[str, tuple[ModelProto, type[CsideployError], str]] = {
     "one input without batch": (
         model([node("Add", ["x", "z"], ["y"])], {**X, "z": (2, 4, 4)}, ["y"]), UnsupportedError,
         "input 'z' has no batch"),
+    "one batch a symbol, one a literal": (
+        model([node("Add", ["x", "z"], ["y"])], {**X, "z": (1, 2, 4, 4)}, ["y"]), UnsupportedError,
+        "input 'z' has a batch of 1"),
+    "a constant of other samples": (
+        one(node("Add", ["x", "k"], ["y"]), {"k": floats(3, 1, 1, 1)}), UnsupportedError,
+        "takes one sample, .* but no batch"),
     "a weight that is computed": (
         model([node("Relu", ["z"], ["w"]), node("Gemm", ["x", "w"], ["y"])],
               {"x": ("n", 4), "z": ("n", 4)}, ["y"]),
