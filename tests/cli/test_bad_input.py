@@ -297,7 +297,7 @@ ROWS: dict[str, Row] = {
     ),
     "export emit": (
         lambda b: b.export("--model", "bacrnet10x", "--emit", "exe"),
-        "onnx and bundle",
+        "onnx, bundle and c",
     ),
     "export budgets": (lambda b: b.export("--model", "bacrnet10x", "--bits", "2,3"), "several"),
     "export bits": (lambda b: b.export("--model", "bacrnet10x", "--bits", "9"), "1 to 8"),
