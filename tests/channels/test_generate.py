@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -121,7 +122,11 @@ def test_a_killed_run_leaves_whole_parts_and_no_process(tmp_path, how):
     script.write_text(KILLED)
     parts = tmp_path / ".csi.npz.parts"
     process = subprocess.Popen(
-        [sys.executable, script, path], stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, script, path],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # A shell starts what runs in the background with interrupts ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: len(list(parts.glob("*.npz"))) >= 2)
     if how == "kill the parent":

@@ -105,10 +105,17 @@ def test_bad_use_is_one_line(line: str, words: str, run: Run) -> None:
     assert words in error
 
 
+def interruptible() -> None:
+    """A shell starts what runs in the background with interrupts ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
     arguments = ("data", "generate", "--scenario", "indoor", "--samples", "200000")
     command = [*PROGRAM, *arguments, "--out", str(tmp_path / "big.npz")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    ) as child:
         # Its hidden folder says that the work has begun.
         while child.poll() is None and not list(tmp_path.iterdir()):
             time.sleep(0.05)
