@@ -14,29 +14,14 @@ from numpy.typing import NDArray
 from csideploy.errors import UnsupportedError
 from csideploy.export.graph import BATCH, VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
+from csideploy.export.operation_rules import IN_PLACE
 from csideploy.export.operations import AXES
 from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 
 _DTYPES = {dtype.numpy: dtype for dtype in DType}
 
-# Roles that an output of the same type and shape may overwrite in place: the operation reads
-# element i of them before it writes element i and never reads it again, or reads whole rows
-# before it writes them. A convolution reads x around i, so never x.
-_IN_PLACE: dict[Op, tuple[str, ...]] = {
-    Op.CONV2D: ("residual?",),
-    Op.ADD: ("a", "b"),
-    Op.ACTIVATION: ("x",),
-    Op.UNARY: ("x",),
-    Op.BINARY: ("a", "b"),
-    Op.INTEGER: ("a", "b"),
-    Op.WHERE: ("a", "b"),
-    Op.SOFTMAX: ("x",),
-    Op.LAYER_NORM: ("x",),
-    Op.QADD: ("a", "b"),
-    Op.QACTIVATION: ("x",),
-    Op.QTABLE: ("x",),
-    Op.CUMSUM: ("x",),
-}
+# What the verifier accepts, but for a copy in place, which would be a view.
+_IN_PLACE = {op: roles for op, roles in IN_PLACE.items() if op is not Op.COPY}
 
 
 @dataclass

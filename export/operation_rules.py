@@ -188,7 +188,11 @@ IN_PLACE: dict[Op, tuple[str, ...]] = {
     Op.CUMSUM: ("x",),
 }
 """Inputs whose bytes may be exactly the output's bytes (the same place, type, size and shape);
-any other overlap is refused."""
+any other overlap is refused.
+
+The operation reads element i before it writes element i and never reads it again, or reads whole
+rows before it writes them. A convolution reads x around i, so never x.
+"""
 
 
 def role_dtypes(op: Op, role: str) -> tuple[DType, ...]:

@@ -1,5 +1,5 @@
 /* The tensor table and the steps: places, order of reading and writing, operands, parameters. */
-#include "verify.h"
+#include "verify_shapes.h"
 
 #define FIELDS(record) csd_##record##_fields, sizeof csd_##record##_fields / sizeof(csd_field)
 
@@ -197,13 +197,6 @@ int csd_overlap(const csd_part *part, const csd_tensor_record *a, const csd_tens
 }
 
 /* In place, element i of the input is element i of the output. */
-static int same_dims(const csd_tensor_record *a, const csd_tensor_record *b) {
-    int same = a->rank == b->rank;
-    for (uint32_t i = 0; i < CSD_MAX_RANK; i++)
-        same &= a->dims[i] == b->dims[i];
-    return same;
-}
-
 static int overlaps_legal(const csd_part *part, const csd_op_rule *rule,
                           const csd_operands *operands) {
     for (uint32_t o = 0; o < rule->outputs; o++) {
@@ -212,7 +205,8 @@ static int overlaps_legal(const csd_part *part, const csd_op_rule *rule,
             const csd_tensor_record *in = operands->in[i];
             if (in == NULL || !csd_overlap(part, in, out))
                 continue;
-            if (!(rule->in_place >> i & 1u) || !csd_same_bytes(in, out) || !same_dims(in, out))
+            if (!(rule->in_place >> i & 1u) || !csd_same_bytes(in, out) ||
+                !csd_same_shape(in, out))
                 return 0;
         }
         for (uint32_t other = 0; other < o; other++)

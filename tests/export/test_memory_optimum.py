@@ -107,7 +107,7 @@ def test_what_each_algorithm_is_worth(name: str) -> None:
 
 
 def test_in_place_rights_agree() -> None:
-    """Written down three times: what the planner uses, the checker allows, the verifier accepts."""
+    """Written down twice: what the planner uses and the verifier accepts, and the checker's own."""
     planner = {(op, role) for op, roles in lower._IN_PLACE.items() for role in roles}
     checker = memory_check._SAME_PLACE
     verifier = {(op, role) for op, roles in operation_rules.IN_PLACE.items() for role in roles}

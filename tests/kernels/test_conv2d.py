@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from geometry import geometries
 from hand_plan import HandPlan, run_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,20 +39,7 @@ def convolve(x: Array, w: Array, p: dict[str, int]) -> Array:
 @st.composite
 def cases(draw: st.DrawFn) -> dict[str, Any]:
     small = st.integers(1, 3)
-    p = {
-        "groups": draw(small),
-        "stride_h": draw(small),
-        "stride_w": draw(small),
-        "dilation_h": draw(small),
-        "dilation_w": draw(small),
-        **{f"pad_{side}": draw(st.integers(0, 4)) for side in ("top", "left", "bottom", "right")},
-    }
-    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    size = []
-    for i, (axis, before, after) in enumerate((("h", "top", "bottom"), ("w", "left", "right"))):
-        reach = (kernel[i] - 1) * p[f"dilation_{axis}"] + 1
-        least = max(1, reach - p[f"pad_{before}"] - p[f"pad_{after}"])
-        size.append(draw(st.integers(least, least + 40)))
+    p, kernel, size = draw(geometries((40, 40)))
     return {
         "p": p,
         "x": (draw(small), p["groups"] * draw(small), *size),

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from geometry import geometries
 from hand_plan import run_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,20 +126,7 @@ def test_qbinary_linear(
 @st.composite
 def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     small = st.integers(1, 3)
-    window = {
-        "groups": draw(small),
-        "stride_h": draw(small),
-        "stride_w": draw(small),
-        "dilation_h": draw(small),
-        "dilation_w": draw(small),
-        **{f"pad_{side}": draw(st.integers(0, 4)) for side in ("top", "left", "bottom", "right")},
-    }
-    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    size = []
-    for i, (axis, before, after) in enumerate((("h", "top", "bottom"), ("w", "left", "right"))):
-        reach = (kernel[i] - 1) * window[f"dilation_{axis}"] + 1
-        least = max(1, reach - window[f"pad_{before}"] - window[f"pad_{after}"])
-        size.append(draw(st.integers(least, least + (20 if axis == "h" else 90))))
+    window, kernel, size = draw(geometries((20, 90)))
     return {
         "window": window,
         "x": (draw(small), window["groups"] * draw(st.integers(1, 5)), *size),

@@ -33,7 +33,7 @@ COMPILER = ("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi")
 FLAGS = ("-Os", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")
 LIBRARY = "C library, compiler support"
 
-# " .text.csd_open  0x00008000  0x1a4 /tmp/x/verify.o"; a long name stands on a line of its own.
+# " .text.csd_open  0x00008000  0x1a4 verify.o"; a long name stands on a line of its own.
 _PIECE = re.compile(r"^ \.(text|rodata)\S*\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+)$", re.MULTILINE)
 
 
