@@ -21,7 +21,9 @@ from csideploy.export.plan import OPS, DType, Op, Step, Storage, Tensor
 _DTYPES = {dtype.numpy: dtype for dtype in DType}
 
 # What the verifier accepts, but for a copy in place, which would be a view.
-_IN_PLACE = {op: roles for op, roles in IN_PLACE.items() if op is not Op.COPY}
+_IN_PLACE: dict[Op, tuple[str, ...]] = {
+    op: roles for op, roles in IN_PLACE.items() if op is not Op.COPY
+}
 
 
 @dataclass
