@@ -13,6 +13,7 @@ layer of k costs n log n, in log n vectorised sweeps.
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
@@ -102,3 +103,32 @@ def _traced(back: NDArray[np.int32], cells: list[int]) -> list[Index]:
         edges[0] = 0
         found.append(edges)
     return found
+
+
+def partition_of_narrow(weights: Real, sums: Real, cells: int, widest: int) -> Index:
+    """The best partition into cells of at most `widest` points each: edges (cells + 1,).
+
+    For bins of about equal worth and many cells no cell has many bins, so that a layer costs
+    n widest. Needs cells widest >= n.
+    """
+    end = len(weights) - 1
+    # Column j of `pair`: the gain of cells that end at j and have widest, .., 1, 0 points.
+    start = np.arange(end + 1) - np.arange(widest, -1, -1)[:, None]
+    inside = np.maximum(start, 0)
+    pair = sums - sums[inside]
+    pair *= pair
+    pair /= np.maximum(weights - weights[inside], 0.5)
+    pair[start < 0] = -np.inf
+    # Column j of the windows: the gains before, at j - widest, .., j.
+    gains = np.full((cells + 1, widest + end + 1), -np.inf)
+    gains[0, widest] = 0.0
+    windows = sliding_window_view(gains, end + 1, axis=1)
+    trial = np.empty_like(pair)
+    for k in range(cells):
+        np.add(windows[k], pair, out=trial)
+        np.max(trial, axis=0, out=gains[k + 1, widest:])
+    edges = np.full(cells + 1, end, dtype=np.int64)
+    for k in range(cells - 1, -1, -1):
+        to = edges[k + 1]
+        edges[k] = to - widest + int((windows[k, :, to] + pair[:, to]).argmax())
+    return edges

@@ -1,12 +1,14 @@
 """Searches the edges of the cells of each output, at the widths that are wanted.
 
 Two modes. *Exact* is k-means by dynamic programming, on the distinct values where an output has at
-most 4096 of them, else on 4096 bins and then refined on the samples: 0.1 to 0.2 s an output. *Fast*
-is what training needs, some 0.015 s an output:
+most 4096 of them, else on 4096 bins and then refined on the samples: 0.1 s an output. *Fast* is
+what training needs, a tenth of that:
 
-1. up to 6 bits, dynamic programming on 384 bins, then rounds on the samples (`refine`);
-2. from 7 bits on, the cells of the width below are cut in two; a second start has the density of
-   fine quantization; rounds improve both, and the best edges of either are taken.
+1. dynamic programming on bins, up to 4 bits all of them in one go, then a width at a time with
+   cells of a few bins;
+2. from 6 bits on also the cells of the width below, cut in two, with edges moved to where they help
+   most; the best edges of either start are taken;
+3. rounds on the samples (`refine`).
 
 Both end with two rounds of Lloyd's iteration, which makes the cells those that the quantizer uses.
 """
@@ -18,24 +20,32 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.quantizers.scalar.exact import partitions, partitions_of_few
+from csideploy.quantizers.scalar.exact import (
+    partition_of_narrow,
+    partitions,
+    partitions_of_few,
+)
 from csideploy.quantizers.scalar.refine import marry, refine, split, transfer
 from csideploy.quantizers.scalar.samples import Samples
 
 Index = NDArray[np.int64]
 
+_LLOYD = 2
 _EXACT_BINS = 4096
 _BINS = 384
-_BINNED_BITS = 6
-_LLOYD = 2
+_BINNED_BITS = 4
+_NARROW = {5: (384, 40), 6: (768, 40), 7: (1024, 24), 8: (1536, 16)}
+"""Bins and the most bins of a cell, about three times their mean, at the higher widths."""
+_WIDENINGS = 2
+_SPLIT_BITS = 6
 
-# Rounds, found by trial on ten kinds of samples (`tests/quantizers/scalar/kinds.py`).
 _MOVE = 0.0
 """In a schedule: `transfer`; any other number is the reach of a round."""
-_BINNED = (1.0, 0.25, 1 / 16)
+_SETTLE = (1.0, 0.25, 1 / 16)
 _EXACT = (0.5, 1 / 8, 1 / 32)
-_START = (_MOVE, _MOVE, _MOVE, 2.0, 1.0, 0.25, _MOVE, _MOVE, 2.0, 1.0, 0.25)
-_FINISH = (_MOVE, _MOVE, 2.0, 1.0, 0.25, 0.1, 0.03)
+_NARROWED = (1.0, 0.25)
+_SPLIT = (_MOVE, _MOVE, 1.0)
+_MARRIED = (1.0, 0.25, 0.1, 0.03)
 
 
 def fits(
@@ -91,36 +101,53 @@ def _exact_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index
 
 
 def _fast_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index, Index]]:
-    # Those above the binned widths start from the highest binned one.
     top = searched.max(axis=1)
-    low = np.unique(searched.clip(0, _BINNED_BITS))
-    binned: dict[int, list[Index]] = {int(bits): [] for bits in low}
-    owners: dict[int, list[int]] = {int(bits): [] for bits in low}
-    for row, own in enumerate(searched.clip(0, _BINNED_BITS)):
+    owners: list[list[int]] = [[] for _ in range(_BINNED_BITS + 1)]
+    binned: list[list[Index]] = [[] for _ in range(_BINNED_BITS + 1)]
+    for row, own in enumerate(searched):
+        widths = [int(bits) for bits in np.unique(own[own <= _BINNED_BITS])]
+        if not widths:
+            continue
         one = samples.row(row)
         grid = one.grid(_BINS)
-        widths = [int(bits) for bits in np.unique(own)]
-        found = partitions_of_few(one.weights[grid], one.sums[grid], [1 << bits for bits in widths])
+        found = partitions_of_few(one.weights[grid], one.sums[grid], [1 << b for b in widths])
         for bits, edges in zip(widths, found, strict=True):
-            binned[bits].append(grid[edges])
             owners[bits].append(row)
-    rows, placed = np.empty(0, dtype=np.int64), np.empty((0, 1), dtype=np.int64)
-    for bits in binned:
-        rows, placed = np.array(owners[bits]), np.array(binned[bits])
-        if bits:
-            placed = _scheduled(samples, rows, placed, _BINNED)
-        yield bits, rows, placed
+            binned[bits].append(grid[edges])
+    for bits, placed in enumerate(binned):
+        if placed:
+            rows = np.array(owners[bits])
+            schedule = _SETTLE if bits else ()
+            yield bits, rows, _scheduled(samples, rows, np.array(placed), schedule)
+
+    # From here on a width needs the one below: all rows that are to get higher climb along.
+    rows = np.flatnonzero(top > _BINNED_BITS)
+    below = np.empty((0, 0), dtype=np.int64)
     for bits in range(_BINNED_BITS + 1, int(top.max()) + 1):
         climbing = top[rows] >= bits
-        rows, placed = rows[climbing], placed[climbing]
-        first = _scheduled(samples, rows, split(samples, rows, placed), _START)
-        fine = np.array([_fine(samples.row(int(row)), 1 << bits) for row in rows])
-        second = _scheduled(samples, rows, fine, _START)
-        placed = _scheduled(samples, rows, marry(samples, rows, first, second), _FINISH)
-        yield bits, rows, placed
+        rows = rows[climbing]
+        edges = np.array([_narrow(samples.row(int(row)), bits) for row in rows])
+        if bits < _SPLIT_BITS:
+            edges = _scheduled(samples, rows, edges, _SETTLE)
+        else:
+            edges = _scheduled(samples, rows, edges, _NARROWED)
+            cut = _scheduled(samples, rows, split(samples, rows, below[climbing]), _SPLIT)
+            edges = _scheduled(samples, rows, marry(samples, rows, edges, cut), _MARRIED)
+        below = edges
+        yield bits, rows, edges
 
 
-def _fine(one: Samples, cells: int) -> Index:
-    """Edges (cells + 1,) of the density of fine quantization; the last cells may be empty."""
-    grid = one.grid(cells)
-    return np.pad(grid, (0, cells + 1 - len(grid)), mode="edge")
+def _narrow(one: Samples, bits: int) -> Index:
+    """Edges (2^bits + 1,) on bins; cells that are as wide as allowed are allowed to be wider."""
+    bins, widest = _NARROW[bits]
+    grid = one.grid(bins)
+    most = len(grid) - 1
+    widest = max(widest, -(-most >> bits))
+    for _ in range(_WIDENINGS + 1):
+        widest = min(widest, most)
+        edges = partition_of_narrow(one.weights[grid], one.sums[grid], 1 << bits, widest)
+        if widest == most or int(np.diff(edges).max()) < widest:
+            break
+        widest *= 2
+    found: Index = grid[edges]
+    return found
