@@ -4,9 +4,9 @@ Two modes. *Exact* is k-means by dynamic programming, on the distinct values whe
 most 4096 of them, else on 4096 bins and then refined on the samples: 0.1 s an output. *Fast* is
 what training needs, a tenth of that:
 
-1. dynamic programming on bins, up to 4 bits all of them in one go, then a width at a time with
+1. dynamic programming on bins, up to 5 bits all of them in one go, then a width at a time with
    cells of a few bins;
-2. from 6 bits on also the cells of the width below, cut in two, with edges moved to where they help
+2. there also the cells of the width below, cut in two, with edges moved to where they help
    most; the best edges of either start are taken;
 3. rounds on the samples (`refine`).
 
@@ -33,11 +33,10 @@ Index = NDArray[np.int64]
 _LLOYD = 2
 _EXACT_BINS = 4096
 _BINS = 384
-_BINNED_BITS = 4
-_NARROW = {5: (384, 40), 6: (768, 40), 7: (1024, 24), 8: (1536, 16)}
+_BINNED_BITS = 5
+_NARROW = {6: (768, 40), 7: (896, 20), 8: (1280, 13)}
 """Bins and the most bins of a cell, about three times their mean, at the higher widths."""
 _WIDENINGS = 2
-_SPLIT_BITS = 6
 
 _MOVE = 0.0
 """In a schedule: `transfer`; any other number is the reach of a round."""
@@ -102,37 +101,31 @@ def _exact_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index
 
 def _fast_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index, Index]]:
     top = searched.max(axis=1)
+    ones = [samples.row(row) for row in range(len(searched))]
     owners: list[list[int]] = [[] for _ in range(_BINNED_BITS + 1)]
     binned: list[list[Index]] = [[] for _ in range(_BINNED_BITS + 1)]
     for row, own in enumerate(searched):
-        widths = [int(bits) for bits in np.unique(own[own <= _BINNED_BITS])]
-        if not widths:
-            continue
-        one = samples.row(row)
+        widths = [int(bits) for bits in np.unique(own.clip(0, _BINNED_BITS))]
+        one = ones[row]
         grid = one.grid(_BINS)
         found = partitions_of_few(one.weights[grid], one.sums[grid], [1 << b for b in widths])
         for bits, edges in zip(widths, found, strict=True):
             owners[bits].append(row)
             binned[bits].append(grid[edges])
-    for bits, placed in enumerate(binned):
-        if placed:
+    rows, below = np.empty(0, dtype=np.int64), np.empty((0, 1), dtype=np.int64)
+    for bits, found in enumerate(binned):
+        if found:
             rows = np.array(owners[bits])
-            schedule = _SETTLE if bits else ()
-            yield bits, rows, _scheduled(samples, rows, np.array(placed), schedule)
-
+            below = _scheduled(samples, rows, np.array(found), _SETTLE if bits else ())
+            yield bits, rows, below
     # From here on a width needs the one below: all rows that are to get higher climb along.
-    rows = np.flatnonzero(top > _BINNED_BITS)
-    below = np.empty((0, 0), dtype=np.int64)
     for bits in range(_BINNED_BITS + 1, int(top.max()) + 1):
         climbing = top[rows] >= bits
-        rows = rows[climbing]
-        edges = np.array([_narrow(samples.row(int(row)), bits) for row in rows])
-        if bits < _SPLIT_BITS:
-            edges = _scheduled(samples, rows, edges, _SETTLE)
-        else:
-            edges = _scheduled(samples, rows, edges, _NARROWED)
-            cut = _scheduled(samples, rows, split(samples, rows, below[climbing]), _SPLIT)
-            edges = _scheduled(samples, rows, marry(samples, rows, edges, cut), _MARRIED)
+        rows, below = rows[climbing], below[climbing]
+        edges = np.array([_narrow(ones[row], bits) for row in rows])
+        edges = _scheduled(samples, rows, edges, _NARROWED)
+        cut = _scheduled(samples, rows, split(samples, rows, below), _SPLIT)
+        edges = _scheduled(samples, rows, marry(samples, rows, edges, cut), _MARRIED)
         below = edges
         yield bits, rows, edges
 

@@ -124,30 +124,39 @@ class Samples:
 
         Their density is that of the values of a fine optimal quantizer, the cube root of the
         density of the samples (Panter and Dite 1951): a piece of weight w and length g weighs
-        w^(1/3) g^(2/3). The pieces lie between quantiles; the widest gap of each and the outermost
-        samples are pieces of their own, for modes part there and one outlier can be worth a value.
+        w^(1/3) g^(2/3).
         """
         count = int(self.counts[0])
         if count <= bins:
             return np.arange(count + 1)
+        pieces, share = self._pieces
+        places = np.diff(pieces)
+        # A wide gap between two modes would draw bins that can only be empty.
+        for _ in range(_ROUNDS):
+            share = np.minimum(share, places * (share.sum() / bins))
+        measure = np.concatenate([[0.0], np.cumsum(share)])
+        inner = np.interp(np.arange(1, bins) / bins * measure[-1], measure, pieces)
+        edges = np.unique(np.floor(inner).astype(np.int64) + 1)
+        return np.concatenate([[0], edges[edges < count], [count]])
+
+    @cached_property
+    def _pieces(self) -> tuple[Index, Real]:
+        """Points (p + 1,) between which pieces lie, and what each piece weighs in `grid`, (p,).
+
+        The points are quantiles. The widest gap between two of them and the outermost samples are
+        pieces of their own, for modes part there and one outlier can be worth a value.
+        """
+        count = int(self.counts[0])
         gaps = np.diff(self.points)
         stride = max(len(gaps) // _FINE, 1)
         whole = len(gaps) // stride * stride
         first = np.arange(0, whole, stride)
         widest = first + gaps[:whole].reshape(-1, stride).argmax(axis=1)
         tail = min(_TAIL, count)
-        ends = np.concatenate([np.arange(tail), np.arange(count - tail, count)])
         marks = np.zeros(count, dtype=bool)
-        for at in (first, widest, widest + 1, ends):
+        marks[:tail] = marks[count - tail :] = True
+        for at in (first, widest, widest + 1):
             marks[at] = True
         pieces = np.flatnonzero(marks)
-        places = np.diff(pieces)
-        share = np.diff(self.points[pieces])
-        share = np.cbrt(np.diff(self.weights[pieces]) * share * share)
-        # A wide gap between two modes would draw bins that can only be empty.
-        for _ in range(_ROUNDS):
-            np.minimum(share, places * (share.sum() / bins), out=share)
-        measure = np.concatenate([[0.0], np.cumsum(share)])
-        inner = np.interp(np.arange(1, bins) / bins * measure[-1], measure, pieces)
-        edges = np.unique(np.floor(inner).astype(np.int64) + 1)
-        return np.concatenate([[0], edges[edges < count], [count]])
+        length = np.diff(self.points[pieces])
+        return pieces, np.cbrt(np.diff(self.weights[pieces]) * length * length)
