@@ -1,7 +1,8 @@
 """Per-output codebooks that training runs through (paper 001, section III).
 
 A link may have several bit budgets: one codebook each over the same encoder outputs, of which one
-is active at a time. `penalty` and `error` are what the last forward pass adds to the losses.
+is active at a time. `penalty` is what the last forward pass adds to the loss; after the optimizer's
+step, `follow` moves the codebook.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ _MOST_VALUES = 1 << MOST_BITS
 class CodebookQuantizer(nn.Module):
     """z (n, M) -> the nearest value of each output's codebook, with a straight-through gradient.
 
-    Values are kept as (M, 256), ascending, infinity behind the 2^B_m in use, so that widths may
-    change while an optimizer holds the tensor.
+    Values are kept as (M, 256), ascending, infinity behind the 2^B_m in use, so that their shape
+    does not change with the widths. They are buffers: no optimizer moves them.
 
     Attributes:
         active: the budget that `forward` uses, bits an output on average.
         spread: mean over the outputs of their standard deviation, the unit of all losses here.
         penalty: sum over m of beta'_m (z^q_m - z_m)^2 / spread^2, mean over samples: the second
             term of eq. (8), for the encoder.
-        error: the quantization loss in the same unit, for the codebooks.
 
     Args:
         outputs: M.
@@ -48,34 +48,34 @@ class CodebookQuantizer(nn.Module):
         self.beta = 0.0
         self.adaptive = True
         self.penalty: Tensor | None = None
-        self.error: Tensor | None = None
+        self._last: tuple[Tensor, Tensor] | None = None
         self.register_buffer("spread", torch.ones(()))
         for budget in self.budgets:
             values = torch.full((outputs, _MOST_VALUES), torch.inf)
             values[:, 0] = 0.0
-            self.register_parameter(f"values_{budget}", nn.Parameter(values))
+            self.register_buffer(f"values_{budget}", values)
             self.register_buffer(f"widths_{budget}", torch.zeros(outputs, dtype=torch.uint8))
 
-    def values(self, budget: int) -> nn.Parameter:
+    def values(self, budget: int) -> Tensor:
         """Codebook values (M, 256), infinity behind those in use."""
-        found = self.get_parameter(f"values_{budget}")
-        return found
+        return self.get_buffer(f"values_{budget}")
 
     def widths(self, budget: int) -> Tensor:
         """B_m, uint8 (M,)."""
         return self.get_buffer(f"widths_{budget}")
 
     def forward(self, z: Tensor) -> Tensor:
-        """Quantize by the active budget (eq. 1); in training, note `penalty` and `error`."""
+        """Quantize by the active budget (eq. 1); in training, note `penalty`."""
         values = self.values(self.active)
         code = self._codes(z, self.active)
         chosen = values.gather(1, code).T
         if self.training:
-            scale = self.spread.square()
-            self.error = (chosen - z.detach()).square().sum(1).mean() / scale
+            self._last = (z.detach(), code)
             weight = self._weights(code) if self.adaptive else self.beta
-            self.penalty = (weight * (chosen.detach() - z).square()).sum(1).mean() / scale
-        return z + (chosen - z).detach()
+            self.penalty = (weight * (chosen - z).square()).sum(1).mean() / self.spread.square()
+        # What is not sent has no gradient: a straight one would let its encoder drift.
+        sent = torch.where(self.widths(self.active) > 0, z, 0.0)
+        return sent + (chosen - sent).detach()
 
     @torch.no_grad()
     def codes(self, z: Tensor, budget: int | None = None) -> Tensor:
@@ -107,9 +107,23 @@ class CodebookQuantizer(nn.Module):
         return weights
 
     @torch.no_grad()
-    def sort(self) -> None:
-        """Put values in order again after a step of the optimizer."""
+    def follow(self, rate: float) -> None:
+        """Move the values of the active codebook towards what they stood for in the last batch.
+
+        A step down the gradient of the quantization loss, the paper's loss for the codebook, with
+        a length that suits outputs of any spread: w_j += rate (sum of z - w_j over its samples) /
+        (n / 2^B_m). Sorted afterwards, since every look-up of neighbours counts on the order.
+
+        Args:
+            rate: at most 0.1 or so; 1 / n of it is the weight of one sample at 0 bits.
+        """
+        assert self._last is not None
+        z, code = self._last
         values = self.values(self.active)
+        residual = z.T - values.gather(1, code)
+        pull = torch.zeros_like(values).scatter_add_(1, code, residual)
+        share = torch.bitwise_left_shift(1, self.widths(self.active).long())[:, None] / len(z)
+        values.add_(pull * share * rate)
         values.copy_(values.sort(dim=1).values)
 
     @torch.no_grad()
@@ -125,7 +139,7 @@ class CodebookQuantizer(nn.Module):
     def book(self, budget: int | None = None) -> Codebook:
         """The codebook of a budget, as the exporter takes it."""
         chosen = budget or self.active
-        values = self.values(chosen).detach().cpu().numpy()
+        values = self.values(chosen).cpu().numpy()
         widths = self.widths(chosen).cpu().numpy()
         kept = [row[: 1 << int(width)] for row, width in zip(values, widths, strict=True)]
         return Codebook(widths.copy(), np.concatenate(kept))
