@@ -54,8 +54,9 @@ def test_shaken_structure(driver: Path) -> None:
 
 def test_any_weights(driver: Path) -> None:
     counts = drive(driver, "weights", FILE, 2_000)
-    # What is refused: a scale or multiplier that is not finite, thresholds that fall.
-    assert counts["harmless"] > 1_500
+    # What is refused: a number that must be finite and is not, thresholds that fall, widths that
+    # do not add up.
+    assert counts["harmless"] > 1_200
 
 
 def test_truncation_at_every_byte_and_wrong_calls(driver: Path) -> None:
