@@ -72,18 +72,20 @@ def test_a_step_may_touch_its_operands_alone(driver: Path) -> None:
     assert "in overreach" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["unpack_bits", "dequantize_uniform", "pack_bits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("unpack_bits", "dequantize_uniform", "pack_bits"),
+        *("unpack_widths", "dequantize_codebook", "pack_widths"),
+    ],
+)
 def test_every_payload_byte(driver: Path, name: str) -> None:
     """All 65,536 values of each pair of bytes; what comes out is tested in test_payload_attack."""
     seed = SEEDS / f"{name}.csib"
-    rows = {
-        "unpack_bits": np.stack(np.divmod(np.arange(65536), 256), axis=1),
-        "dequantize_uniform": np.stack(np.divmod(np.arange(65536), 256), axis=1)[
-            :, [0, 1, 0, 1, 0]
-        ],
-    }
-    rows["pack_bits"] = rows["dequantize_uniform"]
-    (result,) = Part(seed).run(rows[name].astype(np.uint8))
+    pairs = np.stack(np.divmod(np.arange(65536), 256), axis=1)
+    (size,) = Part(seed).inputs[0].shape[1:]
+    rows = pairs[:, np.arange(int(size)) % 2]
+    (result,) = Part(seed).run(rows.astype(np.uint8))
     assert (
         run([driver, "payload", seed])
         == f"OK\n{Part(seed).outputs[0].name} {zlib.crc32(result):08x}\n"
@@ -93,7 +95,7 @@ def test_every_payload_byte(driver: Path, name: str) -> None:
 def test_every_seed_runs() -> None:
     seeds = sorted(SEEDS.glob("*.csib"))
     assert {op.name.lower() for op in Op} <= {seed.stem for seed in seeds}
-    assert len(seeds) == len(Op) + 13
+    assert len(seeds) == len(Op) + 14
     for seed in seeds:
         assert len(Part(seed).steps) == 1
 
