@@ -31,6 +31,29 @@ def near_threshold(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
     return close
 
 
+def near_codebook(
+    value: NDArray[np.floating], thresholds: NDArray[np.float32], widths: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """The same for thresholds of each output: within `BAND`, or that part of a larger threshold.
+
+    Args:
+        value: (n, M), before the quantizer.
+        thresholds: (sum (2^B_m - 1),), output after output.
+        widths: B_m, (M,).
+    """
+    close = np.zeros(value.shape, np.bool_)
+    begin = 0
+    for m, bits in enumerate(widths.tolist()):
+        own = thresholds[begin : begin + (1 << bits) - 1].astype(np.float64)
+        begin += len(own)
+        if len(own):
+            x = value[:, m].astype(np.float64)
+            above = np.searchsorted(own, x).clip(0, len(own) - 1)
+            for nearest in (own[above], own[(above - 1).clip(0)]):
+                close[:, m] |= np.abs(x - nearest) < BAND * np.maximum(1.0, np.abs(nearest))
+    return close
+
+
 @dataclass
 class CodeCount:
     """How many codes and bits differ between two encoders, summed over chunks."""
