@@ -115,9 +115,7 @@ def train(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(
-            help="Of paper-001: proposed, lloyd, round, vector ...; proposed if left out."
-        ),
+        typer.Option(help="Of paper-001: proposed (the default), lloyd, round, vector ..."),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Highest learning rate of the last stage.")

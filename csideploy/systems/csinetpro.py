@@ -10,6 +10,7 @@ At compression 1/4: 21,504,000 MACs in all.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from torch import nn
 
@@ -21,7 +22,7 @@ KERNEL = (7, 7)
 
 
 def _layers(channels: tuple[int, ...]) -> Iterator[nn.Module]:
-    for inputs, outputs in zip(channels, channels[1:], strict=False):
+    for inputs, outputs in pairwise(channels):
         yield convolution(inputs, outputs, KERNEL, bias=True)
         yield nn.BatchNorm2d(outputs)
         yield nn.LeakyReLU(SLOPE)

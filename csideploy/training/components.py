@@ -28,8 +28,10 @@ _CALIBRATION = 1000
 
 @dataclass(frozen=True)
 class _Straight:
-    """What passes through: the encoder's FC sees scale x + shift (one of each a channel), and the
-    decoder's convolutions expect the image gain (x - 0.5) + pedestal.
+    """What convolutions that pass their input on make of it.
+
+    The encoder's FC sees scale x + shift, one of each a channel; the decoder's convolutions expect
+    the image gain (x - 0.5) + pedestal.
     """
 
     scale: Tensor

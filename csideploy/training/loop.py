@@ -41,7 +41,7 @@ class Options:
     binarize: str
     recipe: Recipe
     seed: int
-    feature: Feature = Feature()
+    feature: Feature = field(default_factory=Feature)
     weights: Path | None = None
     """Of the float link that a stage with start "weights" begins from."""
 
