@@ -236,6 +236,11 @@ compute nonsense or take long: where a file comes from remains the user's judgem
 message names both. A section that a reader does not know is refused if it is flagged as required
 and skipped otherwise. `reserved` fields are 0. Version 1.1 added operations 12 and above, the types
 i8, i16 and i32, and CONCAT's axis, so that a 1.0 file with CONCAT is refused: compile it anew.
+Version 1.2 added operations 40 and above, and payloads whose codes have a number of bits each.
+
+**Payload.** Codes in order, MSB first, zero pad at the end of a sample. `bits` 0 stands for the
+`widths` of the PACK_WIDTHS or UNPACK_WIDTHS that makes or reads the payload, which the part must
+have.
 
 **Order.** Header, directory, sections in ascending order of id. A section starts at the end of
 the one before, rounded up to {bf.ALIGN}; the first starts after the directory. The bytes between

@@ -19,7 +19,7 @@ from csideploy.export.plan import DType, Storage
 
 MAGIC = int.from_bytes(b"CSIB", "little")
 MAJOR = 1
-MINOR = 1
+MINOR = 2
 ALIGN = 16
 """Alignment of sections, of weights and, at least, of the arena."""
 NONE = 0xFFFFFFFF
@@ -230,8 +230,8 @@ PAYLOAD = Record(
     (
         Field("layout_id", "u32", Kind.COUNT, "which of the bit budgets", 0, 0xFFFF),
         Field("count", "u32", Kind.COUNT, "codes of a sample", 1, DIM_MAX),
-        Field("bits", "u32", Kind.COUNT, "bits of a code", 1, 8),
-        Field("nbytes", "u32", Kind.RANGE, "ceil(count x bits / 8)"),
+        Field("bits", "u32", Kind.COUNT, "bits of a code; 0: one number a code, `widths`", 0, 8),
+        Field("nbytes", "u32", Kind.RANGE, "ceil(bits of all codes / 8)"),
     ),
 )
 

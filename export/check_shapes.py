@@ -115,6 +115,34 @@ def _unpacked(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return result
 
 
+def _table_for(node: Node, shapes: Shapes, codes: Shape) -> None:
+    """Widths of 4 bits each."""
+    demand(shapes["widths"] == ((int(codes[1]) + 1) // 2,), f"'{node.name}': {shapes['widths']}")
+
+
+def _by_codebook(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    codes = shapes["x"] if "x" in shapes else shapes["codes"]
+    demand(len(codes) == 2, f"'{node.name}': {codes}")
+    _table_for(node, shapes, codes)
+    return codes
+
+
+def _packed_widths(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    codes = shapes["codes"]
+    _table_for(node, shapes, codes)
+    fits = len(result) == 2 and int(result[1]) <= int(codes[1])
+    demand(fits, f"'{node.name}': {codes} to {result}")
+    return (codes[0], result[1])
+
+
+def _unpacked_widths(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    payload = shapes["payload"]
+    _table_for(node, shapes, result)
+    fits = len(payload) == 2 and int(payload[1]) <= int(result[1])
+    demand(fits, f"'{node.name}': {payload} to {result}")
+    return (payload[0], result[1])
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -244,4 +272,9 @@ RESULTS: dict[Op, ResultRule] = {
     Op.QACTIVATION: _same,
     Op.QTABLE: _same,
     Op.QTHRESHOLD: _same,
+    Op.QUANTIZE_CODEBOOK: _by_codebook,
+    Op.PACK_WIDTHS: _packed_widths,
+    Op.UNPACK_WIDTHS: _unpacked_widths,
+    Op.DEQUANTIZE_CODEBOOK: _by_codebook,
+    Op.QCODEBOOK: _by_codebook,
 }

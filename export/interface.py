@@ -7,12 +7,19 @@ that crosses the air.
 
 from __future__ import annotations
 
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+import csideploy
 from csideploy.errors import InputError
-from csideploy.export.functions import DOMAIN
+from csideploy.export.functions import DOMAIN, attach_functions
+from csideploy.export.widths import message_bytes, pack_widths
+from csideploy.quantizers.scalar import Codebook
 
 BATCH = "n"
+OPSET = 21
+IR_VERSION = 10
 
 
 def payload_bytes(count: int, bits: int) -> int:
@@ -89,3 +96,115 @@ def prepend_dequantizer(model: ModelProto, bits: int) -> None:
     )
     del model.graph.input[:]
     model.graph.input.append(_info("payload", TensorProto.UINT8, payload_bytes(count, bits)))
+
+
+def _store(model: ModelProto, wanted: str, data: NDArray[np.generic]) -> str:
+    """Add an initializer under a free name."""
+    taken = {tensor.name for tensor in model.graph.initializer}
+    taken.update(name for node in model.graph.node for name in (*node.input, *node.output))
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    model.graph.initializer.append(numpy_helper.from_array(data, name))
+    return name
+
+
+def _check_sent(codebook: Codebook, count: int) -> None:
+    if codebook.outputs != count:
+        raise InputError(f"a codebook of {codebook.outputs} outputs; the feature has {count}")
+    if codebook.bits == 0:
+        raise InputError("a codebook that sends no bits: at least one output needs some")
+
+
+def append_codebook(model: ModelProto, codebook: Codebook) -> None:
+    """Replace the one output, a feature (n, M), by `codes` and `payload`.
+
+    codes: uint8 (n, M); payload: uint8 (n, ceil(sum B_m / 8)). The thresholds are those of the
+    values that the BS has, which are rounded to float16.
+
+    Raises:
+        InputError: the codebook has another number of outputs, or no bits.
+    """
+    (feature,) = model.graph.output
+    count = _width(feature)
+    _check_sent(codebook, count)
+    _rename(model, feature.name, "feature")
+    widths = _store(model, "payload.widths", pack_widths(codebook.widths))
+    thresholds = _store(model, "payload.thresholds", codebook.rounded().thresholds)
+    model.graph.node.extend(
+        [
+            _call("CodebookQuantize", ["feature", thresholds, widths], ["codes"]),
+            _call("PackWidths", ["codes", widths], ["payload"]),
+        ]
+    )
+    del model.graph.output[:]
+    model.graph.output.extend(
+        [
+            _info("codes", TensorProto.UINT8, count),
+            _info("payload", TensorProto.UINT8, message_bytes(codebook.widths)),
+        ]
+    )
+
+
+def prepend_codebook(model: ModelProto, codebook: Codebook) -> None:
+    """Replace the one input, a feature (n, M), by `payload` uint8 (n, ceil(sum B_m / 8)).
+
+    The values are stored as float16.
+
+    Raises:
+        InputError: the codebook has another number of outputs, or no bits.
+    """
+    (feature,) = model.graph.input
+    count = _width(feature)
+    _check_sent(codebook, count)
+    _rename(model, feature.name, "feature")
+    widths = _store(model, "payload.widths", pack_widths(codebook.widths))
+    book = _store(model, "payload.book", codebook.rounded().values.astype(np.float16))
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(
+        [
+            _call("UnpackWidths", ["payload", widths], ["codes"], count=count),
+            _call("CodebookDequantize", ["codes", book, widths], ["feature"]),
+            *rest,
+        ]
+    )
+    del model.graph.input[:]
+    model.graph.input.append(_info("payload", TensorProto.UINT8, message_bytes(codebook.widths)))
+
+
+def quantizer_model(codebook: Codebook) -> ModelProto:
+    """The UE's quantizer as a part: feature float32 (n, M) -> codes, payload.
+
+    Raises:
+        InputError: the codebook has no bits.
+    """
+    model = _feature_model("quantizer", codebook)
+    append_codebook(model, codebook)
+    attach_functions(model)
+    return model
+
+
+def dequantizer_model(codebook: Codebook) -> ModelProto:
+    """The BS's dequantizer as a part: payload -> feature float32 (n, M).
+
+    Raises:
+        InputError: the codebook has no bits.
+    """
+    model = _feature_model("dequantizer", codebook)
+    prepend_codebook(model, codebook)
+    attach_functions(model)
+    return model
+
+
+def _feature_model(name: str, codebook: Codebook) -> ModelProto:
+    """A feature that comes in and goes out."""
+    ends = [_info("feature", TensorProto.FLOAT, codebook.outputs)]
+    return helper.make_model(
+        helper.make_graph([], name, ends, ends),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="csideploy",
+        producer_version=csideploy.__version__,
+    )

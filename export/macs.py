@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage, Tensor
+from csideploy.export.widths import step_widths
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class StepCost:
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included) and MATMUL.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
-        an element and operation.
+        an element and operation; comparisons with thresholds, one a bit of the code.
     bit_operations: payload bits moved by packing or unpacking.
     int8_bytes: stored int8 weights.
     weight_bytes: other stored weights, scales, biases, slopes and tables; constants that several
         steps share count at the first.
     binary_bytes: stored packed 1-bit weights.
-    parameters: stored numbers; a packed bit is one.
+    parameters: stored numbers; a packed bit is one, and so is a width of 4 bits.
     """
 
     name: str
@@ -65,6 +66,8 @@ def total(rows: list[StepCost], name: str = "total") -> StepCost:
 _BINARY = (Op.BINARY_LINEAR, Op.QBINARY_LINEAR)
 _ROWS = (Op.LINEAR, Op.QLINEAR, *_BINARY)
 _IMAGES = (Op.CONV2D, Op.QCONV2D)
+_COMPARED = (Op.QUANTIZE_CODEBOOK, Op.QCODEBOOK)
+"""Searches by halving: B comparisons for a code of B bits."""
 _ONE_EACH = {
     Op.ADD,
     Op.UNARY,
@@ -75,6 +78,7 @@ _ONE_EACH = {
     Op.CAST,
     Op.QTABLE,
     Op.CUMSUM,
+    Op.DEQUANTIZE_CODEBOOK,
 }
 _EACH = {
     Op.QUANTIZE_UNIFORM: 3,  # times, floor, limit
@@ -103,6 +107,10 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
     if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
         codes = roles["codes"] if step.op is Op.PACK_BITS else result
         bit_operations = _count(codes) * int(step.params["bits"])
+    widths = step_widths(step, plan.tensors, plan.weights)
+    bits = 0 if widths is None else int(widths.sum())
+    if step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
+        bit_operations = bits
     weight_bytes = binary_bytes = int8_bytes = parameters = 0
     for role, place in operands.items():
         if place is None or place in seen or plan.tensors[place].storage is not Storage.WEIGHTS:
@@ -112,6 +120,9 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         if step.op in _BINARY and role == "weight":
             binary_bytes += tensor.nbytes
             parameters += int(tensor.shape[0]) * int(roles["x"].shape[-1])
+        elif role == "widths" and widths is not None:
+            weight_bytes += tensor.nbytes
+            parameters += len(widths)
         elif role == "weight" and tensor.dtype is DType.I8:
             int8_bytes += tensor.nbytes
             parameters += _count(tensor)
@@ -123,7 +134,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         step.op.name,
         macs,
         macs if step.op in _BINARY else 0,
-        _elementwise(step, roles, result),
+        bits if step.op in _COMPARED else _elementwise(step, roles, result),
         bit_operations,
         weight_bytes,
         binary_bytes,

@@ -113,7 +113,17 @@ FUNCTIONS: dict[Op, tuple[type[IntEnum], tuple[IntEnum, ...]]] = {
 }
 """Codes of the parameter `function`: consecutive, so that a range is enough."""
 
-CONSTANT_ROLES = ("weight", "bias", "slope", "scale", "multiplier", "table", "thresholds")
+CONSTANT_ROLES = (
+    "weight",
+    "bias",
+    "slope",
+    "scale",
+    "multiplier",
+    "table",
+    "thresholds",
+    "book",
+    "widths",
+)
 """Roles whose tensor must lie in the weights section."""
 
 _F32 = (DType.F32,)
@@ -153,6 +163,20 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.QACTIVATION: {"x": _QUANTIZED, "y": _QUANTIZED},
     Op.QTABLE: {"x": (DType.U8, DType.I8), "table": _QUANTIZED, "y": _QUANTIZED},
     Op.QTHRESHOLD: {"x": _QUANTIZED, "thresholds": (DType.I32,), "codes": (DType.U8,)},
+    Op.QUANTIZE_CODEBOOK: {"widths": (DType.U8,), "codes": (DType.U8,)},
+    Op.PACK_WIDTHS: {"codes": (DType.U8,), "widths": (DType.U8,), "payload": (DType.U8,)},
+    Op.UNPACK_WIDTHS: {"payload": (DType.U8,), "widths": (DType.U8,), "codes": (DType.U8,)},
+    Op.DEQUANTIZE_CODEBOOK: {
+        "codes": (DType.U8,),
+        "book": (DType.F32, DType.I16),
+        "widths": (DType.U8,),
+    },
+    Op.QCODEBOOK: {
+        "x": _QUANTIZED,
+        "thresholds": (DType.I32,),
+        "widths": (DType.U8,),
+        "codes": (DType.U8,),
+    },
 }
 """Element types that a role may have where it is not f32 alone."""
 

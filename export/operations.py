@@ -163,6 +163,11 @@ class Op(IntEnum):
     QTABLE = 37
     QTHRESHOLD = 38
     CUMSUM = 39
+    QUANTIZE_CODEBOOK = 40
+    PACK_WIDTHS = 41
+    UNPACK_WIDTHS = 42
+    DEQUANTIZE_CODEBOOK = 43
+    QCODEBOOK = 44
 
 
 @dataclass(frozen=True)
@@ -325,4 +330,18 @@ OPS: dict[Op, OpSpec] = {
     # Sums of x along `axis` up to each element, that element left out if `exclusive` is 1; from the
     # end if `reverse` is 1.
     Op.CUMSUM: OpSpec(("x",), ("y",), {"axis": "u32", "exclusive": "u32", "reverse": "u32"}),
+    # Each of M outputs has its own bits B_m, 0 to 8, and 2^B_m values. widths u8 (ceil(M/2),):
+    # B_m in 4 bits, the first in the high ones, a tail of 0. thresholds (sum (2^B_m - 1),): those
+    # of output 0, then of 1, ..., never falling within an output.
+    # code = number of the output's thresholds that are < x, 0 for NaN: u8 (n, M).
+    Op.QUANTIZE_CODEBOOK: OpSpec(("x", "thresholds", "widths"), ("codes",), {}),
+    # codes u8 (n, M) -> payload u8 (n, ceil(sum B_m / 8)): B_m bits each, MSB first, outputs of 0
+    # bits left out, zero pad at the end.
+    Op.PACK_WIDTHS: OpSpec(("codes", "widths"), ("payload",), {}),
+    Op.UNPACK_WIDTHS: OpSpec(("payload", "widths"), ("codes",), {}),
+    # value = book of the output, at the low B_m bits of the code; book (sum 2^B_m,): f32, or i16
+    # that holds the bits of IEEE halves.
+    Op.DEQUANTIZE_CODEBOOK: OpSpec(("codes", "book", "widths"), ("y",), {}),
+    # code = number of the output's thresholds <= x: thresholds i32, as in QUANTIZE_CODEBOOK.
+    Op.QCODEBOOK: OpSpec(("x", "thresholds", "widths"), ("codes",), {}),
 }

@@ -106,6 +106,7 @@ def _reduce(op: str, function: Reduction, unary: Unary | None = None, *, square:
 
 _KEEPS = "the batch stays one factor of one axis"
 _WINDOW = "1-D and 2-D: any kernel, stride, pad, dilation"
+_WIDTHS = "0 to 8 bits an output, constants"
 _TABLE = (
     Rule("Abs", "float32 and integers", functions.absolute, _APART),
     _pair("Add", Binary.ADD, operator.add),
@@ -243,14 +244,23 @@ _TABLE = (
     _bits("Xor", Integer.XOR, _LOGIC),
     Rule("BinaryLinear", "constant weight, scale, bias", payload.binary_linear, batch.front,
          shape=function_rules.binary_linear, domain=DOMAIN),
+    Rule("CodebookDequantize", _WIDTHS + "; float32 and float16 book",
+         payload.widths_codes(Op.DEQUANTIZE_CODEBOOK), batch.front,
+         shape=function_rules.codebook_dequantize, domain=DOMAIN),
+    Rule("CodebookQuantize", _WIDTHS, payload.widths_codes(Op.QUANTIZE_CODEBOOK), batch.front,
+         shape=function_rules.codebook_quantize, domain=DOMAIN),
     Rule("PackBits", "1 to 8 bits", payload.codes(Op.PACK_BITS), batch.front,
          shape=function_rules.pack_bits, domain=DOMAIN),
+    Rule("PackWidths", _WIDTHS, payload.widths_codes(Op.PACK_WIDTHS), batch.front,
+         shape=function_rules.pack_widths, domain=DOMAIN),
     Rule("UniformDequantize", "1 to 8 bits", payload.codes(Op.DEQUANTIZE_UNIFORM), batch.front,
          shape=function_rules.uniform_dequantize, domain=DOMAIN),
     Rule("UniformQuantize", "1 to 8 bits", payload.codes(Op.QUANTIZE_UNIFORM), batch.front,
          shape=function_rules.uniform_quantize, domain=DOMAIN),
     Rule("UnpackBits", "1 to 8 bits", payload.codes(Op.UNPACK_BITS), batch.front,
          shape=function_rules.unpack_bits, domain=DOMAIN),
+    Rule("UnpackWidths", _WIDTHS, payload.widths_codes(Op.UNPACK_WIDTHS), batch.front,
+         shape=function_rules.unpack_widths, domain=DOMAIN),
 )  # fmt: skip
 
 _QONNX = "qonnx.custom_op.general"

@@ -25,13 +25,20 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 import csideploy
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.export.functions import attach_functions
-from csideploy.export.interface import BATCH, append_quantizer, prepend_dequantizer
+from csideploy.export.interface import (
+    BATCH,
+    IR_VERSION,
+    OPSET,
+    append_codebook,
+    append_quantizer,
+    prepend_codebook,
+    prepend_dequantizer,
+)
+from csideploy.quantizers.scalar import Codebook
 
 if TYPE_CHECKING:
     import torch
 
-OPSET = 21
-IR_VERSION = 10
 CSI_SHAPE = (2, 32, 32)
 """Channels (real, imaginary), angle, delay."""
 
@@ -54,6 +61,7 @@ def export_part(
     side: str,
     *,
     bits: int | None = None,
+    codebook: Codebook | None = None,
     features: int | None = None,
     name: str | None = None,
     csi_shape: tuple[int, int, int] = CSI_SHAPE,
@@ -68,6 +76,8 @@ def export_part(
         bits: B of the uniform quantizer; the UE file then ends in `codes` uint8 (n, M) and
             `payload` uint8 (n, ceil(M B / 8)), and the BS file begins with `payload`. None:
             output or input `feature`, float32 (n, M).
+        codebook: the values of each of the M outputs, in place of `bits`; the payload then has
+            ceil(sum B_m / 8) bytes. Its values are rounded to float16 on both sides.
         features: M; needed for the BS, whose input it sizes.
         name: prefix of node names; default "encoder" (ue) or "decoder" (bs).
         csi_shape: channels, angle, delay.
@@ -75,11 +85,13 @@ def export_part(
             float32 behind each (half the file; the arithmetic stays fp32).
 
     Raises:
-        InputError: wrong side, bits, shapes; a BS part without `features`.
+        InputError: wrong side, bits, codebook, shapes; a BS part without `features`.
         MissingDependencyError: torch or onnxscript is not installed.
     """
     if side not in ("ue", "bs"):
         raise InputError(f"side '{side}': a link's parts run at 'ue' or 'bs'")
+    if bits is not None and codebook is not None:
+        raise InputError("bits and a codebook: a feature is quantized once")
     if side == "bs" and features is None:
         raise InputError("a BS part needs `features`, the length M of the feature it receives")
     prefix = name or {"ue": "encoder", "bs": "decoder"}[side]
@@ -93,6 +105,10 @@ def export_part(
         append_quantizer(model, bits)
     elif bits is not None:
         prepend_dequantizer(model, bits)
+    elif codebook is not None and side == "ue":
+        append_codebook(model, codebook)
+    elif codebook is not None:
+        prepend_codebook(model, codebook)
     attach_functions(model)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -8,16 +8,30 @@ from onnx import FunctionProto, ModelProto
 
 from csideploy.export.functions import (
     binary_linear,
+    codebook_dequantize,
+    codebook_quantize,
     pack_bits,
+    pack_widths,
     uniform_dequantize,
     uniform_quantize,
     unpack_bits,
+    unpack_widths,
 )
 
 DOMAIN = "csideploy"
 VERSION = 1
 
-_MODULES = (binary_linear, uniform_quantize, pack_bits, unpack_bits, uniform_dequantize)
+_MODULES = (
+    binary_linear,
+    uniform_quantize,
+    pack_bits,
+    unpack_bits,
+    uniform_dequantize,
+    codebook_quantize,
+    pack_widths,
+    unpack_widths,
+    codebook_dequantize,
+)
 FUNCTIONS = {module.NAME: module.proto for module in _MODULES}
 """Name -> what builds the function."""
 

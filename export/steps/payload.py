@@ -6,6 +6,8 @@ the unpacking to float that the standard body needs.
 
 from __future__ import annotations
 
+import numpy as np
+
 from csideploy.export.plan import Activation, Op
 from csideploy.export.steps.elementwise import Steps
 from csideploy.export.steps.site import Site, stored_dtype, stored_shape
@@ -24,5 +26,26 @@ def codes(op: Op) -> Steps:
     def steps(site: Site) -> None:
         shape, dtype = stored_shape(site.out), stored_dtype(site.node, site.out)
         site.result(site.step(op, [site.x(0)], shape, dtype, bits=int(site.attribute("bits"))))
+
+    return steps
+
+
+def widths_codes(op: Op) -> Steps:
+    """The same where each code has its own number of bits: constants as they are.
+
+    A book of halves keeps its bytes: the executor has them as the int16 of the same bits.
+    """
+
+    def steps(site: Site) -> None:
+        shape, dtype = stored_shape(site.out), stored_dtype(site.node, site.out)
+        names = [site.x(0)]
+        for index in range(1, len(site.inputs)):
+            value = site.value(index)
+            data = site.data(index, "input")
+            if data.dtype == np.float16:
+                names.append(site.constant(data.view(np.int16), value))
+            else:
+                names.append(site.x(index))
+        site.result(site.step(op, names, shape, dtype))
 
     return steps

@@ -66,7 +66,7 @@ typedef struct csd_op_rule {
 static const csd_field csd_header_fields[] = {
     {"magic", 1112101699u, 1112101699u, 0, 4, CSD_KIND_EXACT},
     {"major", 1u, 1u, 4, 2, CSD_KIND_EXACT},
-    {"minor", 0u, 1u, 6, 2, CSD_KIND_COUNT},
+    {"minor", 0u, 2u, 6, 2, CSD_KIND_COUNT},
     {"header_size", 80u, 80u, 16, 4, CSD_KIND_EXACT},
     {"section_count", 1u, 64u, 20, 4, CSD_KIND_COUNT},
     {"arena_align", 16u, 4096u, 32, 4, CSD_KIND_COUNT},
@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 39u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 44u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -109,7 +109,7 @@ static const csd_field csd_interface_fields[] = {
 static const csd_field csd_payload_fields[] = {
     {"layout_id", 0u, 65535u, 0, 4, CSD_KIND_COUNT},
     {"count", 1u, 2147483647u, 4, 4, CSD_KIND_COUNT},
-    {"bits", 1u, 8u, 8, 4, CSD_KIND_COUNT},
+    {"bits", 0u, 8u, 8, 4, CSD_KIND_COUNT},
 };
 
 static const csd_field csd_metadata_fields[] = {
@@ -409,6 +409,11 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 1, 0, 0, 2, 1, 2, 1, {12, 28}, {28}, NULL}, /* QTABLE */
     {2, 1, 0, 0, 2, 0, 0, 0, {28, 32}, {4}, NULL}, /* QTHRESHOLD */
     {1, 1, 3, 0, 0, 1, 0, 0, {2}, {2}, csd_cumsum_params}, /* CUMSUM */
+    {3, 1, 0, 0, 6, 0, 0, 0, {2, 2, 4}, {4}, NULL}, /* QUANTIZE_CODEBOOK */
+    {2, 1, 0, 0, 2, 0, 0, 0, {4, 4}, {4}, NULL}, /* PACK_WIDTHS */
+    {2, 1, 0, 0, 2, 0, 0, 0, {4, 4}, {4}, NULL}, /* UNPACK_WIDTHS */
+    {3, 1, 0, 0, 6, 0, 0, 0, {4, 18, 4}, {2}, NULL}, /* DEQUANTIZE_CODEBOOK */
+    {3, 1, 0, 0, 6, 0, 0, 0, {28, 32, 4}, {4}, NULL}, /* QCODEBOOK */
 };
 
 #endif

@@ -22,11 +22,6 @@ static int is_code(csd_param value, csd_tensor_ref tensor) {
     return value.i >= least_code(tensor) && value.i <= greatest_code(tensor);
 }
 
-static const void *constant_data(csd_tensor_ref tensor, const csd_part *part) {
-    const uint8_t *weights = part->sections[CSD_SECTION_WEIGHTS].data;
-    return weights + tensor->place;
-}
-
 /* x_zero, y_zero, low and high, in this order in all operations that requantize. */
 static int bounds_legal(csd_tensor_ref x, csd_tensor_ref y, const csd_param *p) {
     return is_code(p[0], x) && is_code(p[1], y) && is_code(p[2], y) && is_code(p[3], y) &&
@@ -35,7 +30,7 @@ static int bounds_legal(csd_tensor_ref x, csd_tensor_ref y, const csd_param *p) 
 
 /* Finite and positive: from the least subnormal to below infinity. */
 static int multipliers_legal(csd_tensor_ref multiplier, const csd_part *part) {
-    const csd_param *values = constant_data(multiplier, part);
+    const csd_param *values = csd_constant(multiplier, part);
     for (uint32_t i = 0; i < multiplier->dims[0]; i++)
         if (values[i].u == 0 || values[i].u >= 0x7F800000u)
             return 0;
@@ -48,7 +43,7 @@ static int bias_legal(csd_tensor_ref bias, csd_tensor_ref x, uint64_t products,
     if (bias == NULL || x->dtype == CSD_I16)
         return 1;
     const int64_t most = INT32_MAX - (int64_t)products * 255 * 128;
-    const int32_t *values = constant_data(bias, part);
+    const int32_t *values = csd_constant(bias, part);
     for (uint32_t i = 0; i < bias->dims[0]; i++)
         if (values[i] > most || values[i] < -most)
             return 0;
@@ -161,7 +156,7 @@ csd_status csd_check_qthreshold(const csd_operands *o, const csd_part *part) {
     if (!csd_same_shape(o->in[CSD_QTHRESHOLD_X], o->out[0]) || thresholds->rank != 1 ||
         thresholds->dims[0] > UINT8_MAX)
         return CSD_BAD_SHAPE;
-    const int32_t *values = constant_data(thresholds, part);
+    const int32_t *values = csd_constant(thresholds, part);
     for (uint32_t i = 1; i < thresholds->dims[0]; i++)
         if (values[i] < values[i - 1u])
             return CSD_FIELD_RANGE;

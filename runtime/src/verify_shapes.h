@@ -34,6 +34,12 @@ static inline int csd_is_vector_or_one(csd_tensor_ref a, uint32_t count) {
     return csd_is_vector(a, count) || csd_is_vector(a, 1);
 }
 
+/* The bytes of a constant. */
+static inline const void *csd_constant(csd_tensor_ref tensor, const csd_part *part) {
+    const uint8_t *weights = part->sections[CSD_SECTION_WEIGHTS].data;
+    return weights + tensor->place;
+}
+
 /* A slope is there exactly when the activation reads it. */
 static inline int csd_activation_fits(csd_param activation, csd_tensor_ref slope, uint32_t channels) {
     if ((activation.u == CSD_ACT_PRELU) != (slope != NULL))

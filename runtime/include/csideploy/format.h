@@ -10,7 +10,7 @@
 
 #define CSD_MAGIC 0x42495343u
 #define CSD_FORMAT_MAJOR 0x00000001u
-#define CSD_FORMAT_MINOR 0x00000001u
+#define CSD_FORMAT_MINOR 0x00000002u
 #define CSD_BUNDLE_ALIGN 0x00000010u
 #define CSD_NONE 0xFFFFFFFFu
 #define CSD_DIM_N 0x80000001u
@@ -106,8 +106,8 @@ typedef char csd_interface_record_is_packed[sizeof(csd_interface_record) == 8 ? 
 typedef struct csd_payload_record {
     uint32_t layout_id; /* which of the bit budgets */
     uint32_t count; /* codes of a sample */
-    uint32_t bits; /* bits of a code */
-    uint32_t nbytes; /* ceil(count x bits / 8) */
+    uint32_t bits; /* bits of a code; 0: one number a code, `widths` */
+    uint32_t nbytes; /* ceil(bits of all codes / 8) */
 } csd_payload_record;
 typedef char csd_payload_record_is_packed[sizeof(csd_payload_record) == 16 ? 1 : -1];
 

@@ -131,10 +131,15 @@ typedef enum csd_op {
     CSD_OP_QACTIVATION = 36,
     CSD_OP_QTABLE = 37,
     CSD_OP_QTHRESHOLD = 38,
-    CSD_OP_CUMSUM = 39
+    CSD_OP_CUMSUM = 39,
+    CSD_OP_QUANTIZE_CODEBOOK = 40,
+    CSD_OP_PACK_WIDTHS = 41,
+    CSD_OP_UNPACK_WIDTHS = 42,
+    CSD_OP_DEQUANTIZE_CODEBOOK = 43,
+    CSD_OP_QCODEBOOK = 44
 } csd_op;
 
-#define CSD_OP_LAST 39u
+#define CSD_OP_LAST 44u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -174,7 +179,12 @@ typedef enum csd_op {
     X(QACTIVATION, qactivation) \
     X(QTABLE, qtable) \
     X(QTHRESHOLD, qthreshold) \
-    X(CUMSUM, cumsum)
+    X(CUMSUM, cumsum) \
+    X(QUANTIZE_CODEBOOK, quantize_codebook) \
+    X(PACK_WIDTHS, pack_widths) \
+    X(UNPACK_WIDTHS, unpack_widths) \
+    X(DEQUANTIZE_CODEBOOK, dequantize_codebook) \
+    X(QCODEBOOK, qcodebook)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
@@ -542,6 +552,39 @@ enum {
     CSD_CUMSUM_P_AXIS = 0,
     CSD_CUMSUM_P_EXCLUSIVE = 1,
     CSD_CUMSUM_P_REVERSE = 2
+};
+
+enum {
+    CSD_QUANTIZE_CODEBOOK_X = 0,
+    CSD_QUANTIZE_CODEBOOK_THRESHOLDS = 1,
+    CSD_QUANTIZE_CODEBOOK_WIDTHS = 2,
+    CSD_QUANTIZE_CODEBOOK_OUT_CODES = 0
+};
+
+enum {
+    CSD_PACK_WIDTHS_CODES = 0,
+    CSD_PACK_WIDTHS_WIDTHS = 1,
+    CSD_PACK_WIDTHS_OUT_PAYLOAD = 0
+};
+
+enum {
+    CSD_UNPACK_WIDTHS_PAYLOAD = 0,
+    CSD_UNPACK_WIDTHS_WIDTHS = 1,
+    CSD_UNPACK_WIDTHS_OUT_CODES = 0
+};
+
+enum {
+    CSD_DEQUANTIZE_CODEBOOK_CODES = 0,
+    CSD_DEQUANTIZE_CODEBOOK_BOOK = 1,
+    CSD_DEQUANTIZE_CODEBOOK_WIDTHS = 2,
+    CSD_DEQUANTIZE_CODEBOOK_OUT_Y = 0
+};
+
+enum {
+    CSD_QCODEBOOK_X = 0,
+    CSD_QCODEBOOK_THRESHOLDS = 1,
+    CSD_QCODEBOOK_WIDTHS = 2,
+    CSD_QCODEBOOK_OUT_CODES = 0
 };
 
 #endif
