@@ -106,7 +106,9 @@ def encode(
     package: Package,
     csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
-    bits: Annotated[int | None, typer.Option(help="Bit budget, if it has several.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Bit budget, if it has several; the largest if left out.")
+    ] = None,
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     raw: Annotated[bool, typer.Option("--raw", help="Leave the 32-byte header out.")] = False,
@@ -124,12 +126,14 @@ def encode(
     from csideploy.package import open_package
 
     link = open_package(package)
-    feedback.check_bits(link, bits)
+    budget = link.layout_of(bits).bits
+    if len(link.layouts) > 1:
+        say(f"{package} has budgets of {link.budgets} bits a feature: {budget} it is (--bits)")
     source = read_csi(csi, convention=convention, domain=domain.value)
     say(f"{csi}: {source.description}")
     with progress("encode") as advance:
         result = feedback.encode(
-            link, source, out, raw=raw, with_scale=with_scale, progress=advance
+            link, source, out, bits=budget, raw=raw, with_scale=with_scale, progress=advance
         )
     if as_json:
         print_json(result)
@@ -152,6 +156,9 @@ def decode(
     reference_domain: Annotated[
         Domains, typer.Option(help="Domain of the reference.")
     ] = Domains.ANGULAR,
+    bits: Annotated[
+        int | None, typer.Option(help="Bit budget of a raw payload, if the package has several.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The payload has no header.")] = False,
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
@@ -176,6 +183,7 @@ def decode(
             link,
             payload,
             out,
+            bits=bits,
             raw=raw,
             with_scale=with_scale,
             domain=domain.value,
