@@ -16,6 +16,7 @@ from csideploy.cli_shell import (
     Json,
     Precision,
     PrecisionOption,
+    Quantizers,
     Seed,
     check_calibration,
     print_json,
@@ -33,7 +34,14 @@ _later = {"hidden": True}
 def export(
     model: Annotated[str | None, typer.Option(help="A system; `csideploy systems` lists.")] = None,
     cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Bits a feature, 1 to 8, or float.")] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of one package."),
+    ] = None,
+    quantizer: Annotated[
+        Quantizers | None,
+        typer.Option(help="Steps of equal size, a codebook for every feature or one a vector."),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights that `train` wrote; without it, from the zoo.")
     ] = None,
@@ -81,6 +89,7 @@ def export(
         seed=seed,
         precision=precision.value,
         calibration=calibration,
+        quantizer=None if quantizer is None else quantizer.value,
     )
     with progress("export") as advance:
         result = link_export.export_link(
@@ -89,15 +98,17 @@ def export(
     if as_json:
         print_json(result)
     else:
-        bits = "float" if result["bits"] is None else f"{result['bits']}-bit"
+        budgets = ", ".join(str(layout["bits"]) for layout in result["budgets"])
+        bits = f"{budgets}-bit" if budgets else "float"
         say(
             f"{result['out']}: {result['system']}, cr {result['cr']}, {bits} features, "
             f"binarize {result['binarize']}, pairing id {result['pairing_id']}"
         )
+        wide = max(14, *(len(name) + 2 for name in (*result["files"], *result["c"])))
         for name, size in result["files"].items():
-            say(f"  {name:<14}{size:>12,} bytes")
+            say(f"  {name:<{wide}}{size:>12,} bytes")
         for name in result["c"]:
-            say(f"  {name + '/':<14}C99 for a device: see {name}/README.md")
+            say(f"  {name + '/':<{wide}}C99 for a device: see {name}/README.md")
         if result["quantization"] is not None:
             precision_table.show(result["quantization"], table_console())
 

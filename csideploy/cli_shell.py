@@ -45,6 +45,14 @@ class Binarize(StrEnum):
     BOTH = "both"
 
 
+class Quantizers(StrEnum):
+    """How a feature becomes bits."""
+
+    UNIFORM = "uniform"
+    CODEBOOK = "codebook"
+    VECTOR = "vector"
+
+
 class Domains(StrEnum):
     """Domains of CSI arrays."""
 

@@ -16,8 +16,11 @@ from typing import Literal
 from csideploy.errors import InputError
 
 Binarize = Literal["none", "encoder", "both"]
+Quantizer = Literal["uniform", "codebook", "vector"]
 
 BINARIZE: tuple[Binarize, ...] = ("none", "encoder", "both")
+QUANTIZERS: tuple[Quantizer, ...] = ("uniform", "codebook", "vector")
+"""Of a feature that travels as bits: equal steps of (0, 1), a codebook an output, one a vector."""
 COMPRESSIONS = (4, 8, 16, 32, 64)
 BITS = tuple(range(1, 9))
 ANGLES = DELAYS = 32
@@ -107,10 +110,13 @@ def payload_bits(cr: int, bits: int) -> int:
     return features(cr) * bits
 
 
-def entry_name(spec: SystemSpec, cr: int, bits: int | None, binarize: str) -> str:
-    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both], `-bfloat` for a float feature.
+def entry_name(
+    spec: SystemSpec, cr: int, bits: int | None, binarize: str, quantizer: str = "uniform"
+) -> str:
+    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both][-codebook|-vector].
 
-    What equals the system's default is left out, so `bacrnet10x` names the default entry.
+    `-bfloat` says a float feature. What equals the system's default is left out, so `bacrnet10x`
+    names the default entry.
     """
     name = spec.name
     if cr != spec.default_cr:
@@ -121,6 +127,8 @@ def entry_name(spec: SystemSpec, cr: int, bits: int | None, binarize: str) -> st
         name += f"-b{bits}"
     if binarize != spec.default_binarize:
         name += {"none": "-none", "encoder": "-enc", "both": "-both"}[binarize]
+    if quantizer != "uniform":
+        name += f"-{quantizer}"
     return name
 
 
