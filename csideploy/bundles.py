@@ -359,7 +359,7 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def _payload(plan: Plan) -> dict[str, int] | None:
+def _payload(plan: Plan) -> dict[str, Any] | None:
     layout = plan.payload
     if layout is None:
         return None
@@ -367,6 +367,8 @@ def _payload(plan: Plan) -> dict[str, int] | None:
         "layout_id": layout.layout_id,
         "count": layout.count,
         "bits": layout.bits,
+        "widths": list(layout.widths),
+        "bits_per_sample": layout.payload_bits,
         "bytes_per_sample": layout.nbytes,
     }
 

@@ -17,7 +17,7 @@ from onnx import ModelProto
 from csideploy import metrics
 from csideploy.calibration import Chunks, trials
 from csideploy.channels.conventions import from_input
-from csideploy.export.functions import DOMAIN
+from csideploy.export.functions import DOMAIN, QUANTIZERS
 from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
 from csideploy.export.quantize.sensitivity import cost_db
 from csideploy.onnx_oracle import Arrays, Oracle
@@ -156,7 +156,7 @@ def _floats(study: Study) -> tuple[str, ...]:
         if study.network.types.get(name) == np.float32:
             wanted.append(name)
     for node in study.network.model.graph.node:
-        if (node.domain, node.op_type) == (DOMAIN, "UniformQuantize"):
+        if node.domain == DOMAIN and node.op_type in QUANTIZERS:
             wanted.append(node.input[0])
     return tuple(dict.fromkeys(wanted))
 

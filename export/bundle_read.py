@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from csideploy.errors import FormatError
 from csideploy.export import bundle_fields as bf
 from csideploy.export.plan import OPS, Dim, DType, Op, PayloadLayout, Plan, Step, Storage, Tensor
+from csideploy.export.widths import step_widths
 
 
 @dataclass(frozen=True)
@@ -162,27 +163,44 @@ def _decode(data: bytes, header: dict[str, int], sections: tuple[SectionInfo, ..
     operands, words = read.words("operands"), read.words("params")
     interface = read.records("interface", bf.INTERFACE)
     layouts = read.records("payload", bf.PAYLOAD)
+    steps = tuple(_step(read, r, operands, words) for r in read.records("steps", bf.STEP))
+    weights = np.frombuffer(read.raw("weights"), np.uint8)
     plan = Plan(
         part=read.string(header["part"]),
         side=read.string(header["side"]),
         tensors=tensors,
-        steps=tuple(_step(read, r, operands, words) for r in read.records("steps", bf.STEP)),
+        steps=steps,
         inputs=tuple(r["tensor"] for r in interface if r["direction"] == 1),
         outputs=tuple(r["tensor"] for r in interface if r["direction"] == 2),
-        weights=np.frombuffer(read.raw("weights"), np.uint8),
+        weights=weights,
         arena_bytes=header["arena_bytes"],
         n_max=header["n_max"],
         k_max=header["k_max"],
         pairing_id=bytes(header[f"pairing_id[{i}]"] for i in range(16)),
-        payload=None
-        if not layouts
-        else PayloadLayout(layouts[0]["layout_id"], layouts[0]["count"], layouts[0]["bits"]),
+        payload=_layout(layouts[0], steps, tensors, weights) if layouts else None,
         metadata={
             read.string(r["key"]): read.string(r["value"])
             for r in read.records("metadata", bf.METADATA)
         },
     )
     return Bundle(plan, header, sections, _vectors(read, plan))
+
+
+def _layout(
+    row: dict[str, int],
+    steps: tuple[Step, ...],
+    tensors: tuple[Tensor, ...],
+    weights: NDArray[np.uint8],
+) -> PayloadLayout:
+    """Where codes differ in bits, their widths are a constant of the step that packs or unpacks."""
+    widths: tuple[int, ...] = ()
+    for step in steps:
+        if row["bits"] == 0 and step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
+            found = step_widths(step, tensors, weights)
+            if found is not None and len(found) == row["count"]:
+                widths = tuple(found.tolist())
+                break
+    return PayloadLayout(row["layout_id"], row["count"], row["bits"], widths)
 
 
 def _vectors(read: _Decoder, plan: Plan) -> dict[str, NDArray[np.generic]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +17,13 @@ from csideploy.export.memory_check import check_memory
 from csideploy.export.passes import PIPELINE
 from csideploy.export.plan import Op, PayloadLayout, Plan, Storage
 from csideploy.export.read import read_model
+from csideploy.export.widths import step_widths
 
 UNIFORM_LAYOUT = 0x0100
 """Layout id of M codes of B uniform bits: this plus B."""
+
+CODEBOOK_LAYOUT = 0x0200
+"""Layout id of M codes with a number of bits each: this plus the budget, in bits an output."""
 
 MAX_TENSOR_BYTES = 1 << 28
 """Far above any edge device; keeps a hostile file from exhausting the compiler's memory."""
@@ -121,16 +125,37 @@ def _payload(lowered: Lowered, declared: PayloadLayout | None) -> PayloadLayout 
     """The layout that the payload steps imply; a declared one must agree with it."""
     found = None
     for step in lowered.steps:
+        widths = step_widths(step, lowered.tensors, lowered.weights)
         if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
             index = step.inputs[0] if step.op is Op.PACK_BITS else step.outputs[0]
             assert index is not None
             count, bits = int(lowered.tensors[index].shape[1]), int(step.params["bits"])
             found = PayloadLayout(UNIFORM_LAYOUT + bits, count, bits)
+        elif step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS) and widths is not None:
+            found = codebook_layout(widths.tolist())
     if declared is None:
         return found
-    if found is not None and (found.count, found.bits) != (declared.count, declared.bits):
+    if found is None and declared.bits == 0:
+        raise InputError(f"payload of {_described(declared)} declared, but the network packs none")
+    if found is not None and replace(found, layout_id=declared.layout_id) != declared:
         raise InputError(
-            f"payload of {declared.count} codes of {declared.bits} bits declared, but the network "
-            f"makes {found.count} of {found.bits}"
+            f"payload of {_described(declared)} declared, but the network makes {_described(found)}"
         )
     return declared
+
+
+def codebook_layout(widths: Sequence[int], budget: int | None = None) -> PayloadLayout:
+    """The layout of codes with a number of bits each.
+
+    Args:
+        widths: B_m, one a code.
+        budget: bits an output that were shared out; None: their rounded mean.
+    """
+    spent = round(sum(widths) / len(widths)) if budget is None else budget
+    return PayloadLayout(CODEBOOK_LAYOUT + spent, len(widths), 0, tuple(widths))
+
+
+def _described(layout: PayloadLayout) -> str:
+    if layout.bits:
+        return f"{layout.count} codes of {layout.bits} bits"
+    return f"{layout.count} codes of {sum(layout.widths)} bits together"

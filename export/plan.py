@@ -102,16 +102,26 @@ class Step:
 
 @dataclass(frozen=True)
 class PayloadLayout:
-    """What crosses the air for one sample: `count` codes of `bits` each, MSB first."""
+    """What crosses the air for one sample: `count` codes of `bits` each, MSB first.
+
+    bits: 0 where each code has its own number.
+    widths: those numbers, one a code; () where all have `bits`.
+    """
 
     layout_id: int
     count: int
     bits: int
+    widths: tuple[int, ...] = ()
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits a sample, without the pad."""
+        return sum(self.widths) if self.widths else self.count * self.bits
 
     @property
     def nbytes(self) -> int:
         """Bytes a sample, the zero pad at the end included."""
-        return (self.count * self.bits + 7) // 8
+        return (self.payload_bits + 7) // 8
 
 
 @dataclass(frozen=True)

@@ -58,13 +58,17 @@ def step_widths(
         step: of the plan.
         tensors: the plan's.
         weights: the bytes of its weights section.
+
+    Raises:
+        ValueError: an operand is absent, in a plan that no verifier has seen.
     """
     roles = OPS[step.op].inputs
     if "widths" not in roles:
         return None
     named = dict(zip((*roles, *OPS[step.op].outputs), (*step.inputs, *step.outputs), strict=True))
     place, codes = named["widths"], named["codes"]
-    assert place is not None and codes is not None
+    if place is None or codes is None:
+        raise ValueError(f"step '{step.name}': its widths or its codes are absent")
     table = tensors[place]
     found = weights[table.place : table.place + table.nbytes].view(np.uint8)
     return unpack_widths(found, int(tensors[codes].shape[1]))

@@ -31,7 +31,10 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class PayloadLayout:
-    """What crosses the air for one sample: `count` codes of `bits` each in `nbytes` bytes."""
+    """What crosses the air for one sample: `count` codes of `bits` each in `nbytes` bytes.
+
+    bits: 0 where each code has its own number.
+    """
 
     layout_id: int
     count: int

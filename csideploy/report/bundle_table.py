@@ -22,10 +22,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         "size": f"{result['bytes']:,} bytes, of these weights {result['weights_bytes']:,}",
         "arena": f"{result['arena_bytes']:,} bytes for {result['n_max']} sample(s) at once",
         "pairing id": result["pairing_id"],
-        "payload": "none"
-        if payload is None
-        else f"layout 0x{payload['layout_id']:04x}: {payload['count']} codes of "
-        f"{payload['bits']} bits, {payload['bytes_per_sample']} bytes a sample",
+        "payload": "none" if payload is None else _payload(payload),
     }
     for title in ("inputs", "outputs"):
         rows[title] = "\n".join(
@@ -37,6 +34,20 @@ def show(result: dict[str, Any], console: Console) -> None:
         head.add_row(field, str(value))
     console.print(head)
     _show_steps(result, console)
+
+
+def _payload(payload: dict[str, Any]) -> str:
+    each = f"{payload['bits']} bits"
+    if payload["widths"]:
+        sent = sum(width > 0 for width in payload["widths"])
+        each = (
+            f"{min(payload['widths'])} to {max(payload['widths'])} bits, "
+            f"{payload['bits_per_sample']:,} together ({sent} are sent)"
+        )
+    return (
+        f"layout 0x{payload['layout_id']:04x}: {payload['count']} codes of {each}, "
+        f"{payload['bytes_per_sample']} bytes a sample"
+    )
 
 
 def _show_steps(result: dict[str, Any], console: Console) -> None:

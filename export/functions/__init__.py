@@ -35,6 +35,9 @@ _MODULES = (
 FUNCTIONS = {module.NAME: module.proto for module in _MODULES}
 """Name -> what builds the function."""
 
+QUANTIZERS = ("UniformQuantize", "CodebookQuantize")
+"""Functions that make a feature the payload's codes."""
+
 
 def attach_functions(model: ModelProto) -> None:
     """Append the bodies of the functions that the model calls, and import their domain.

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from csideploy.errors import UnsupportedError
+from csideploy.export.integer import payload
 from csideploy.export.integer.elementwise import activate
 from csideploy.export.integer.functions import evaluate, function_of
+from csideploy.export.integer.lookup import rank
 from csideploy.export.integer.rounding import Array
 from csideploy.export.integer.steps import run_step
 from csideploy.export.integer.tables import uniform_codes
@@ -31,7 +33,7 @@ _PAD_MODES: dict[int, Any] = {
 
 def is_integer(op: Op) -> bool:
     """Whether `run_step` defines the operation to the bit."""
-    return Op.QUANTIZE <= op <= Op.QTHRESHOLD
+    return Op.QUANTIZE <= op <= Op.QTHRESHOLD or op is Op.QCODEBOOK
 
 
 def run_plan(plan: Plan, inputs: Sequence[Array]) -> Arrays:
@@ -174,25 +176,6 @@ def _transpose(x: list[Array], params: Mapping[str, Any], shape: tuple[int, ...]
     return x[0].transpose([int(params[f"perm_{axis}"]) for axis in range(x[0].ndim)])
 
 
-def _pack(x: list[Array], params: Mapping[str, Any], shape: tuple[int, ...]) -> Array:
-    bits = int(params["bits"])
-    rows = np.unpackbits(x[0][..., None], axis=-1)[..., 8 - bits :]
-    return np.packbits(rows.reshape(len(x[0]), -1), axis=1)
-
-
-def _unpack(x: list[Array], params: Mapping[str, Any], shape: tuple[int, ...]) -> Array:
-    bits = int(params["bits"])
-    flat = np.unpackbits(x[0], axis=1, count=shape[1] * bits).reshape(*shape, bits)
-    weights = 1 << np.arange(bits)[::-1]
-    return np.asarray(flat @ weights)
-
-
-def _dequantize_uniform(x: list[Array], params: Mapping[str, Any], shape: tuple[int, ...]) -> Array:
-    levels = 1 << int(params["bits"])
-    low = (x[0] & (levels - 1)).astype(np.float32)
-    return np.asarray((low + np.float32(0.5)) / np.float32(levels))
-
-
 _OTHERS: dict[Op, Made] = {
     Op.COPY: lambda x, params, shape: x[0],
     Op.CONCAT: lambda x, params, shape: np.concatenate(x, axis=int(params["axis"])),
@@ -200,9 +183,17 @@ _OTHERS: dict[Op, Made] = {
     Op.SLICE: _slice,
     Op.PAD: _pad,
     Op.EXPAND: lambda x, params, shape: np.broadcast_to(x[0], shape),
-    Op.PACK_BITS: _pack,
-    Op.UNPACK_BITS: _unpack,
-    Op.DEQUANTIZE_UNIFORM: _dequantize_uniform,
+    Op.PACK_BITS: lambda x, params, shape: payload.pack_bits(x[0], int(params["bits"])),
+    Op.UNPACK_BITS: lambda x, params, shape: payload.unpack_bits(
+        x[0], shape[1], int(params["bits"])
+    ),
+    Op.DEQUANTIZE_UNIFORM: lambda x, params, shape: payload.dequantize_uniform(
+        x[0], int(params["bits"])
+    ),
+    Op.QUANTIZE_CODEBOOK: lambda x, params, shape: rank(x[0], x[1], x[2], side="left"),
+    Op.PACK_WIDTHS: lambda x, params, shape: payload.pack_widths(x[0], x[1]),
+    Op.UNPACK_WIDTHS: lambda x, params, shape: payload.unpack_widths_of(x[0], x[1], shape[1]),
+    Op.DEQUANTIZE_CODEBOOK: lambda x, params, shape: payload.dequantize_codebook(*x),
     Op.QUANTIZE_UNIFORM: lambda x, params, shape: uniform_codes(x[0], int(params["bits"])),
     Op.ACTIVATION: _activation,
     Op.UNARY: _unary,

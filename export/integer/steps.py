@@ -19,7 +19,7 @@ def run_step(
     """The result of one step.
 
     Args:
-        op: QUANTIZE to QTHRESHOLD.
+        op: QUANTIZE to QTHRESHOLD, or QCODEBOOK.
         inputs: in the order of OPS[op]; None for an absent one; those at the end may be left out.
         params: as a plan's step holds them, all of them.
         dtype: element type of the result.
@@ -46,6 +46,10 @@ def run_step(
         return lookup.qtable(x, second)
     if op is Op.QTHRESHOLD:
         return lookup.qthreshold(x, second)
+    if op is Op.QCODEBOOK:
+        if third is None:
+            raise ValueError("QCODEBOOK: its widths are absent")
+        return lookup.qcodebook(x, second, third)
     if op not in _PRODUCTS:
         raise ValueError(f"{op.name} is no integer operation")
     if fourth is None:

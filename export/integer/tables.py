@@ -90,3 +90,38 @@ def thresholds_of(
     return np.asarray(
         (low + np.searchsorted(codes, np.arange(1, 2**bits), side="left")).astype(np.int32)
     )
+
+
+def codebook_thresholds_of(
+    functions: Sequence[Function],
+    thresholds: Array,
+    *,
+    x_scale: float,
+    x_zero: int,
+    x_dtype: Any,
+) -> Array:
+    """The thresholds of QCODEBOOK: which codes x pass functions(dequantize(x)) > threshold.
+
+    Args:
+        functions: as `table_of`.
+        thresholds: float32 (T,), those of QUANTIZE_CODEBOOK.
+        x_scale: float32, what a step of x is worth.
+        x_zero: zero point of x.
+        x_dtype: u8, i8 or i16.
+
+    Returns:
+        int32 (T,): the least x that passes, or one above the type's range where none does.
+
+    Raises:
+        ValueError: an x passes a threshold that a larger one does not.
+    """
+    low, high = code_range(x_dtype)
+    x = np.arange(low, high + 1, dtype=np.int64)
+    value = evaluate(functions, dequantize(x, x_scale, x_zero))
+    value = np.where(np.isnan(value), -np.inf, value).astype(np.float32)  # passes nothing
+    first = np.searchsorted(np.maximum.accumulate(value), thresholds, side="right")
+    # The smallest of all from there on passes as well.
+    least = np.append(np.minimum.accumulate(value[::-1])[::-1], np.float32(np.inf))
+    if not (least[first] > thresholds).all():
+        raise ValueError("thresholds need a function that never falls")
+    return np.asarray((low + first).astype(np.int32))

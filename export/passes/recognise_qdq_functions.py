@@ -1,9 +1,10 @@
 """Part of `recognise_qdq`: sums, activations, tables and thresholds between codes.
 
 QADD and QACTIVATION are the float32 sequence itself. A chain of functions of one 8-bit code has
-256 results: a table. A chain that ends in the payload's uniform quantizer steps up at some codes:
-thresholds, so that no function is left to the device. Uniform dequantizer and QUANTIZE are a table
-over the payload's codes.
+256 results: a table. A chain that ends in the payload's quantizer, uniform or by codebook, steps up
+at some codes: thresholds, so that no function is left to the device. Uniform dequantizer and
+QUANTIZE are a table over the payload's codes; a codebook's values are as many as its thresholds, so
+its dequantizer stays in front of the QUANTIZE.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from csideploy.export.graph import Graph, Node
 from csideploy.export.integer.elementwise import quantize
 from csideploy.export.integer.functions import Function, function_of
-from csideploy.export.integer.tables import table_of, thresholds_of
+from csideploy.export.integer.tables import codebook_thresholds_of, table_of, thresholds_of
 from csideploy.export.operations import Unary
 from csideploy.export.plan import Activation, Op
 
@@ -29,7 +30,7 @@ def run(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op is Op.QUANTIZE:
             gone += walk.quantizer(node)
-        elif node.op is Op.QUANTIZE_UNIFORM:
+        elif node.op in (Op.QUANTIZE_UNIFORM, Op.QUANTIZE_CODEBOOK):
             gone += walk.payload(node)
     graph.remove(gone)
 
@@ -77,22 +78,26 @@ class _Walk:
         chain, back = self._chain(node)
         if back is None or self.graph.values[back.inputs[0]].dtype.itemsize > 2:
             return []
+        functions = [_function(link) for link in chain]
+        about: dict[str, Any] = {
+            "x_scale": back.attributes["scale"],
+            "x_zero": back.attributes["zero"],
+            "x_dtype": self.graph.values[back.inputs[0]].dtype,
+        }
         try:
-            thresholds = thresholds_of(
-                [_function(link) for link in chain],
-                x_scale=back.attributes["scale"],
-                x_zero=back.attributes["zero"],
-                x_dtype=self.graph.values[back.inputs[0]].dtype,
-                bits=int(node.attributes["bits"]),
-            )
+            if node.op is Op.QUANTIZE_UNIFORM:
+                made = thresholds_of(functions, **about, bits=int(node.attributes["bits"]))
+                op, rest = Op.QTHRESHOLD, []
+            else:
+                floats = self.graph.constant(node.inputs[1])
+                assert floats is not None
+                made = codebook_thresholds_of(functions, floats, **about)
+                op, rest = Op.QCODEBOOK, [node.inputs[2]]
         except ValueError:
             # The codes fall somewhere: the float steps stay.
             return []
-        node.inputs = [
-            back.inputs[0],
-            self.graph.add_constant(f"{node.name}.thresholds", thresholds),
-        ]
-        node.op, node.attributes = Op.QTHRESHOLD, {}
+        thresholds = self.graph.add_constant(f"{node.name}.thresholds", made)
+        node.op, node.inputs, node.attributes = op, [back.inputs[0], thresholds, *rest], {}
         return chain
 
     def _alone(self, node: Node) -> Node | None:

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import NodeProto, helper
 
-from csideploy.export.functions import DOMAIN
+from csideploy.export.functions import DOMAIN, QUANTIZERS
 from csideploy.export.quantize.prepare import Network
 
 ACTIVATIONS = ("Relu", "LeakyRelu", "PRelu")
 """What the integer sum and the integer activation compute themselves."""
 _CUTS = ("Relu", "Clip")
 """What the bounds of a layer's codes compute."""
+_RISING = ("Sigmoid", "Tanh")
+"""What may stand between a layer and the payload's quantizer: thresholds over codes do it."""
 _MOVES = (
     "Concat",
     "Flatten",
@@ -190,13 +192,16 @@ class _Finder:
                 point.exact_bits = next(a.i for a in maker.attribute if a.name == "bits")
         if point.exact_bits is not None and len(point.tensors) == 1 and point.exact_bits <= 7:
             point.fixed = 8
-        for name in point.tensors:
-            for reader in self.network.readers.get(name, []):
-                behind = self.network.only_reader(reader.output[0])
-                if (
-                    reader.op_type == "Sigmoid"
-                    and behind is not None
-                    and (behind.domain, behind.op_type) == (DOMAIN, "UniformQuantize")
-                ):
-                    # The quantizer of the payload sees this tensor: its own step must not show.
-                    point.fixed = 16
+        if any(self._is_sent(name) for name in point.tensors):
+            # The quantizer of the payload sees this tensor: its own step must not show.
+            point.fixed = 16
+
+    def _is_sent(self, name: str) -> bool:
+        """Whether the payload's quantizer reads a tensor, at once or behind a function."""
+        for reader in self.network.readers.get(name, []):
+            last = reader
+            if reader.op_type in _RISING and not reader.domain:
+                last = self.network.only_reader(reader.output[0]) or reader
+            if last.domain == DOMAIN and last.op_type in QUANTIZERS:
+                return True
+        return False

@@ -193,6 +193,26 @@ static csd_status check_interface(csd_part *part) {
     return CSD_OK;
 }
 
+/* Is there a step that packs `count` codes, or unpacks them, of widths that make these bytes? Its
+   payload must be what the caller gives or gets, and csd_check_steps has seen that the widths make
+   its bytes. */
+static int has_widths(const csd_part *part, const csd_payload_record *payload) {
+    for (uint32_t s = 0; s < part->sections[CSD_SECTION_STEPS].count; s++) {
+        const csd_step_record *step = &part->steps[s];
+        const uint32_t *operands = part->operands + step->operand_first;
+        const int packs = step->op == CSD_OP_PACK_WIDTHS;
+        if (!packs && step->op != CSD_OP_UNPACK_WIDTHS)
+            continue;
+        const csd_tensor_record *first = &part->tensors[operands[0]];
+        const csd_tensor_record *made = &part->tensors[operands[step->input_count]];
+        const csd_tensor_record *codes = packs ? first : made, *bytes = packs ? made : first;
+        if (codes->dims[1] == payload->count && bytes->dims[1] == payload->nbytes &&
+            (bytes->storage == CSD_STORAGE_INPUT || bytes->storage == CSD_STORAGE_OUTPUT))
+            return 1;
+    }
+    return 0;
+}
+
 static csd_status check_payload(csd_part *part) {
     const csd_section *section = &part->sections[CSD_SECTION_PAYLOAD];
     if (section->count == 0)
@@ -201,7 +221,9 @@ static csd_status check_payload(csd_part *part) {
     const csd_status status = csd_check_fields(part, "payload", 0, payload, FIELDS(payload));
     if (status != CSD_OK)
         return status;
-    if (payload->nbytes != ((uint64_t)payload->count * payload->bits + 7u) / 8u)
+    if (payload->bits == 0 ? !has_widths(part, payload)
+                           : payload->nbytes !=
+                                 ((uint64_t)payload->count * payload->bits + 7u) / 8u)
         return csd_refuse(part, CSD_BAD_PAYLOAD, "payload", 0, "nbytes");
     for (uint32_t i = 0; i < part->input_count + part->output_count; i++) {
         const csd_tensor_record *tensor = &part->tensors[part->interface[i].tensor];
