@@ -124,6 +124,15 @@ class LinkPackage:
         quantizer = quantizer_stem(side, layout.bits)
         return (side, quantizer) if side == "ue" else (quantizer, side)
 
+    def all_stems(self) -> tuple[str, ...]:
+        """All parts of the package: of each side the encoder or decoder, then its quantizers."""
+        stems = []
+        for side in SIDES:
+            stems.append(side)
+            if "budgets" in self.manifest:
+                stems += [quantizer_stem(side, layout.bits) for layout in self.layouts]
+        return tuple(stems)
+
     def name_of(self, stem: str, kind: str) -> str:
         """The file that a part runs from: `ue.csib` or `ue.int8.csib`; kind: csib or onnx."""
         integer = f"{stem}.int8.{kind}"
@@ -201,6 +210,11 @@ class LinkPackage:
             return self.layouts[0] if self.layouts else None
         made = {quantizer_stem(side, own.bits): own for side in SIDES for own in self.layouts}
         return made.get(stem)
+
+    def open_bundle(self, stem: str) -> bytes:
+        """The bytes of one bundle, verified as by `open_part`."""
+        self.open_part(stem)
+        return self.read(self.name_of(stem, "csib"))
 
 
 def quantizer_stem(side: str, budget: int) -> str:
