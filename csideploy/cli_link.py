@@ -139,7 +139,7 @@ def encode(
     link = open_package(package)
     budget = link.layout_of(bits).bits
     if len(link.layouts) > 1:
-        say(f"{package} has budgets of {link.budgets} bits a feature: {budget} it is (--bits)")
+        say(f"{package}: {budget} bits a feature, of {link.budgets} (--bits chooses)")
     source = read_csi(csi, convention=convention, domain=domain.value)
     say(f"{csi}: {source.description}")
     with progress("encode") as advance:

@@ -51,6 +51,7 @@ class Quantizers(StrEnum):
     UNIFORM = "uniform"
     CODEBOOK = "codebook"
     VECTOR = "vector"
+    ROUND = "round"
 
 
 class Domains(StrEnum):

@@ -42,7 +42,7 @@ class Wanted:
     """What the user asked for; None where it was left open.
 
     precision: fp32, int8 or auto. calibration: CSI for the scales; None: generated channels.
-    quantizer: uniform, codebook or vector.
+    quantizer: one of `registry.QUANTIZERS`.
     """
 
     model: str | None

@@ -22,6 +22,11 @@ class Bits:
     given: bool = False
 
     @property
+    def number(self) -> int | None:
+        """The one number; the largest of several budgets; None for floats, or left open."""
+        return max(self.numbers, default=None)
+
+    @property
     def is_float(self) -> bool:
         """Whether float features were asked for."""
         return self.given and not self.numbers
@@ -54,8 +59,8 @@ def parse_bits(text: str | None) -> Bits:
 class LinkSource:
     """A trained link as two ONNX files, and what is known about it.
 
-    With the quantizer "uniform" or "vector" the files have their quantizer inside: x -> codes,
-    payload, and payload -> h (x -> feature, feature -> h with `bits` None). With "codebook" the
+    With any quantizer but "codebook" the files have it inside: x -> codes, payload, and
+    payload -> h (x -> feature, feature -> h with `bits` None). With "codebook" the
     files are those of the float feature, and `codebooks` has what is put between: budget (bits an
     output on average) -> codebook; `bits` is then the budget that is taken where none is named.
 

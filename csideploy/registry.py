@@ -16,11 +16,10 @@ from typing import Literal
 from csideploy.errors import InputError
 
 Binarize = Literal["none", "encoder", "both"]
-Quantizer = Literal["uniform", "codebook", "vector"]
+Quantizer = Literal["uniform", "codebook", "vector", "round"]
 
 BINARIZE: tuple[Binarize, ...] = ("none", "encoder", "both")
-QUANTIZERS: tuple[Quantizer, ...] = ("uniform", "codebook", "vector")
-"""Of a feature that travels as bits: equal steps of (0, 1), a codebook an output, one a vector."""
+QUANTIZERS: tuple[Quantizer, ...] = ("uniform", "codebook", "vector", "round")
 COMPRESSIONS = (4, 8, 16, 32, 64)
 BITS = tuple(range(1, 9))
 ANGLES = DELAYS = 32
@@ -48,6 +47,7 @@ class SystemSpec:
     default_binarize: Binarize = "none"
     default_cr: int = 4
     default_bits: int | None = 4
+    default_quantizer: Quantizer = "uniform"
     parts: tuple[tuple[str, str], ...] = (("encoder", "ue"), ("decoder", "bs"))
 
 
@@ -111,9 +111,9 @@ def payload_bits(cr: int, bits: int) -> int:
 
 
 def entry_name(
-    spec: SystemSpec, cr: int, bits: int | None, binarize: str, quantizer: str = "uniform"
+    spec: SystemSpec, cr: int, bits: int | None, binarize: str, quantizer: str | None = None
 ) -> str:
-    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both][-codebook|-vector].
+    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both][-QUANTIZER].
 
     `-bfloat` says a float feature. What equals the system's default is left out, so `bacrnet10x`
     names the default entry.
@@ -127,7 +127,7 @@ def entry_name(
         name += f"-b{bits}"
     if binarize != spec.default_binarize:
         name += {"none": "-none", "encoder": "-enc", "both": "-both"}[binarize]
-    if quantizer != "uniform":
+    if quantizer not in (None, spec.default_quantizer):
         name += f"-{quantizer}"
     return name
 

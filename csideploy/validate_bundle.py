@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy import metrics
+from csideploy.band import band_of
 from csideploy.bundles import open_bundle, random_input, read_onnx
-from csideploy.compare import FloatError, near_threshold
+from csideploy.compare import FloatError
 from csideploy.divergence import first_diverging
 from csideploy.errors import InputError
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.integer.run import check_steps
-from csideploy.export.plan import Op, Plan
+from csideploy.export.plan import Plan
 from csideploy.integer_rules import (
     OUTPUT_DB,
     codes_hold,
@@ -139,7 +140,9 @@ def _apart(
     codes = [ours.astype(np.int64), theirs.astype(np.int64)]
     if plan.payload is not None and output == "payload":
         codes = [
-            unpack_codes(side, plan.payload.count, plan.payload.bits).astype(np.int64)
+            unpack_codes(side, plan.payload.count, plan.payload.widths or plan.payload.bits).astype(
+                np.int64
+            )
             for side in (ours, theirs)
         ]
     differ = int((codes[0] != codes[1]).sum())
@@ -164,10 +167,16 @@ def steps_check(name: str, part: Part, plan: Plan, inputs: list[NDArray[Any]]) -
 
 def _near(part: Part, plan: Plan, sample: list[NDArray[Any]]) -> bool:
     """Whether any value of a sample lies, before the quantizer, in the band around a threshold."""
-    outputs = {step.outputs[0]: i for i, step in enumerate(plan.steps)}
-    trace = part.trace(*sample)
-    for step in plan.steps:
-        if step.op is Op.QUANTIZE_UNIFORM and step.inputs[0] in outputs:
-            before = trace[outputs[step.inputs[0]]][1][0]
-            return bool(near_threshold(before, int(step.params["bits"])).any())
-    return False
+    band = band_of(plan)
+    if band is None:
+        return False
+    made = {step.outputs[0]: index for index, step in enumerate(plan.steps)}
+    source = plan.steps[band.step].inputs[0]
+    assert source is not None
+    if source in plan.inputs:
+        before = sample[plan.inputs.index(source)]
+    elif source in made:
+        before = part.trace(*sample)[made[source]][1][0]
+    else:
+        return False
+    return bool(band.near(before).any())

@@ -43,7 +43,7 @@ class ZooEntry:
 
     @property
     def quantizer(self) -> str:
-        """uniform, codebook or vector."""
+        """One of `registry.QUANTIZERS`."""
         return str(self.card.get("quantizer", "uniform"))
 
     @property
@@ -100,8 +100,8 @@ def find(
         bits: of a feature; several are budgets that one entry must have.
         binarize: "none", "encoder" or "both".
         float_features: the entry without a feature quantizer (`bits` is then None).
-        quantizer: "uniform", "codebook" or "vector"; None: what a named entry has, of a system
-            uniform, but for several budgets codebooks.
+        quantizer: one of `registry.QUANTIZERS`; None: what a named entry has, of a system its
+            default, but for several budgets codebooks.
 
     Raises:
         InputError: unknown system or option, no zoo, or no such entry; the message lists those of
@@ -113,7 +113,7 @@ def find(
     if wanted is not None and (system not in registry.SYSTEMS):
         return _agreeing(wanted, asked, cr=cr, binarize=binarize, quantizer=quantizer)
     spec = registry.get(system)
-    kind = quantizer or ("codebook" if len(asked) > 1 else "uniform")
+    kind = quantizer or ("codebook" if len(asked) > 1 else spec.default_quantizer)
     default = max(b or 0 for b in asked) or None if asked else spec.default_bits
     ratio = spec.default_cr if cr is None else cr
     checked = registry.check_options(spec, ratio, default, binarize)
@@ -164,8 +164,9 @@ def write_entry(
         zoo: the folder of entries; made if it is not there.
         card: system, cr, bits (with codebooks the budget that is taken where none is named),
             binarize, data, metrics, command and what else is to be known; `quantizer` if it is
-            "vector"; with codebooks `metrics_per_budget`, budget as text -> figures. The hashes,
-            and with codebooks `quantizer`, `budgets` and `payload_bits`, are added here.
+            neither uniform nor codebooks; with codebooks `metrics_per_budget`, budget as text ->
+            figures. The hashes, and with codebooks `quantizer`, `budgets` and `payload_bits`, are
+            added here.
         ue: ONNX, x -> codes, payload; with codebooks x -> feature.
         bs: ONNX, payload -> h; with codebooks feature -> h.
         codebooks: budget -> codebook.
