@@ -57,7 +57,7 @@ def _near(plan: Plan, step: Step) -> Near | None:
         stored = plan.tensors[step.inputs[1]]
         raw = plan.weights[stored.place : stored.place + stored.nbytes]
         thresholds = np.frombuffer(raw.tobytes(), np.float32)
-        return lambda value: near_thresholds(value, widths, thresholds)
+        return lambda value: near_codebook(value, thresholds, widths)
     smallest = step.op is Op.ARG_EXTREME and int(step.params["function"]) == Reduction.MIN
     if smallest and plan.payload is not None:
         return near_distances
@@ -72,25 +72,26 @@ def near_uniform(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
     return close
 
 
-def near_thresholds(
-    value: NDArray[np.floating], widths: NDArray[np.uint8], thresholds: NDArray[np.float32]
+def near_codebook(
+    value: NDArray[np.floating], thresholds: NDArray[np.float32], widths: NDArray[np.uint8]
 ) -> NDArray[np.bool_]:
-    """Whether each value (n, M) lies in the band of one of its output's thresholds.
+    """Whether each value lies in the band of one of its output's thresholds.
 
     Args:
-        value: what is quantized.
+        value: (n, M), before the quantizer.
+        thresholds: (sum (2^B_m - 1),), output after output.
         widths: B_m, (M,).
-        thresholds: (sum (2^B_m - 1),), those of output 0, then of 1, ..., ascending.
     """
-    close = np.zeros(value.shape, dtype=bool)
-    ends = np.cumsum((1 << widths.astype(np.int64)) - 1)
-    for m in np.flatnonzero(widths):
-        own = thresholds[ends[m] - (1 << int(widths[m])) + 1 : ends[m]].astype(np.float64)
-        column = value[:, m].astype(np.float64)
-        above = np.clip(np.searchsorted(own, column), 1, max(len(own) - 1, 1))
-        for index in (above - 1, np.minimum(above, len(own) - 1)):
-            t = own[index]
-            close[:, m] |= np.abs(column - t) < BAND * np.maximum(1.0, np.abs(t))
+    close = np.zeros(value.shape, np.bool_)
+    begin = 0
+    for m, bits in enumerate(widths.tolist()):
+        own = thresholds[begin : begin + (1 << bits) - 1].astype(np.float64)
+        begin += len(own)
+        if len(own):
+            x = value[:, m].astype(np.float64)
+            above = np.searchsorted(own, x).clip(0, len(own) - 1)
+            for nearest in (own[above], own[(above - 1).clip(0)]):
+                close[:, m] |= np.abs(x - nearest) < BAND * np.maximum(1.0, np.abs(nearest))
     return close
 
 

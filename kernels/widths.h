@@ -7,7 +7,7 @@
 #include "kernels.h"
 
 static inline uint32_t csd_width(const uint8_t *widths, uint32_t m) {
-    return widths[m / 2u] >> (m % 2u ? 0u : 4u) & 15u;
+    return (uint32_t)widths[m / 2u] >> (m % 2u ? 0u : 4u) & 15u;
 }
 
 #endif

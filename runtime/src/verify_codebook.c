@@ -11,7 +11,7 @@ typedef struct totals {
 } totals;
 
 static uint32_t width_of(const uint8_t *widths, uint32_t m) {
-    return widths[m / 2u] >> (m % 2u ? 0u : 4u) & 15u;
+    return (uint32_t)widths[m / 2u] >> (m % 2u ? 0u : 4u) & 15u;
 }
 
 /* `codes` or what has its shape: (n, M), with widths for M outputs. */

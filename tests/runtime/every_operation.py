@@ -36,6 +36,7 @@ from csideploy.export.operations import (
     Unary,
 )
 from csideploy.export.plan import Dim, PayloadLayout, Plan, Storage
+from csideploy.export.widths import pack_widths
 from csideploy.runtime import Part
 
 Array = NDArray[Any]
@@ -194,12 +195,45 @@ def integers(hand: HandPlan, c: _Constants, x: int, q: int) -> None:
     hand.step(Op.QTHRESHOLD, [wide, steps], [hand.output("levels", ("n", 4), np.uint8)])
 
 
+WIDTHS = np.array([3, 0, 5, 1, 2, 4, 0], np.uint8)
+"""Bits of the codebook strand's outputs, of an odd number."""
+
+
+def codebooks(hand: HandPlan, c: _Constants, x: int, q: int, message: int) -> None:
+    """Codes with a number of bits each, from floats and from integers, and back."""
+    count, bits = len(WIDTHS), WIDTHS.astype(int)
+    size = -(-int(bits.sum()) // 8)
+    widths = hand.constant("widths", pack_widths(WIDTHS))
+    rising = np.concatenate([np.sort(c.rng.normal(size=(1 << b) - 1)) for b in bits])
+    thresholds = hand.constant("cb.t", rising.astype(np.float32))
+    features, integers = hand.arena("features", ("n", count)), hand.arena("qs", ("n", count), "i1")
+    for source, cut in ((x, features), (q, integers)):
+        row = hand.view(source, f"{hand.tensors[source].name}.row", ("n", 24))
+        hand.step(Op.SLICE, [row], [cut], start_1=1)
+    ranks = hand.output("ranks", ("n", count), np.uint8)
+    hand.step(Op.QUANTIZE_CODEBOOK, [features, thresholds, widths], [ranks])
+    steps = hand.constant("cb.i", (rising * 60).astype(np.int32))
+    levels = hand.output("ranks.q", ("n", count), np.uint8)
+    hand.step(Op.QCODEBOOK, [integers, steps, widths], [levels])
+    sent = hand.output("sent", ("n", size), np.uint8)
+    hand.step(Op.PACK_WIDTHS, [ranks, widths], [sent])
+    got = hand.arena("got", ("n", count), np.uint8)
+    hand.step(Op.UNPACK_WIDTHS, [message, widths], [got])
+    book = c.rng.normal(size=int((1 << bits).sum()))
+    wide = hand.constant("cb.book", book.astype(np.float32))
+    halves = hand.constant("cb.halves", (book * 1e-5).astype(np.float16).view(np.int16))
+    hand.step(Op.DEQUANTIZE_CODEBOOK, [got, wide, widths], [hand.output("values", ("n", count))])
+    small = hand.output("values.half", ("n", count))
+    hand.step(Op.DEQUANTIZE_CODEBOOK, [got, halves, widths], [small])
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
     c = _Constants(hand)
     x, h = hand.input("x", IMAGE), hand.input("h", ("n", "k", 4))
     q, t = hand.input("q", IMAGE, np.int8), hand.input("t", ("n", 6), np.int32)
+    message = hand.input("message", ("n", -(-int(WIDTHS.sum()) // 8)), np.uint8)
     air = hand.input("air", ("n", 2), np.uint8)
     link(hand, c, x, air)
     elementwise(hand, c, x)
@@ -208,10 +242,11 @@ def plan() -> Plan:
     indices(hand, c, x, t)
     users(hand, c, h)
     integers(hand, c, x, q)
+    codebooks(hand, c, x, q, message)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "2"},
+        metadata={"system": "micro", "version": "3"},
     )
 
 
@@ -222,6 +257,7 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.normal(size=(count, k, 4)).astype(np.float32),
         rng.integers(-128, 128, (count, 2, 3, 4)).astype(np.int8),
         rng.integers(-3, 6, (count, 6)).astype(np.int32),
+        rng.integers(0, 256, (count, -(-int(WIDTHS.sum()) // 8))).astype(np.uint8),
         rng.integers(0, 256, (count, 2)).astype(np.uint8),
     )
 

@@ -3,39 +3,22 @@
 Each operation has one sound step; a row changes a single operand or parameter of it.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from hand_plan import HandPlan
 from numpy.typing import NDArray
+from sound_steps import Operand, Tensor, changed, image
 
 from csideploy.errors import FormatError
-from csideploy.export.bundle_write import write_bundle
-from csideploy.export.operations import OPS, Activation, Op
+from csideploy.export.operations import Activation, Op
 from csideploy.runtime import Part
 
 U8, I8, I16, I32, F32 = np.uint8, np.int8, np.int16, np.int32, np.float32
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """An input or the output of the step: shape and element type."""
-
-    shape: tuple[Any, ...]
-    dtype: Any = U8
-
-
-Operand = Tensor | NDArray[Any] | None
-
-
 def floats(*values: float) -> NDArray[Any]:
     return np.array(values, F32)
-
-
-def image(*shape: Any) -> Tensor:
-    return Tensor(("n", *shape))
 
 
 WINDOW = {
@@ -100,26 +83,7 @@ SOUND: dict[Op, tuple[dict[str, Operand], dict[str, Any]]] = {
 
 
 def bundle(op: Op, **changes: Any) -> bytes:
-    """The sound step of an operation with other operands or parameters."""
-    operands, params = SOUND[op]
-    unknown = set(changes) - set(operands) - set(params)
-    assert not unknown, unknown
-    hand = HandPlan(k_max=2)
-    indices: list[int | None] = []
-    for role in (*OPS[op].inputs, *OPS[op].outputs):
-        name = role.rstrip("?")
-        operand = changes.get(name, operands[name])
-        if operand is None:
-            indices.append(None)
-        elif isinstance(operand, Tensor):
-            add = hand.output if role in OPS[op].outputs else hand.input
-            indices.append(add(name, operand.shape, operand.dtype))
-        else:
-            indices.append(hand.constant(name, operand))
-    inputs, (output,) = indices[:-1], indices[-1:]
-    assert output is not None
-    hand.step(op, inputs, [output], **{k: changes.get(k, v) for k, v in params.items()})
-    return write_bundle(hand.plan())
+    return changed(SOUND, op, **changes)
 
 
 PRELU = Activation.PRELU

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from every_operation import FILE, SEEDS, inputs
+from every_operation import FILE, SEEDS, WIDTHS, inputs
 
 from csideploy.runtime import Part
 
@@ -47,6 +47,45 @@ def test_codes_that_no_payload_holds() -> None:
     assert np.array_equal(values, (every % 8 + 0.5) / 8)
     (packed,) = Part(SEEDS / "pack_bits.csib").run(every)
     assert np.array_equal(unpacked(packed), every % 8)
+
+
+def unpacked_widths(payload: np.ndarray) -> np.ndarray:
+    """The same where each code has its own number of bits, which may be none."""
+    ends = np.cumsum(WIDTHS.astype(int)).tolist()
+    out = np.zeros((len(payload), len(WIDTHS)), np.uint8)
+    for row, (high, low) in enumerate(payload):
+        text = f"{high:08b}{low:08b}"
+        out[row] = [int("0" + text[e - w : e], 2) for e, w in zip(ends, WIDTHS, strict=True)]
+    return out
+
+
+def test_every_payload_of_widths() -> None:
+    """Of 15 bits: all messages, and the bit behind them."""
+    assert WIDTHS.sum() == 15
+    (codes,) = Part(SEEDS / "unpack_widths.csib").run(EVERY)
+    assert np.array_equal(codes, unpacked_widths(EVERY))
+    assert np.array_equal(codes[0::2], codes[1::2])
+    part, some = Part(FILE), EVERY[::13]
+    given = dict(zip([t.name for t in part.inputs], inputs(1, 1, seed=8), strict=True))
+    given = {name: np.repeat(a, len(some), axis=0) for name, a in given.items()}
+    given["message"] = some
+    results = dict(zip([t.name for t in part.outputs], part.run(*given.values()), strict=True))
+    for name in ("values", "values.half"):
+        assert np.isfinite(results[name]).all()
+        # An output has as many values as it has codes; of small halves some are equal.
+        found = [len(np.unique(column)) for column in results.pop(name).T]
+        assert all(np.array(found) <= 1 << WIDTHS)
+        assert name == "values.half" or found == (1 << WIDTHS).tolist()
+    assert all(len(np.unique(a, axis=0)) == 1 for a in results.values())
+
+
+def test_codes_that_no_payload_of_widths_holds() -> None:
+    every = np.repeat(np.arange(256, dtype=np.uint8)[:, None], len(WIDTHS), axis=1)
+    low = every % (1 << WIDTHS)
+    dequantizer = Part(SEEDS / "dequantize_codebook.csib")
+    assert np.array_equal(dequantizer.run(every)[0], dequantizer.run(low.astype(np.uint8))[0])
+    (packed,) = Part(SEEDS / "pack_widths.csib").run(every)
+    assert np.array_equal(unpacked_widths(packed), low)
 
 
 @pytest.fixture(scope="module")
