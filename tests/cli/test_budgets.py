@@ -426,3 +426,33 @@ def test_inspect_and_run_a_quantizer(budgets: Path, tmp_path: Path, run: Run) ->
         result = run("run", bundle, tmp_path / "f.npy", "--out", tmp_path / "p.npy")
         assert result.exit_code == 0, result.output
         np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), vectors["payload_2"])
+
+
+@pytest.mark.parametrize("bits", [(3,), (2, 4)])
+def test_integers(
+    bits: tuple[int, ...], codebook_source: LinkSource, csi_file: Path, tmp_path: Path, run: Run
+) -> None:
+    """One budget: the quantizer's thresholds are integers. Several: quantizers stay as they are."""
+    folder = tmp_path / "P"
+    make_package(
+        codebook_source,
+        wanted(*bits, precision="int8", calibration=csi_file),  # type: ignore[arg-type]
+        folder,
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    precisions = {part["file"]: part["precision"] for part in manifest["parts"]}
+    quantizers = [f"{s}-quantizer-{b}" for s in ("ue", "bs") for b in bits if len(bits) > 1]
+    assert precisions == {"ue": "int8", "bs": "int8", **dict.fromkeys(quantizers, "fp32")}
+    for stem in quantizers:
+        assert f"{stem}.int8.csib" not in manifest["files"]
+    result = run("validate", folder, "--reference", csi_file, "--samples", 40, "--json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)["measured"]
+    for own in figures["budgets"].values() if len(bits) > 1 else [figures]:
+        assert own["ue_codes"] == 40 * 256
+        assert own["ue_codes_differ"] <= (0 if len(bits) > 1 else 2)
+        assert abs(own["nmse_db"] - own["nmse_db_fp32"]) < 0.1
+    payload = tmp_path / "p.bin"
+    assert run("encode", folder, csi_file, "--out", payload).exit_code == 0
+    result = run("decode", folder, payload, "--out", tmp_path / "h.npy")
+    assert result.exit_code == 0, result.output
