@@ -276,7 +276,7 @@ def bundle(old: bytes | None = None) -> bytes:
 def seeds() -> dict[str, bytes]:
     """For each operation its first step, alone: what it reads is an input, what it makes an output.
 
-    Named by the operation, in lower case; and some whose tensors are wider.
+    Named by the operation, in lower case; and some whose tensors are wider, or with a payload.
     """
     whole = plan()
     out = wide_seeds()
@@ -320,6 +320,16 @@ def _one_step(
     return write_bundle(hand.plan())
 
 
+def _message_of_widths() -> bytes:
+    """A part whose payload record leaves the bits of its codes to the step that packs them."""
+    hand = HandPlan(n_max=2)
+    x = hand.input("x", ("n", len(WIDTHS)), np.uint8)
+    sent = hand.output("sent", ("n", 2), np.uint8)
+    hand.step(Op.PACK_WIDTHS, [x, hand.constant("widths", pack_widths(WIDTHS))], [sent])
+    layout = PayloadLayout(0x0202, len(WIDTHS), 0, tuple(WIDTHS.tolist()))
+    return write_bundle(hand.plan(payload=layout))
+
+
 def wide_seeds() -> dict[str, bytes]:
     """Operations whose kernels work in tiles and blocks, on more than one of them."""
     same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
@@ -330,6 +340,7 @@ def wide_seeds() -> dict[str, bytes]:
     shift = {**byte, **limits}
     i16 = {"x_type": np.int16, "y_type": np.int16, **limits}
     return {
+        "message_of_widths": _message_of_widths(),
         "wide_conv2d": _one_step(
             Op.CONV2D, ("n", 2, 4, 45), ("n", 10, 4, 45), [("f", 10, 2, 3, 5), ("f", 10)], **wide
         ),

@@ -1,4 +1,4 @@
-"""What the cross-target suite runs: the bundles of a zoo link, each with its inputs."""
+"""What the cross-target suite runs: the bundles of a zoo link and of a codebook, with inputs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.c_folder import folder_name
+from csideploy.c_folder import folder_name, write_files
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
 from csideploy.errors import CsideployError
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.compile import compile_model
+from csideploy.export.emit_c import emit_c
+from csideploy.export.interface import dequantizer_model, quantizer_model
+from csideploy.quantizers.scalar import Codebook
 from csideploy.runtime import Part
 
 BARE = {"ue": 32, "bs": 2}
@@ -56,7 +61,8 @@ class Job:
 
 
 def prepare(folder: Path, model: str, precisions: list[str], samples: dict[str, int]) -> list[Job]:
-    """Export the link in each precision and encode generated channels; two jobs a precision.
+    """Export the link in each precision and encode generated channels; two jobs a precision, and
+    two of a codebook.
 
     Args:
         folder: where the packages go.
@@ -79,6 +85,37 @@ def prepare(folder: Path, model: str, precisions: list[str], samples: dict[str, 
         decoded = min(samples["bs"], FLOAT_DECODER) if precision == "fp32" else samples["bs"]
         payload = made["payload"][:decoded]
         jobs.append(Job(f"{precision} decoder", bundle_of(package, "bs"), payload))
+    return jobs + codebook_jobs(folder / "codebook", samples)
+
+
+CODES = 128
+"""Outputs of the codebook jobs: their thresholds fit the flash of the smallest board."""
+
+
+def codebook_jobs(folder: Path, samples: dict[str, int]) -> list[Job]:
+    """Quantizer and dequantizer of a codebook with 0 to 8 bits an output, and halves as values.
+
+    Args:
+        folder: where the bundles and their C go.
+        samples: how many, by "ue" and "bs".
+    """
+    rng = np.random.default_rng(SEED)
+    widths = rng.permutation(np.arange(CODES) % 9).astype(np.uint8)
+    values = np.concatenate([np.sort(rng.normal(size=1 << int(bits))) for bits in widths])
+    book = Codebook(widths, values.astype(np.float32)).rounded()
+    given = rng.normal(size=(samples["ue"], CODES)).astype(np.float32)
+    jobs = []
+    folder.mkdir()
+    for side, model in (("ue", quantizer_model(book)), ("bs", dequantizer_model(book))):
+        plan = compile_model(model, part="codebook", side=side)
+        made = Part(write_bundle(plan)).run(given)
+        names = [plan.tensors[index].name for index in (*plan.inputs, *plan.outputs)]
+        vectors = dict(zip(names, (given[:2], *(array[:2] for array in made)), strict=True))
+        job = Job(f"codebook {side}", folder / f"{side}.csib", given)
+        job.bundle.write_bytes(write_bundle(plan, vectors=vectors))
+        write_files(job.emitted, emit_c(job.bundle.read_bytes(), title=job.bundle.name))
+        jobs.append(job)
+        given = made[-1][: samples["bs"]]
     return jobs
 
 

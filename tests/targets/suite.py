@@ -2,11 +2,12 @@
 
     python tests/targets/suite.py            (`make targets`)
 
-Exports a zoo link with its C, runs encoder and decoder with the installed runtime on every
-instruction set of this machine, and the emitted C on the machines of `machines.py` under qemu; then
-compares the outputs. Hosted machines run all samples; bare ones the first few, so each row has a
-hash over those few and, where hosted, one over all. Besides, each target runs the golden vectors of
-the micro-bundle that holds every operation, floats to the bit. Ends with 1 when anything differs.
+Exports a zoo link with its C, runs encoder and decoder, and both ends of a codebook, with the
+installed runtime on every instruction set of this machine, and the emitted C on the machines of
+`machines.py` under qemu; then compares the outputs. Hosted machines run all samples; bare ones the
+first few, so each row has a hash over those few and, where hosted, one over all. Besides, each
+target runs the golden vectors of the micro-bundle that holds every operation, floats to the bit.
+Ends with 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ def compare(options: argparse.Namespace, folder: Path, console: Console) -> list
     samples = {"ue": options.encoder, "bs": options.decoder}
     with Progress(console=console, transient=True) as progress:
         rows = len(isas) + len(machines)
-        task = progress.add_task("targets", total=1 + rows * 2 * len(precisions) + len(machines))
+        task = progress.add_task(
+            "targets", total=1 + rows * 2 * (1 + len(precisions)) + len(machines)
+        )
         jobs = prepare(folder, options.model, precisions, samples)
         every = folder / "every"
         write_files(every, emit_c(EVERY.read_bytes(), title=EVERY.name, samples=9))
