@@ -137,7 +137,7 @@ def encode(
     from csideploy.package import open_package
 
     link = open_package(package)
-    budget = link.layout_of(bits).bits
+    budget = link.bits_of(link.layout_of(bits))
     if len(link.layouts) > 1:
         say(f"{package}: {budget} bits a feature, of {link.budgets} (--bits chooses)")
     source = read_csi(csi, convention=convention, domain=domain.value)

@@ -78,7 +78,7 @@ def encode(
     return {
         "out": str(out),
         "samples": total,
-        "bits": layout.bits,
+        "bits": package.bits_of(layout),
         "payload_bits": layout.payload_bits,
         "payload_bytes": layout.nbytes,
         "header_bytes": 0 if raw else HEADER_BYTES,
@@ -156,9 +156,10 @@ def decode(
             )
             check_length(header, size, name=str(payload_path))
             total = header.count
-            if bits is not None and layout.bits != bits:
+            carried = package.bits_of(layout)
+            if bits is not None and carried != bits:
                 raise InputError(
-                    f"--bits {bits}: {payload_path} has {layout.bits} bits a feature; leave the "
+                    f"--bits {bits}: {payload_path} has {carried} bits a feature; leave the "
                     "option out, the header says it"
                 )
         part = package.open_side("bs", layout)
@@ -197,7 +198,7 @@ def decode(
         "domain": domain,
         "scaled": with_scale,
         "carries_scale": layout.scale,
-        "bits": layout.bits,
+        "bits": package.bits_of(layout),
         "payload_bits": layout.payload_bits,
         "payload_bytes": layout.nbytes,
         "pairing_id": package.pairing_id.hex(),

@@ -82,10 +82,18 @@ class LinkPackage:
         figures = self.manifest.get("budgets") or ([] if listed is None else [listed])
         return tuple(read_layout(entry) for entry in figures)
 
+    def bits_of(self, layout: Layout) -> int:
+        """The bit budget that a layout is for, in bits a feature.
+
+        Where one code stands for a vector of features, a code has more bits than that.
+        """
+        grouped = len(self.layouts) == 1 and not layout.widths
+        return int(self.manifest["bits"]) if grouped else layout.bits
+
     @property
     def budgets(self) -> str:
         """Their bits, for messages: `2, 3, 4`."""
-        return ", ".join(str(layout.bits) for layout in self.layouts)
+        return ", ".join(str(self.bits_of(layout)) for layout in self.layouts)
 
     def layout_of(self, bits: int | None) -> Layout:
         """The payload layout of a bit budget; None takes the only one, or the largest.
@@ -94,7 +102,7 @@ class LinkPackage:
             InputError: the package has no such budget, or the link feeds back float features,
                 which are no bits.
         """
-        found = {layout.bits: layout for layout in self.layouts}
+        found = {self.bits_of(layout): layout for layout in self.layouts}
         if not found:
             raise InputError(
                 f"{self.path} has float features and so no payload: export with --bits 1 to 8"
@@ -291,6 +299,8 @@ def _check_layouts(manifest: dict[str, Any], path: Path) -> None:
     payload, budgets = manifest["payload"], manifest.get("budgets")
     if budgets is not None and not (isinstance(budgets, list) and len(budgets) > 1):
         raise FormatError(f"{path} has no valid 'budgets': export the package again")
+    if payload is not None and type(manifest["bits"]) is not int:
+        raise FormatError(f"{path} has a payload but no 'bits': export the package again")
     try:
         layouts = [read_layout(entry) for entry in budgets or []]
         if payload is not None:

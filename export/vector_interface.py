@@ -119,4 +119,6 @@ def _geometry(book: NDArray[np.float32], outputs: int) -> tuple[int, int]:
 
 
 def _node(op: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
-    return helper.make_node(op, inputs, [output], name=f"payload.{op}", **attributes)
+    node = helper.make_node(op, inputs, [output], name=f"payload.{op}")
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+    return node
