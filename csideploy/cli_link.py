@@ -16,6 +16,7 @@ from csideploy.cli_shell import (
     Json,
     Precision,
     PrecisionOption,
+    Quantizers,
     Seed,
     check_calibration,
     print_json,
@@ -33,7 +34,14 @@ _later = {"hidden": True}
 def export(
     model: Annotated[str | None, typer.Option(help="A system; `csideploy systems` lists.")] = None,
     cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Bits a feature, 1 to 8, or float.")] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of one package."),
+    ] = None,
+    quantizer: Annotated[
+        Quantizers | None,
+        typer.Option(help="Steps of equal size, a codebook for every feature or one a vector."),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights that `train` wrote; without it, from the zoo.")
     ] = None,
@@ -81,6 +89,7 @@ def export(
         seed=seed,
         precision=precision.value,
         calibration=calibration,
+        quantizer=None if quantizer is None else quantizer.value,
     )
     with progress("export") as advance:
         result = link_export.export_link(
@@ -89,15 +98,17 @@ def export(
     if as_json:
         print_json(result)
     else:
-        bits = "float" if result["bits"] is None else f"{result['bits']}-bit"
+        budgets = ", ".join(str(layout["bits"]) for layout in result["budgets"])
+        bits = f"{budgets}-bit" if budgets else "float"
         say(
             f"{result['out']}: {result['system']}, cr {result['cr']}, {bits} features, "
             f"binarize {result['binarize']}, pairing id {result['pairing_id']}"
         )
+        wide = max(14, *(len(name) + 2 for name in (*result["files"], *result["c"])))
         for name, size in result["files"].items():
-            say(f"  {name:<14}{size:>12,} bytes")
+            say(f"  {name:<{wide}}{size:>12,} bytes")
         for name in result["c"]:
-            say(f"  {name + '/':<14}C99 for a device: see {name}/README.md")
+            say(f"  {name + '/':<{wide}}C99 for a device: see {name}/README.md")
         if result["quantization"] is not None:
             precision_table.show(result["quantization"], table_console())
 
@@ -106,7 +117,9 @@ def encode(
     package: Package,
     csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
-    bits: Annotated[int | None, typer.Option(help="Bit budget, if it has several.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Bit budget, if it has several; the largest if left out.")
+    ] = None,
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     raw: Annotated[bool, typer.Option("--raw", help="Leave the 32-byte header out.")] = False,
@@ -124,12 +137,14 @@ def encode(
     from csideploy.package import open_package
 
     link = open_package(package)
-    feedback.check_bits(link, bits)
+    budget = link.bits_of(link.layout_of(bits))
+    if len(link.layouts) > 1:
+        say(f"{package}: {budget} bits a feature, of {link.budgets} (--bits chooses)")
     source = read_csi(csi, convention=convention, domain=domain.value)
     say(f"{csi}: {source.description}")
     with progress("encode") as advance:
         result = feedback.encode(
-            link, source, out, raw=raw, with_scale=with_scale, progress=advance
+            link, source, out, bits=budget, raw=raw, with_scale=with_scale, progress=advance
         )
     if as_json:
         print_json(result)
@@ -152,6 +167,9 @@ def decode(
     reference_domain: Annotated[
         Domains, typer.Option(help="Domain of the reference.")
     ] = Domains.ANGULAR,
+    bits: Annotated[
+        int | None, typer.Option(help="Bit budget of a raw payload, if the package has several.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The payload has no header.")] = False,
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
@@ -176,6 +194,7 @@ def decode(
             link,
             payload,
             out,
+            bits=bits,
             raw=raw,
             with_scale=with_scale,
             domain=domain.value,

@@ -45,6 +45,15 @@ class Binarize(StrEnum):
     BOTH = "both"
 
 
+class Quantizers(StrEnum):
+    """How a feature becomes bits."""
+
+    UNIFORM = "uniform"
+    CODEBOOK = "codebook"
+    VECTOR = "vector"
+    ROUND = "round"
+
+
 class Domains(StrEnum):
     """Domains of CSI arrays."""
 

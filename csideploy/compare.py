@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.band import Near
 from csideploy.onnx_oracle import Arrays
-from csideploy.payload import pack_codes
+from csideploy.payload import Layout
 
-BAND = 1e-5
-"""Half the width around a threshold in which a float path may move a code."""
 TOLERANCE = 1e-4
 
 
@@ -23,42 +22,15 @@ def float_error(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:
     return error, TOLERANCE * max(1.0, float(np.max(np.abs(b), initial=0.0)))
 
 
-def near_threshold(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
-    """Whether each value lies within `BAND` of a threshold k / 2^B, k = 1 .. 2^B - 1."""
-    levels = 2.0**bits
-    nearest = np.clip(np.rint(value.astype(np.float64) * levels), 1, levels - 1) / levels
-    close: NDArray[np.bool_] = np.abs(value - nearest) < BAND
-    return close
-
-
-def near_codebook(
-    value: NDArray[np.floating], thresholds: NDArray[np.float32], widths: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
-    """The same for thresholds of each output: within `BAND`, or that part of a larger threshold.
-
-    Args:
-        value: (n, M), before the quantizer.
-        thresholds: (sum (2^B_m - 1),), output after output.
-        widths: B_m, (M,).
-    """
-    close = np.zeros(value.shape, np.bool_)
-    begin = 0
-    for m, bits in enumerate(widths.tolist()):
-        own = thresholds[begin : begin + (1 << bits) - 1].astype(np.float64)
-        begin += len(own)
-        if len(own):
-            x = value[:, m].astype(np.float64)
-            above = np.searchsorted(own, x).clip(0, len(own) - 1)
-            for nearest in (own[above], own[(above - 1).clip(0)]):
-                close[:, m] |= np.abs(x - nearest) < BAND * np.maximum(1.0, np.abs(nearest))
-    return close
-
-
 @dataclass
 class CodeCount:
-    """How many codes and bits differ between two encoders, summed over chunks."""
+    """How many codes and bits differ between two encoders, summed over chunks.
 
-    bits: int
+    layout: of the payload. near: the band of their quantizer; None if it is not known.
+    """
+
+    layout: Layout
+    near: Near | None = None
     codes: int = 0
     codes_differ: int = 0
     codes_differ_in_band: int = 0
@@ -75,16 +47,18 @@ class CodeCount:
         theirs: Arrays,
         before: NDArray[np.floating] | None,
     ) -> None:
-        """Count one chunk; `before` is the tensor before the quantizer, None if unknown."""
+        """Count one chunk; `before` is what went into the quantizer, None if it is not known."""
         a, b = ours["codes"], theirs["codes"]
         differ = a != b
-        band = near_threshold(before, self.bits) if before is not None else np.zeros_like(differ)
+        band = np.zeros_like(differ)
+        if self.near is not None and before is not None:
+            band = self.near(before)
         self.codes += a.size
         self.codes_differ += int(differ.sum())
         self.codes_differ_in_band += int((differ & band).sum())
         self.codes_in_band += int(band.sum())
         self.bits_differ += int(np.bitwise_count(ours["payload"] ^ theirs["payload"]).sum())
-        self.packed_wrong += int((pack_codes(a, self.bits) != ours["payload"]).any(axis=1).sum())
+        self.packed_wrong += int((self.layout.pack(a) != ours["payload"]).any(axis=1).sum())
         outside = np.flatnonzero((differ & ~band).any(axis=1))
         if self.culprit is None and outside.size:
             self.culprit = start + int(outside[0])

@@ -8,17 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.compare import float_error
-from csideploy.export.plan import Op, Plan
+from csideploy.export.plan import Plan
 from csideploy.onnx_oracle import Oracle
 from csideploy.runtime import Part
 
-
-def tensor_before(plan: Plan, op: Op) -> str:
-    """Name of the tensor that goes into the plan's first step of `op`; "" if it has none."""
-    for step in plan.steps:
-        if step.op is op and step.inputs[0] is not None:
-            return plan.tensors[step.inputs[0]].name
-    return ""
+NONE_ALONE = "none alone: each step is within its bound, the errors add up"
 
 
 def first_diverging(part: Part, plan: Plan, model: bytes, x: NDArray[Any]) -> str:
@@ -44,4 +38,4 @@ def first_diverging(part: Part, plan: Plan, model: bytes, x: NDArray[Any]) -> st
             error, bound = float_error(ours, expected)
             if not error <= bound:
                 return f"{step.name} ({step.op.name}): max error {error:.3g}, bound {bound:.3g}"
-    return "none alone: each step is within its bound, the errors add up"
+    return NONE_ALONE

@@ -36,16 +36,18 @@ def encode(
     csi: Csi,
     out: Path,
     *,
+    bits: int | None = None,
     raw: bool = False,
     with_scale: bool = False,
     progress: Advance = quiet,
 ) -> dict[str, Any]:
-    """CSI -> payload file, by the UE's bundle.
+    """CSI -> payload file, by the UE's bundles.
 
     Args:
         package: the link.
         csi: angular-delay CSI (n, angle, delay), as `read_csi` gives it.
         out: the payload file; written aside and renamed.
+        bits: the bit budget; None takes the only one, or the largest.
         raw: leave the 32-byte header out.
         with_scale: 16 more bits a sample carry max|H|.
         progress: called with samples done and samples in all.
@@ -54,11 +56,11 @@ def encode(
         What was written, for people and scripts.
 
     Raises:
-        InputError: the CSI has another shape than the encoder takes.
+        InputError: the CSI has another shape than the encoder takes, or there is no such budget.
         OutputError: `out` cannot be written.
     """
-    part = package.open_part("ue")
-    layout = Layout(package.layout.count, package.layout.bits, scale=with_scale)
+    layout = package.layout_of(bits).carrying_scale(with_scale)
+    part = package.open_side("ue", layout)
     check_shape(csi, part.inputs[0].shape)
     total = csi.h.shape[0]
     header = Header(layout.layout_id, package.pairing_id[:8], total, layout.nbytes)
@@ -76,6 +78,7 @@ def encode(
     return {
         "out": str(out),
         "samples": total,
+        "bits": package.bits_of(layout),
         "payload_bits": layout.payload_bits,
         "payload_bytes": layout.nbytes,
         "header_bytes": 0 if raw else HEADER_BYTES,
@@ -106,13 +109,14 @@ def decode(
     payload_path: Path,
     out: Path,
     *,
+    bits: int | None = None,
     raw: bool = False,
     with_scale: bool = False,
     domain: str = "angular",
     reference: Csi | None = None,
     progress: Advance = quiet,
 ) -> dict[str, Any]:
-    """Payload file -> CSI, by the BS's bundle.
+    """Payload file -> CSI, by the BS's bundles.
 
     Args:
         package: the link.
@@ -120,6 +124,7 @@ def decode(
         out: `.npy`, complex64: (n, angle, delay) of unit maximum in the angular-delay domain, or
             (n, subcarrier, antenna) in the spatial-frequency domain (zero filling and inverse
             transform, eq. 5 of the ACRNet paper).
+        bits: the bit budget; the header says it, a raw file of a package of several does not.
         raw: the payload file has no header.
         with_scale: multiply each sample by the max|H| that its payload carries.
         domain: "angular" or "frequency".
@@ -129,22 +134,35 @@ def decode(
     Raises:
         FormatError: the payload file is truncated or damaged.
         PairingError: it belongs to another link or another bit budget.
-        InputError: the reference does not fit, or no scale is carried and one is wanted.
+        InputError: the reference does not fit, no scale is carried and one is wanted, or the bit
+            budget is not known, or not in the package.
         OutputError: `out` cannot be written.
     """
-    part = package.open_part("bs")
+    given = package.layout_of(bits)
+    if raw and bits is None and len(package.layouts) > 1:
+        raise InputError(
+            f"--raw: {payload_path} does not say its bit budget; add --bits, one of "
+            f"{package.budgets}"
+        )
     with _open_payload(payload_path) as stream:
         size = payload_path.stat().st_size
         if raw:
-            layout = Layout(package.layout.count, package.layout.bits, scale=with_scale)
+            layout = given.carrying_scale(with_scale)
             total = _raw_count(size, layout, payload_path)
         else:
             header = read_header(stream.read(HEADER_BYTES), name=str(payload_path))
             layout = check_header(
-                header, package.layout, package.pairing_id, name=str(payload_path)
+                header, package.layouts, package.pairing_id, name=str(payload_path)
             )
             check_length(header, size, name=str(payload_path))
             total = header.count
+            carried = package.bits_of(layout)
+            if bits is not None and carried != bits:
+                raise InputError(
+                    f"--bits {bits}: {payload_path} has {carried} bits a feature; leave the "
+                    "option out, the header says it"
+                )
+        part = package.open_side("bs", layout)
         if total == 0:
             raise FormatError(f"{payload_path} holds no sample")
         if with_scale and not layout.scale:
@@ -180,6 +198,7 @@ def decode(
         "domain": domain,
         "scaled": with_scale,
         "carries_scale": layout.scale,
+        "bits": package.bits_of(layout),
         "payload_bits": layout.payload_bits,
         "payload_bytes": layout.nbytes,
         "pairing_id": package.pairing_id.hex(),
@@ -240,17 +259,3 @@ def _npy_header(sink: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(
         sink, {"descr": "<c8", "fortran_order": False, "shape": shape}
     )
-
-
-def check_bits(package: LinkPackage, bits: int | None) -> None:
-    """`encode --bits`: the package must have that budget.
-
-    Raises:
-        InputError: it has another.
-    """
-    budget = package.layout.bits
-    if bits is not None and bits != budget:
-        raise InputError(
-            f"--bits {bits}: {package.path} has {budget} bits a feature; "
-            f"export another package with --bits {bits}"
-        )

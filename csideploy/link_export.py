@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
 from csideploy.export.inline import inline_functions
 from csideploy.export.integer.run import run_plan
-from csideploy.export.plan import Plan
+from csideploy.export.plan import PayloadLayout, Plan
+from csideploy.integer_rules import has_integers
+from csideploy.link_parts import LinkPart, LinkParts, Run, assemble, golden_vectors, vectors_of
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, pairing_id, write_package
-from csideploy.payload import Layout
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import Quantized, quantize_link
 from csideploy.report import footprint
@@ -34,14 +36,13 @@ from csideploy.report import footprint
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
 
-PARTS = {"ue": "encoder", "bs": "decoder"}
-
 
 @dataclass(frozen=True)
 class Wanted:
     """What the user asked for; None where it was left open.
 
     precision: fp32, int8 or auto. calibration: CSI for the scales; None: generated channels.
+    quantizer: one of `registry.QUANTIZERS`.
     """
 
     model: str | None
@@ -53,6 +54,7 @@ class Wanted:
     seed: int
     precision: str = "fp32"
     calibration: Path | None = None
+    quantizer: str | None = None
 
 
 def parse_emit(text: str) -> frozenset[str]:
@@ -112,41 +114,42 @@ def make_package(
 ) -> dict[str, Any]:
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
     check_folder_free(folder, force=force, holding=MANIFEST)
+    link = assemble(source, source.budgets(wanted.bits))
     quantized = None
     if wanted.precision != "fp32":
-        quantized = _quantize(source, wanted, progress)
+        quantized = _quantize(link, source, wanted, progress)
         # Its bar has shown the long part.
         progress = quiet
-    networks = quantized.models if quantized else {"ue": source.ue, "bs": source.bs}
-    mark = ".int8" if quantized else ""
     progress(1, 4)
-    manifest = _manifest(source, wanted, quantized)
+    manifest = _manifest(link, source, wanted, quantized)
+    # What runs: the QDQ network where there is one, under its own file name.
+    running = {part.stem: (part.stem, part.network) for part in link.parts}
+    if quantized is not None:
+        running |= {stem: (f"{stem}.int8", data) for stem, data in quantized.models.items()}
     plans = {}
     if quantized is not None or wanted.emit & {"bundle", "c"}:
-        plans = {side: _plan(network, side, manifest) for side, network in networks.items()}
-    if quantized is None:
-        golden = golden_vectors(source, seed=wanted.seed)
-    else:
-        golden = integer_vectors(source, plans, seed=wanted.seed)
+        plans = {part.stem: _plan(running[part.stem][1], part, manifest) for part in link.parts}
+    x = _golden_inputs(source, wanted.seed)
+    golden = golden_vectors(link, x, _runner(plans if quantized is not None else {}))
     files = {"vectors.npz": _npz(golden)}
     progress(2, 4)
     if "onnx" in wanted.emit:
-        for side in PARTS:
-            files[f"{side}.onnx"] = _onnx_bytes(getattr(source, side), inline=wanted.inline)
-            files[f"{side}{mark}.onnx"] = _onnx_bytes(networks[side], inline=wanted.inline)
+        for part in link.parts:
+            files[f"{part.stem}.onnx"] = _onnx_bytes(part.network, inline=wanted.inline)
+            name, network = running[part.stem]
+            files[f"{name}.onnx"] = _onnx_bytes(network, inline=wanted.inline)
     bundles = {}
     if wanted.emit & {"bundle", "c"}:
-        bundles = {side: write_bundle(plan) for side, plan in plans.items()}
+        bundles = {f"{running[stem][0]}.csib": write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
-        files |= {f"{side}{mark}.csib": data for side, data in bundles.items()}
-        report = json.dumps(footprint.of_bundles(bundles), indent=2) + "\n"
+        files |= bundles
+        report = json.dumps(footprint.of_bundles(list(bundles.values())), indent=2) + "\n"
         files["report.json"] = report.encode()
     sources = {}
     if "c" in wanted.emit:
-        sources = {
-            c_folder.folder_name(name): emit_c(data, title=name, vectors=golden)
-            for name, data in ((f"{side}{mark}.csib", data) for side, data in bundles.items())
-        }
+        for part, (name, data) in zip(link.parts, bundles.items(), strict=True):
+            vectors = vectors_of(part, link, golden)
+            sources[c_folder.folder_name(name)] = emit_c(data, title=name, vectors=vectors)
     progress(3, 4)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
@@ -155,9 +158,10 @@ def make_package(
     progress(4, 4)
     return {
         "out": str(folder),
-        **{key: manifest[key] for key in ("system", "cr", "bits", "binarize")},
+        **{key: manifest[key] for key in ("system", "cr", "bits", "binarize", "quantizer")},
         "pairing_id": manifest["pairing_id"],
         "payload": manifest["payload"],
+        "budgets": [layout.figures() for layout in link.layouts],
         "files": {name: len(data) for name, data in sorted(files.items())},
         "c": sorted(sources),
         "precision": wanted.precision,
@@ -165,8 +169,8 @@ def make_package(
     }
 
 
-def _quantize(source: LinkSource, wanted: Wanted, progress: Advance) -> Quantized:
-    """The QDQ networks of both sides."""
+def _quantize(link: LinkParts, source: LinkSource, wanted: Wanted, progress: Advance) -> Quantized:
+    """The QDQ networks of both sides; quantizers of several budgets stay as they are."""
     if wanted.calibration is None:
         # Its own seed: the golden vectors are no calibration data.
         x = calibration.generated(source.scenario, seed=wanted.seed + 1)
@@ -175,8 +179,8 @@ def _quantize(source: LinkSource, wanted: Wanted, progress: Advance) -> Quantize
         shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim[1:])
         x = calibration.from_csi(wanted.calibration, shape)
     return quantize_link(
-        source.ue,
-        source.bs,
+        link["ue"].network,
+        link["bs"].network,
         calibration.chunks(x),
         precision=wanted.precision,
         seed=wanted.seed,
@@ -187,26 +191,38 @@ def _quantize(source: LinkSource, wanted: Wanted, progress: Advance) -> Quantize
 def _source(wanted: Wanted, checkpoint: Path | None) -> LinkSource:
     if checkpoint is None:
         assert wanted.model is not None
-        return from_zoo(wanted.model, cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize)
+        return from_zoo(
+            wanted.model,
+            cr=wanted.cr,
+            bits=wanted.bits,
+            binarize=wanted.binarize,
+            quantizer=wanted.quantizer,
+        )
     source = from_checkpoint(checkpoint)
     if wanted.model is not None and wanted.model != source.system:
         raise InputError(f"--model {wanted.model}: {checkpoint} holds {source.system}")
-    source.demand(cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize)
+    source.demand(
+        cr=wanted.cr, bits=wanted.bits, binarize=wanted.binarize, quantizer=wanted.quantizer
+    )
     return source
 
 
-def _manifest(source: LinkSource, wanted: Wanted, quantized: Quantized | None) -> dict[str, Any]:
-    layout = _layout(source)
+def _manifest(
+    link: LinkParts, source: LinkSource, wanted: Wanted, quantized: Quantized | None
+) -> dict[str, Any]:
+    # Of several budgets the largest is the one that is taken where none is named.
+    layout = link.layouts[-1] if link.layouts else None
+    bits = layout.bits if layout is not None and layout.widths else source.bits
     sizes = {
         "system": source.system,
         "cr": source.cr,
-        "bits": source.bits,
+        "bits": bits,
         "binarize": source.binarize,
     }
     identity = {**sizes, "layout_id": layout.layout_id if layout else 0}
     # Of the weights' own files: a package with inlined ONNX still pairs with one without.
-    pairing = pairing_id(identity, source.ue, source.bs)
-    precision = "int8" if quantized else "fp32"
+    pairing = pairing_id(identity, *(part.network for part in link.parts))
+    integers = () if quantized is None else quantized.models
     about: dict[str, Any] = {}
     if quantized is not None:
         about["quantization"] = {
@@ -214,12 +230,20 @@ def _manifest(source: LinkSource, wanted: Wanted, quantized: Quantized | None) -
             "calibration": _calibration(source, wanted),
             **quantized.figures(),
         }
+    if link.several:
+        about["budgets"] = [own.figures() for own in link.layouts]
     return {
         **sizes,
+        "quantizer": source.quantizer if layout else None,
         "payload": layout and layout.figures(),
         "pairing_id": pairing.hex(),
         "parts": [
-            {"part": part, "side": side, "precision": precision} for side, part in PARTS.items()
+            {
+                **{"part": part.part, "side": part.side, "file": part.stem},
+                **({} if part.budget is None else {"budget": part.budget}),
+                "precision": "int8" if part.stem in integers else "fp32",
+            }
+            for part in link.parts
         ],
         **about,
         "csideploy": __version__,
@@ -229,14 +253,6 @@ def _manifest(source: LinkSource, wanted: Wanted, quantized: Quantized | None) -
     }
 
 
-def _layout(source: LinkSource) -> Layout | None:
-    if source.bits is None:
-        return None
-    graph = onnx.load_model_from_string(source.ue).graph
-    (codes,) = [output for output in graph.output if output.name == "codes"]
-    return Layout(codes.type.tensor_type.shape.dim[1].dim_value, source.bits)
-
-
 def _calibration(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
     if wanted.calibration is not None:
         return {"file": wanted.calibration.name}
@@ -244,15 +260,22 @@ def _calibration(source: LinkSource, wanted: Wanted) -> dict[str, Any]:
     return {"scenario": source.scenario, "samples": samples, "seed": wanted.seed + 1}
 
 
-def _plan(network: bytes, side: str, manifest: dict[str, Any]) -> Plan:
-    sizes = ("system", "cr", "bits", "binarize")
-    (precision,) = (part["precision"] for part in manifest["parts"] if part["side"] == side)
+def _plan(network: bytes, part: LinkPart, manifest: dict[str, Any]) -> Plan:
+    about = {key: str(manifest[key]) for key in ("system", "cr", "bits", "binarize")}
+    (precision,) = (p["precision"] for p in manifest["parts"] if p["file"] == part.stem)
+    payload = None
+    if part.layout is not None:
+        own = part.layout
+        coded = 0 if own.widths else own.bits
+        payload = PayloadLayout(own.layout_id, own.count, coded, own.widths)
+        about["bits"] = str(own.bits)
     return compile_model(
         onnx.load_model_from_string(network),
-        part=PARTS[side],
-        side=side,
+        part=part.part,
+        side=part.side,
         pairing_id=bytes.fromhex(manifest["pairing_id"]),
-        metadata={**{key: str(manifest[key]) for key in sizes}, "precision": precision},
+        payload=payload,
+        metadata={**about, "precision": precision},
     )
 
 
@@ -275,22 +298,17 @@ def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:
     return x
 
 
-def golden_vectors(source: LinkSource, *, seed: int) -> Arrays:
-    """Generated channels of the link's scenario, through both ONNX files by ONNX Runtime.
+def _runner(plans: Mapping[str, Plan]) -> Run:
+    """What makes golden vectors: ONNX Runtime, or of integers their NumPy specification.
 
-    Returns:
-        `x` float32 (n, 2, angle, delay); `codes` and `payload` uint8 (or `feature` float32 for a
-        link without quantizer); `h` float32 like x.
+    Args:
+        plans: by the name of the part, of a package of integers; {} for fp32.
     """
-    x = _golden_inputs(source, seed)
-    sent = Oracle(source.ue, name="ue.onnx").run(x)
-    received = sent["feature"] if source.bits is None else sent["payload"]
-    return {"x": x, **sent, "h": Oracle(source.bs, name="bs.onnx").run(received)["h"]}
 
+    def run(part: LinkPart, array: NDArray[Any]) -> Arrays:
+        plan = plans.get(part.stem)
+        if plan is not None and has_integers(plan):
+            return run_plan(plan, [array])
+        return Oracle(part.network, name=f"{part.stem}.onnx").run(array)
 
-def integer_vectors(source: LinkSource, plans: dict[str, Plan], *, seed: int) -> Arrays:
-    """The same through integer plans by their NumPy specification: exact, but for floats in `h`."""
-    x = _golden_inputs(source, seed)
-    sent = run_plan(plans["ue"], [x])
-    received = sent["feature"] if source.bits is None else sent["payload"]
-    return {"x": x, **sent, "h": run_plan(plans["bs"], [received])["h"]}
+    return run

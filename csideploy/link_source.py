@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from csideploy.bundles import read_file
 from csideploy.errors import FormatError, InputError
+from csideploy.quantizers.scalar import Codebook
+from csideploy.quantizers.scalar.files import read_codebooks
+from csideploy.registry import QUANTIZERS
 
 
 @dataclass(frozen=True)
 class Bits:
-    """`--bits`: left open, a number, or float features (`number` None, `given` true)."""
+    """`--bits`: left open, one budget or several, or float features (none, and `given` true)."""
 
-    number: int | None = None
+    numbers: tuple[int, ...] = ()
     given: bool = False
+
+    @property
+    def number(self) -> int | None:
+        """The one number; the largest of several budgets; None for floats, or left open."""
+        return max(self.numbers, default=None)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether float features were asked for."""
+        return self.given and not self.numbers
+
+    def __str__(self) -> str:
+        """As it was written."""
+        return ",".join(map(str, self.numbers)) or "float"
 
 
 def parse_bits(text: str | None) -> Bits:
-    """`--bits`: one number from 1 to 8, or `float`.
+    """`--bits`: a number from 1 to 8, several with commas, or `float`.
 
     Raises:
-        InputError: several budgets, or no such number.
+        InputError: anything else.
     """
     if text is None:
         return Bits()
     if text == "float":
-        return Bits(None, given=True)
-    if "," in text:
-        raise InputError(
-            f"--bits {text}: several budgets in one package are not available in this version: "
-            "give one number"
-        )
-    if not text.isdecimal() or not 1 <= int(text) <= 8:
-        raise InputError(f"--bits {text}: a number from 1 to 8, or float")
-    return Bits(int(text), given=True)
+        return Bits(given=True)
+    numbers = [item.strip() for item in text.split(",")]
+    if not all(item.isdecimal() and 1 <= int(item) <= 8 for item in numbers):
+        raise InputError(f"--bits {text}: a number from 1 to 8, several with commas, or float")
+    budgets = sorted({int(item) for item in numbers})
+    if len(budgets) != len(numbers):
+        raise InputError(f"--bits {text}: a budget stands there twice")
+    return Bits(tuple(budgets), given=True)
 
 
 @dataclass(frozen=True)
 class LinkSource:
     """A trained link as two ONNX files, and what is known about it.
 
+    With any quantizer but "codebook" the files have it inside: x -> codes, payload, and
+    payload -> h (x -> feature, feature -> h with `bits` None). With "codebook" the
+    files are those of the float feature, and `codebooks` has what is put between: budget (bits an
+    output on average) -> codebook; `bits` is then the budget that is taken where none is named.
+
     ue, bs: the bytes of the files; scenario: of the channels it was trained on.
+
+    Raises:
+        InputError: quantizer, codebooks and bits contradict each other.
     """
 
     system: str
@@ -55,28 +79,56 @@ class LinkSource:
     scenario: str
     provenance: dict[str, Any]
     metrics: dict[str, Any]
+    quantizer: str = "uniform"
+    codebooks: dict[int, Codebook] = field(default_factory=dict)
 
-    def demand(self, *, cr: int | None, bits: Bits, binarize: str | None) -> None:
+    def __post_init__(self) -> None:
+        if self.quantizer not in QUANTIZERS:
+            raise InputError(f"quantizer {self.quantizer!r}: one of {', '.join(QUANTIZERS)}")
+        if (self.quantizer == "codebook") != bool(self.codebooks):
+            raise InputError("codebooks go with the quantizer 'codebook', and it with them")
+        if self.codebooks and self.bits not in self.codebooks:
+            raise InputError(
+                f"bits {self.bits} is none of the budgets {', '.join(map(str, self.codebooks))}"
+            )
+
+    def demand(
+        self, *, cr: int | None, bits: Bits, binarize: str | None, quantizer: str | None = None
+    ) -> None:
         """Refuse weights that are not what the command line asked for.
 
         Raises:
             InputError: an option was given and says something else.
         """
-        wanted: tuple[tuple[str, int | str | None, bool], ...] = (
-            ("cr", cr, cr is not None),
-            ("bits", bits.number, bits.given),
-            ("binarize", binarize, binarize is not None),
-        )
-        for name, value, given in wanted:
-            if given and value != getattr(self, name):
-                has = getattr(self, name)
+        for name, value in (("cr", cr), ("binarize", binarize), ("quantizer", quantizer)):
+            if value is not None and value != getattr(self, name):
                 raise InputError(
-                    f"--{name} {'float' if value is None else value}: these weights have {name} "
-                    f"{'float' if has is None else has}; leave the option out, or give others"
+                    f"--{name} {value}: these weights have {name} {getattr(self, name)}; leave the "
+                    "option out, or give others"
                 )
+        has = set(self.codebooks) or ({self.bits} if self.bits is not None else set())
+        if bits.given and not (set(bits.numbers) <= has and bits.is_float == (not has)):
+            own = ", ".join(map(str, sorted(has))) or "float"
+            raise InputError(
+                f"--bits {bits}: these weights have bits {own}; leave the option out, or give "
+                "others"
+            )
+
+    def budgets(self, bits: Bits) -> tuple[int, ...]:
+        """The codebooks to export, ascending: those asked for, else the default one; () for none.
+
+        Raises:
+            InputError: another budget was asked for.
+        """
+        self.demand(cr=None, bits=bits, binarize=None)
+        if not self.codebooks or self.bits is None:
+            return ()
+        return bits.numbers or (self.bits,)
 
 
-def from_zoo(model: str, *, cr: int | None, bits: Bits, binarize: str | None) -> LinkSource:
+def from_zoo(
+    model: str, *, cr: int | None, bits: Bits, binarize: str | None, quantizer: str | None = None
+) -> LinkSource:
     """Weights that come with csideploy.
 
     Raises:
@@ -87,22 +139,31 @@ def from_zoo(model: str, *, cr: int | None, bits: Bits, binarize: str | None) ->
     entry = zoo.find(
         model,
         cr=cr,
-        bits=bits.number,
+        bits=bits.numbers or None,
         binarize=binarize,
-        float_features=bits.given and bits.number is None,
+        float_features=bits.is_float,
+        quantizer=quantizer,
     )
     card = entry.card
-    files = {side: _zoo_file(entry.path / f"{side}.onnx", card) for side in ("ue", "bs")}
+    files = {name: _zoo_file(entry.path / name, card) for name in entry.files}
+    codebooks: dict[int, Codebook] = {}
+    if zoo.CODEBOOKS in files:
+        path = entry.path / zoo.CODEBOOKS
+        codebooks = read_codebooks(files[zoo.CODEBOOKS], name=str(path))
+        if sorted(codebooks) != sorted(card["budgets"]):
+            raise FormatError(f"{path} has the budgets {sorted(codebooks)}, not those of its card")
     return LinkSource(
         system=card["system"],
         cr=card["cr"],
         bits=card["bits"],
         binarize=card["binarize"],
-        ue=files["ue"],
-        bs=files["bs"],
+        ue=files["ue.onnx"],
+        bs=files["bs.onnx"],
         scenario=_scenario(card),
         provenance={"source": "zoo", "entry": entry.path.name, "card": card},
         metrics=card["metrics"],
+        quantizer=entry.quantizer,
+        codebooks=codebooks,
     )
 
 

@@ -6,6 +6,12 @@
     vectors.npz        golden inputs, payloads and outputs, computed with ONNX Runtime
     report.json        footprint by layer and by side
 
+With several bit budgets the encoder and the decoder stand there once, x -> feature and
+feature -> h, and for each budget B there are two small parts more:
+
+    ue-quantizer-B.onnx  .csib   feature -> codes, payload
+    bs-quantizer-B.onnx  .csib   payload -> feature
+
 With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
 `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
 by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
@@ -23,9 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from csideploy.chain import Chain
 from csideploy.errors import FormatError, InputError, PairingError
 from csideploy.outputs import reason
-from csideploy.payload import Layout
+from csideploy.payload import MOST_BITS, Layout
 from csideploy.runtime import Part
 
 MANIFEST = "manifest.json"
@@ -33,17 +40,16 @@ MANIFEST_VERSION = 1
 SIDES = ("ue", "bs")
 
 
-def pairing_id(identity: dict[str, Any], ue_onnx: bytes, bs_onnx: bytes) -> bytes:
+def pairing_id(identity: dict[str, Any], *networks: bytes) -> bytes:
     """The 16 bytes that both ends of a link share: equal only if payloads mean the same to both.
 
     Args:
         identity: system, cr, bits, binarize and layout id.
-        ue_onnx: the bytes of the UE part's ONNX file.
-        bs_onnx: those of the BS part's.
+        networks: the bytes of the ONNX files of all parts: ue, bs, then the quantizers.
     """
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()
     digest = hashlib.sha256()
-    for block in (canonical, ue_onnx, bs_onnx):
+    for block in (canonical, *networks):
         # Lengths keep two different splits of the same bytes apart.
         digest.update(len(block).to_bytes(8, "little"))
         digest.update(block)
@@ -61,7 +67,7 @@ class LinkPackage:
     def name(self) -> str:
         """System and sizes: `bacrnet10x, cr 4, 4 bits, binarize encoder`."""
         m = self.manifest
-        bits = f"{m['bits']} bits" if m["bits"] is not None else "float feature"
+        bits = f"{self.budgets} bits" if m["payload"] is not None else "float feature"
         return f"{m['system']}, cr {m['cr']}, {bits}, binarize {m['binarize']}"
 
     @property
@@ -70,28 +76,75 @@ class LinkPackage:
         return bytes.fromhex(self.manifest["pairing_id"])
 
     @property
-    def layout(self) -> Layout:
-        """The payload layout, without scale.
+    def layouts(self) -> tuple[Layout, ...]:
+        """The payload layout of each bit budget, the smallest first; () for float features."""
+        listed = self.manifest["payload"]
+        figures = self.manifest.get("budgets") or ([] if listed is None else [listed])
+        return tuple(read_layout(entry) for entry in figures)
+
+    def bits_of(self, layout: Layout) -> int:
+        """The bit budget that a layout is for, in bits a feature.
+
+        Where one code stands for a vector of features, a code has more bits than that.
+        """
+        grouped = len(self.layouts) == 1 and not layout.widths
+        return int(self.manifest["bits"]) if grouped else layout.bits
+
+    @property
+    def budgets(self) -> str:
+        """Their bits, for messages: `2, 3, 4`."""
+        return ", ".join(str(self.bits_of(layout)) for layout in self.layouts)
+
+    def layout_of(self, bits: int | None) -> Layout:
+        """The payload layout of a bit budget; None takes the only one, or the largest.
 
         Raises:
-            InputError: the link feeds back float features, which are no bits.
+            InputError: the package has no such budget, or the link feeds back float features,
+                which are no bits.
         """
-        payload = self.manifest["payload"]
-        if payload is None:
+        found = {self.bits_of(layout): layout for layout in self.layouts}
+        if not found:
             raise InputError(
                 f"{self.path} has float features and so no payload: export with --bits 1 to 8"
             )
-        return Layout(payload["count"], payload["bits"])
+        wanted = max(found) if bits is None else bits
+        if wanted not in found:
+            raise InputError(
+                f"--bits {bits}: {self.path} has {self.budgets} bits a feature; "
+                f"export another package with --bits {bits}"
+            )
+        return found[wanted]
 
     @property
     def is_integer(self) -> bool:
         """Whether the bundles compute in integers."""
         return any(name.endswith(".int8.csib") for name in self.manifest["files"])
 
-    def name_of(self, side: str, kind: str) -> str:
-        """The file that runs at a side: `ue.csib` or `ue.int8.csib`; kind: csib or onnx."""
-        integer = f"{side}.int8.{kind}"
-        return integer if integer in self.manifest["files"] else f"{side}.{kind}"
+    def stems(self, side: str, layout: Layout | None = None) -> tuple[str, ...]:
+        """What runs at a side, in order: `("ue",)` or `("ue", "ue-quantizer-2")`.
+
+        Args:
+            side: "ue" or "bs".
+            layout: of the bit budget; None leaves the quantizers out where they are parts.
+        """
+        if layout is None or "budgets" not in self.manifest:
+            return (side,)
+        quantizer = quantizer_stem(side, layout.bits)
+        return (side, quantizer) if side == "ue" else (quantizer, side)
+
+    def all_stems(self) -> tuple[str, ...]:
+        """All parts of the package: of each side the encoder or decoder, then its quantizers."""
+        stems = []
+        for side in SIDES:
+            stems.append(side)
+            if "budgets" in self.manifest:
+                stems += [quantizer_stem(side, layout.bits) for layout in self.layouts]
+        return tuple(stems)
+
+    def name_of(self, stem: str, kind: str) -> str:
+        """The file that a part runs from: `ue.csib` or `ue.int8.csib`; kind: csib or onnx."""
+        integer = f"{stem}.int8.{kind}"
+        return integer if integer in self.manifest["files"] else f"{stem}.{kind}"
 
     def read(self, name: str) -> bytes:
         """The bytes of one of the package's files, checked against the manifest.
@@ -118,13 +171,24 @@ class LinkPackage:
         except OSError as error:
             raise InputError(f"cannot read {self.path / name}: {reason(error)}") from error
 
-    def open_part(self, side: str) -> Part:
-        """Verify and open the bundle of one side.
+    def open_side(self, side: str, layout: Layout | None = None) -> Chain:
+        """Verify and open all that runs at a side, for one bit budget.
+
+        Raises:
+            FormatError: a bundle is damaged; PairingError: it belongs to another link.
+        """
+        return Chain([self.open_part(stem) for stem in self.stems(side, layout)])
+
+    def open_part(self, stem: str) -> Part:
+        """Verify and open one bundle.
+
+        Args:
+            stem: "ue", "bs", or a quantizer's.
 
         Raises:
             FormatError: the bundle is damaged; PairingError: it belongs to another link.
         """
-        name = self.name_of(side, "csib")
+        name = self.name_of(stem, "csib")
         data = self._read_unchecked(name)
         try:
             part = Part(data)
@@ -136,14 +200,34 @@ class LinkPackage:
                 f"{part.pairing_id.hex()}, {MANIFEST} says {self.pairing_id.hex()}"
             )
         self.read(name)
-        carried = part.payload and {"count": part.payload.count, "bits": part.payload.bits}
-        listed = self.manifest["payload"]
-        if carried != (listed and {key: listed[key] for key in ("count", "bits")}):
+        own = part.payload
+        carried = own and (own.layout_id, own.count, own.nbytes)
+        listed = self._payload_of(stem)
+        if carried != (listed and (listed.layout_id, listed.count, listed.nbytes)):
+            says = listed.describe() if listed else "none"
+            has = f"0x{own.layout_id:04x}, {own.nbytes} bytes a sample" if own else "none"
             raise PairingError(
-                f"{self.path / name} has the payload layout {carried}, {MANIFEST} says {listed}: "
+                f"{self.path / name} has the payload layout {has}; {MANIFEST} says {says}: "
                 "export the package again"
             )
         return part
+
+    def _payload_of(self, stem: str) -> Layout | None:
+        """The layout of the payload that a part makes or takes; None for one without."""
+        if "budgets" not in self.manifest:
+            return self.layouts[0] if self.layouts else None
+        made = {quantizer_stem(side, own.bits): own for side in SIDES for own in self.layouts}
+        return made.get(stem)
+
+    def open_bundle(self, stem: str) -> bytes:
+        """The bytes of one bundle, verified as by `open_part`."""
+        self.open_part(stem)
+        return self.read(self.name_of(stem, "csib"))
+
+
+def quantizer_stem(side: str, budget: int) -> str:
+    """The file name, without its end, of the quantizer of a bit budget: `ue-quantizer-2`."""
+    return f"{side}-quantizer-{budget}"
 
 
 def refusal(error: FormatError) -> str:
@@ -198,9 +282,7 @@ def _check_manifest(manifest: object, path: Path) -> None:
     for key, kind in _KEYS.items():
         if not isinstance(manifest.get(key, ...), kind):
             raise FormatError(f"{path} has no valid {key!r}: export the package again")
-    payload = manifest["payload"]
-    if payload is not None and not _is_layout(payload):
-        raise FormatError(f"{path} has no valid payload layout: export the package again")
+    _check_layouts(manifest, path)
     try:
         good = len(bytes.fromhex(manifest["pairing_id"])) == 16
     except ValueError:
@@ -212,11 +294,51 @@ def _check_manifest(manifest: object, path: Path) -> None:
             raise FormatError(f"{path} has no valid entry for file {name!r}")
 
 
-def _is_layout(payload: dict[str, object]) -> bool:
-    count, bits = payload.get("count"), payload.get("bits")
-    if type(count) is not int or type(bits) is not int or count < 1 or not 1 <= bits <= 8:
-        return False
-    return payload == Layout(count, bits).figures()
+def _check_layouts(manifest: dict[str, Any], path: Path) -> None:
+    """The payload's figures must be those of a layout, and those of the budgets, if there are."""
+    payload, budgets = manifest["payload"], manifest.get("budgets")
+    if budgets is not None and not (isinstance(budgets, list) and len(budgets) > 1):
+        raise FormatError(f"{path} has no valid 'budgets': export the package again")
+    if payload is not None and type(manifest["bits"]) is not int:
+        raise FormatError(f"{path} has a payload but no 'bits': export the package again")
+    try:
+        layouts = [read_layout(entry) for entry in budgets or []]
+        if payload is not None:
+            read_layout(payload)
+    except InputError as error:
+        raise FormatError(
+            f"{path} has no valid payload layout: {error}; export the package again"
+        ) from error
+    if budgets is None:
+        return
+    bits = [layout.bits for layout in layouts]
+    if bits != sorted(set(bits)) or payload != budgets[-1]:
+        raise FormatError(
+            f"{path} has no valid 'budgets': in ascending order they are, the last one 'payload'; "
+            "export the package again"
+        )
+
+
+def read_layout(figures: object) -> Layout:
+    """The layout whose `figures` stand in a manifest.
+
+    Raises:
+        InputError: they are not those of a layout.
+    """
+    if not isinstance(figures, dict):
+        raise InputError("its figures are no JSON object")
+    count, bits, widths = figures.get("count"), figures.get("bits"), figures.get("widths")
+    if type(count) is not int or type(bits) is not int or count < 1 or not 1 <= bits <= MOST_BITS:
+        raise InputError("count is a number from 1, bits one from 1 to 8")
+    layout = Layout.uniform(count, bits)
+    if widths is not None:
+        if not isinstance(widths, list) or not all(type(width) is int for width in widths):
+            raise InputError("widths are a list of numbers")
+        layout = Layout.codebook(widths, bits)
+    for key, value in layout.figures().items():
+        if figures.get(key) != value:
+            raise InputError(f"{key} is {figures.get(key)}, and {value} by the rest")
+    return layout
 
 
 def write_package(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> None:

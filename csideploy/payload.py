@@ -1,15 +1,17 @@
 """The payload: what crosses the air, bit by bit, and the file that carries it.
 
-A sample's payload is its codes in order, B bits each, most significant bit first; then, if the
-layout says so, the sample's scale max|H| as 16 bits (IEEE 754 half, most significant bit first);
-then zero bits up to the next whole byte.
+A sample's payload is its codes in order, most significant bit first: of B bits each, or each of the
+width that its own codebook has, which may be 0. Then, if the layout says so, the sample's scale
+max|H| as 16 bits (IEEE 754 half, most significant bit first); then zero bits up to the next whole
+byte.
 
 A payload file is a header of 32 bytes, little-endian, and the samples, with nothing between them:
 
     offset  bytes  field
          0      4  magic "CSIP"
          4      2  version, 1
-         6      2  layout id: 0x0100 + B; bit 15 set when each sample carries a scale
+         6      2  layout id: 0x0100 + B (B bits a code) or 0x0200 + B (codebooks, B bits a code on
+                   average); bit 15 set when each sample carries a scale
          8      8  first 8 bytes of the link's pairing id
         16      8  count: number of samples
         24      4  bytes a sample
@@ -20,7 +22,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,48 +35,114 @@ MAGIC = b"CSIP"
 VERSION = 1
 HEADER_BYTES = 32
 SCALE_BITS = 16
+MOST_BITS = 8
+UNIFORM_LAYOUT, CODEBOOK_LAYOUT = 0x0100, 0x0200
 _SCALE_FLAG = 0x8000
 _FIELDS = struct.Struct("<4sHH8sQI")
 _CRC = struct.Struct("<I")
 
 
+Widths = int | tuple[int, ...]
+"""Bits of a code: one number for all codes, or one a code (0: that code is not sent)."""
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Order and widths of the fields of one sample: `count` codes of `bits`, a scale or none."""
+    """Order and widths of the fields of one sample; `uniform` and `codebook` make it.
+
+    Attributes:
+        count: codes of a sample.
+        bits: of each code; with `widths` the budget, bits a code on average, that was asked for.
+        scale: whether 16 bits of scale follow the codes.
+        widths: bits of each code, 0 to 8; () where all have `bits`.
+    """
 
     count: int
     bits: int
     scale: bool = False
+    widths: tuple[int, ...] = ()
+
+    @classmethod
+    def uniform(cls, count: int, bits: int, *, scale: bool = False) -> Layout:
+        """`count` codes of `bits` each."""
+        return cls(count, bits, scale=scale)
+
+    @classmethod
+    def codebook(cls, widths: Iterable[int], budget: int, *, scale: bool = False) -> Layout:
+        """Codes of `widths` bits each, 0 to 8, within `budget` bits a code on average.
+
+        Raises:
+            InputError: a width or the budget is out of range, there are no bits at all, or more
+                than the budget.
+        """
+        own = tuple(int(width) for width in widths)
+        _check_bits(budget)
+        for index, width in enumerate(own):
+            if not 0 <= width <= MOST_BITS:
+                raise InputError(f"code {index} has {width} bits: 0 to {MOST_BITS} are possible")
+        if not 1 <= sum(own) <= budget * len(own):
+            raise InputError(
+                f"{len(own)} codes have {sum(own)} bits together; a budget of {budget} bits a code "
+                f"allows 1 to {budget * len(own)}"
+            )
+        return cls(len(own), budget, scale=scale, widths=own)
 
     @property
     def layout_id(self) -> int:
         """The 16-bit name of this layout in headers."""
-        return 0x0100 + self.bits + (_SCALE_FLAG if self.scale else 0)
+        family = CODEBOOK_LAYOUT if self.widths else UNIFORM_LAYOUT
+        return family + self.bits + (_SCALE_FLAG if self.scale else 0)
+
+    @property
+    def code_widths(self) -> Widths:
+        """What `pack_codes` and `unpack_codes` take."""
+        return self.widths or self.bits
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a sample's codes, without scale and pad."""
+        return sum(self.widths) if self.widths else self.count * self.bits
 
     @property
     def payload_bits(self) -> int:
         """Bits a sample that carry information, without the pad."""
-        return self.count * self.bits + (SCALE_BITS if self.scale else 0)
+        return self.code_bits + (SCALE_BITS if self.scale else 0)
 
     @property
     def nbytes(self) -> int:
         """Bytes a sample, the pad included."""
         return (self.payload_bits + 7) // 8
 
-    def figures(self) -> dict[str, int]:
+    def carrying_scale(self, scale: bool) -> Layout:
+        """The same codes with or without a scale behind them."""
+        return replace(self, scale=scale)
+
+    def pack(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Codes (n, count) -> their bytes (n, ...), without scale: the reference, in NumPy."""
+        return pack_codes(codes, self.code_widths)
+
+    def unpack(self, payload: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bytes (n, ...) of codes -> codes (n, count)."""
+        return unpack_codes(payload, self.count, self.code_widths)
+
+    def figures(self) -> dict[str, Any]:
         """For manifests."""
-        return {
+        own: dict[str, Any] = {
             "layout_id": self.layout_id,
             "count": self.count,
             "bits": self.bits,
             "bits_per_sample": self.payload_bits,
             "bytes_per_sample": self.nbytes,
         }
+        return {**own, "widths": list(self.widths)} if self.widths else own
 
     def describe(self) -> str:
         """For messages: `512 codes of 4 bits, 256 bytes a sample`."""
+        own = f"{self.bits} bits"
+        if self.widths:
+            own = f"{min(self.widths)} to {max(self.widths)} bits ({self.code_bits} in all)"
         scale = f" and {SCALE_BITS} bits of scale" if self.scale else ""
-        return f"{self.count} codes of {self.bits} bits{scale}, {self.nbytes} bytes a sample"
+        return f"{self.count} codes of {own}{scale}, {self.nbytes} bytes a sample"
 
 
 @dataclass(frozen=True)
@@ -121,8 +191,16 @@ def read_header(data: bytes, *, name: str) -> Header:
     return Header(layout_id, prefix, count, sample_bytes)
 
 
-def check_header(header: Header, layout: Layout, pairing_id: bytes, *, name: str) -> Layout:
-    """The layout that the file's samples follow, given the receiver's own layout without scale.
+def check_header(
+    header: Header, layouts: Sequence[Layout], pairing_id: bytes, *, name: str
+) -> Layout:
+    """The layout that the file's samples follow, out of those that the receiver decodes.
+
+    Args:
+        header: of the file.
+        layouts: the receiver's, one a budget, without scale.
+        pairing_id: the receiver's.
+        name: the file's name, for messages.
 
     Raises:
         PairingError: the file was made by another link, or with another bit budget.
@@ -133,12 +211,14 @@ def check_header(header: Header, layout: Layout, pairing_id: bytes, *, name: str
             f"{name} was encoded by another link: pairing id {header.pairing_prefix.hex()}, "
             f"this package has {pairing_id[:8].hex()}; decode it with the package that encoded it"
         )
-    carried = Layout(layout.count, layout.bits, scale=bool(header.layout_id & _SCALE_FLAG))
-    if header.layout_id != carried.layout_id:
+    scale = bool(header.layout_id & _SCALE_FLAG)
+    known = {layout.carrying_scale(scale).layout_id: layout for layout in layouts}
+    if header.layout_id not in known:
+        decodes = ", ".join(f"0x{own.layout_id:04x} ({own.describe()})" for own in layouts)
         raise PairingError(
-            f"{name} has payload layout 0x{header.layout_id:04x}, this package decodes "
-            f"0x{layout.layout_id:04x} ({layout.describe()})"
+            f"{name} has payload layout 0x{header.layout_id:04x}, this package decodes {decodes}"
         )
+    carried = known[header.layout_id].carrying_scale(scale)
     if header.sample_bytes != carried.nbytes:
         raise FormatError(
             f"{name} says {header.sample_bytes} bytes a sample; its layout has {carried.describe()}"
@@ -165,33 +245,44 @@ def check_length(header: Header, file_bytes: int, *, name: str) -> None:
         )
 
 
-def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Codes (n, M) of `bits` each -> payload (n, ceil(M bits / 8)): the reference, in NumPy.
+def pack_codes(codes: NDArray[np.uint8], widths: Widths) -> NDArray[np.uint8]:
+    """Codes (n, M) -> payload (n, ceil(bits of all codes / 8)): the reference, in NumPy.
+
+    Args:
+        codes: of `widths` bits.
+        widths: one for all, 1 to 8, or M, each 0 to 8.
 
     Raises:
-        InputError: `bits` is not 1 to 8, or a code needs more than `bits`.
+        InputError: a width is out of range, their number is not M, or a code needs more bits.
     """
-    _check_bits(bits)
-    if codes.size and int(codes.max()) >> bits:
-        raise InputError(f"code {int(codes.max())} does not fit {bits} bits")
-    shifts = np.arange(bits - 1, -1, -1, dtype=np.uint8)
-    expanded = (codes[:, :, None] >> shifts) & np.uint8(1)
-    return np.packbits(expanded.reshape(codes.shape[0], -1), axis=1)
+    own = _each(widths, codes.shape[1])
+    wide = np.argwhere(codes >> own)
+    for sample, index in wide[:1]:
+        raise InputError(f"code {int(codes[sample, index])} does not fit {own[index]} bits")
+    column, shift = _bit_places(own)
+    return np.packbits((codes[:, column] >> shift) & np.uint8(1), axis=1)
 
 
-def unpack_codes(payload: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.uint8]:
-    """Payload (n, at least ceil(count bits / 8)) -> codes (n, count); what follows is ignored.
+def unpack_codes(payload: NDArray[np.uint8], count: int, widths: Widths) -> NDArray[np.uint8]:
+    """Payload (n, at least ceil(bits of all codes / 8)) -> codes (n, count).
+
+    What follows the codes is ignored; a code of 0 bits is 0.
 
     Raises:
-        InputError: `bits` is not 1 to 8, or the payload is too short.
+        InputError: a width is out of range, their number is not `count`, or the payload is too
+            short.
     """
-    _check_bits(bits)
-    needed = (count * bits + 7) // 8
+    own = _each(widths, count)
+    column, shift = _bit_places(own)
+    needed = (len(column) + 7) // 8
     if payload.shape[1] < needed:
         raise InputError(f"payload of {payload.shape[1]} bytes a sample, {needed} are needed")
-    flat = np.unpackbits(payload[:, :needed], axis=1, count=count * bits)
-    weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.uint8)
-    codes: NDArray[np.uint8] = flat.reshape(-1, count, bits) @ weights
+    bits = np.unpackbits(payload[:, :needed], axis=1, count=len(column)) << shift
+    codes = np.zeros((len(payload), count), np.uint8)
+    sent = np.flatnonzero(own)
+    if sent.size:
+        starts = (np.cumsum(own, dtype=np.int64) - own)[sent]
+        codes[:, sent] = np.add.reduceat(bits, starts, axis=1, dtype=np.uint8)
     return codes
 
 
@@ -216,7 +307,7 @@ def append_scale(
             f"max|H| = {float(scale[index]):.3g} of sample {index} does not fit 16 bits "
             f"({float(tiny):.3g} to 65504): rescale the CSI, or leave --with-scale out"
         )
-    code_bits = np.unpackbits(payload, axis=1, count=layout.count * layout.bits)
+    code_bits = np.unpackbits(payload, axis=1, count=layout.code_bits)
     scale_bits = np.unpackbits(half.astype(">f2").view(np.uint8).reshape(-1, 2), axis=1)
     return np.packbits(np.concatenate([code_bits, scale_bits], axis=1), axis=1)
 
@@ -229,7 +320,7 @@ def split_scale(
     Raises:
         FormatError: a scale is not a positive finite number, so the payload is damaged.
     """
-    code_bits = layout.count * layout.bits
+    code_bits = layout.code_bits
     bits = np.unpackbits(payload, axis=1, count=layout.payload_bits)
     halves = np.packbits(bits[:, code_bits:], axis=1)
     scale = np.ascontiguousarray(halves).view(">f2").astype(np.float32)[:, 0]
@@ -238,6 +329,25 @@ def split_scale(
     return np.packbits(bits[:, :code_bits], axis=1), scale
 
 
+def _each(widths: Widths, count: int) -> NDArray[np.uint8]:
+    """The width of every code, (count,)."""
+    if isinstance(widths, int):
+        _check_bits(widths)
+        return np.full(count, widths, np.uint8)
+    if len(widths) != count:
+        raise InputError(f"{len(widths)} widths for {count} codes")
+    if not all(0 <= width <= MOST_BITS for width in widths):
+        raise InputError(f"a code has 0 to {MOST_BITS} bits, not {min(widths)} or {max(widths)}")
+    return np.array(widths, np.uint8)
+
+
+def _bit_places(widths: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    """Of each bit of a sample, in order: its code, and how far it is above that code's last bit."""
+    column = np.repeat(np.arange(len(widths)), widths)
+    ends = np.cumsum(widths, dtype=np.int64)[column]
+    return column, (ends - 1 - np.arange(len(column))).astype(np.uint8)
+
+
 def _check_bits(bits: int) -> None:
-    if not 1 <= bits <= 8:
-        raise InputError(f"{bits} bits a code: 1 to 8 are possible")
+    if not 1 <= bits <= MOST_BITS:
+        raise InputError(f"{bits} bits a code: 1 to {MOST_BITS} are possible")

@@ -154,10 +154,13 @@ def payload_bits(cr: int, bits: int) -> int:
     return features(cr) * bits
 
 
-def entry_name(spec: SystemSpec, cr: int, bits: int | None, binarize: str) -> str:
-    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both], `-bfloat` for a float feature.
+def entry_name(
+    spec: SystemSpec, cr: int, bits: int | None, binarize: str, quantizer: str | None = None
+) -> str:
+    """Name of a zoo entry: SYSTEM[-crR][-bB][-none|-enc|-both][-QUANTIZER].
 
-    What equals the system's default is left out, so `bacrnet10x` names the default entry.
+    `-bfloat` says a float feature. What equals the system's default is left out, so `bacrnet10x`
+    names the default entry.
     """
     name = spec.name
     if cr != spec.default_cr:
@@ -168,6 +171,8 @@ def entry_name(spec: SystemSpec, cr: int, bits: int | None, binarize: str) -> st
         name += f"-b{bits}"
     if binarize != spec.default_binarize:
         name += {"none": "-none", "encoder": "-enc", "both": "-both"}[binarize]
+    if quantizer not in (None, spec.default_quantizer):
+        name += f"-{quantizer}"
     return name
 
 

@@ -89,6 +89,12 @@ def show(result: dict[str, Any], console: Console) -> None:
     _show_zoo(result, console)
 
 
+def _payload_bits(entry: dict[str, Any]) -> int:
+    """Bits a sample; of an entry with several budgets those of the one it takes by default."""
+    exact = entry.get("payload_bits", {}).get(str(entry["bits"]))
+    return int(exact or registry.payload_bits(entry["cr"], entry["bits"]))
+
+
 def _show_zoo(result: dict[str, Any], console: Console) -> None:
     if not result["zoo"]:
         console.print(f"No trained weights at hand: {result['zoo_note'] or 'the zoo is empty'}")
@@ -104,7 +110,7 @@ def _show_zoo(result: dict[str, Any], console: Console) -> None:
         table.add_row(
             entry["entry"],
             entry["binarize"],
-            "float" if bits is None else f"{registry.payload_bits(entry['cr'], bits):,}",
+            "float" if bits is None else f"{_payload_bits(entry):,}",
             f"{metrics['nmse_db']:.2f}",
             f"{metrics['sgcs']:.4f}",
             f"{data['samples']:,} {data['scenario']}",

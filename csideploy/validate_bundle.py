@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy import metrics
+from csideploy.band import band_of
 from csideploy.bundles import open_bundle, random_input, read_onnx
-from csideploy.compare import FloatError, near_codebook, near_threshold
+from csideploy.compare import FloatError
 from csideploy.divergence import first_diverging
 from csideploy.errors import InputError
 from csideploy.export.bundle_read import read_whole
-from csideploy.export.integer.payload import unpack_widths_of
-from csideploy.export.integer.run import check_steps, weights
-from csideploy.export.plan import Op, PayloadLayout, Plan
-from csideploy.export.widths import pack_widths, step_widths
+from csideploy.export.integer.run import check_steps
+from csideploy.export.plan import Plan
 from csideploy.integer_rules import (
     OUTPUT_DB,
     codes_hold,
@@ -140,18 +139,17 @@ def _apart(
         return check(f"{name} within {OUTPUT_DB:g} dB", apart <= OUTPUT_DB, f"{apart:.1f} dB apart")
     codes = [ours.astype(np.int64), theirs.astype(np.int64)]
     if plan.payload is not None and output == "payload":
-        codes = [_unpacked(plan.payload, side).astype(np.int64) for side in (ours, theirs)]
+        codes = [
+            unpack_codes(side, plan.payload.count, plan.payload.widths or plan.payload.bits).astype(
+                np.int64
+            )
+            for side in (ours, theirs)
+        ]
     differ = int((codes[0] != codes[1]).sum())
     most = int(np.abs(codes[0] - codes[1]).max())
     detail = f"{differ} of {codes[0].size:,} codes differ, by {most} at most"
     holds = codes_hold(differ, codes[0].size, most, wide=True)
     return check(f"{name}: codes {codes_rule(wide=True)}", holds, detail)
-
-
-def _unpacked(layout: PayloadLayout, payload: NDArray[np.uint8]) -> NDArray[Any]:
-    if layout.widths:
-        return unpack_widths_of(payload, pack_widths(layout.widths), layout.count)
-    return unpack_codes(payload, layout.count, layout.bits)
 
 
 def steps_check(name: str, part: Part, plan: Plan, inputs: list[NDArray[Any]]) -> dict[str, Any]:
@@ -169,18 +167,16 @@ def steps_check(name: str, part: Part, plan: Plan, inputs: list[NDArray[Any]]) -
 
 def _near(part: Part, plan: Plan, sample: list[NDArray[Any]]) -> bool:
     """Whether any value of a sample lies, before the quantizer, in the band around a threshold."""
-    outputs = {step.outputs[0]: i for i, step in enumerate(plan.steps)}
-    trace = part.trace(*sample)
-    for step in plan.steps:
-        if step.op not in (Op.QUANTIZE_UNIFORM, Op.QUANTIZE_CODEBOOK):
-            continue
-        if step.inputs[0] not in outputs:
-            continue
-        before = trace[outputs[step.inputs[0]]][1][0]
-        widths = step_widths(step, plan.tensors, plan.weights)
-        if widths is None:
-            return bool(near_threshold(before, int(step.params["bits"])).any())
-        assert step.inputs[1] is not None
-        thresholds = weights(plan)[step.inputs[1]].astype(np.float32, copy=False)
-        return bool(near_codebook(before, thresholds, widths).any())
-    return False
+    band = band_of(plan)
+    if band is None:
+        return False
+    made = {step.outputs[0]: index for index, step in enumerate(plan.steps)}
+    source = plan.steps[band.step].inputs[0]
+    assert source is not None
+    if source in plan.inputs:
+        before = sample[plan.inputs.index(source)]
+    elif source in made:
+        before = part.trace(*sample)[made[source]][1][0]
+    else:
+        return False
+    return bool(band.near(before).any())

@@ -1,22 +1,35 @@
 """The zoo: trained weights as two ONNX files and a card each. Needs neither torch nor onnx.
 
 `zoo/NAME/{ue.onnx,bs.onnx,card.json}`; a card holds the system's options, the recipe, data, seed,
-budget, measured metrics, the hashes of both files and the command that retrains them.
+budget, measured metrics, the hashes of all files and the command that retrains them.
+
+An entry whose outputs have a codebook each (`"quantizer": "codebook"`) is trained once for several
+bit budgets: its files are x -> feature and feature -> h, `codebooks.npz` holds the codebooks of
+each budget, `bits` is the budget that is taken where none is named, and the card has more keys:
+`budgets`, a list; `payload_bits`, the exact bits of a sample for each budget; and
+`metrics_per_budget`, of which `metrics` are those of `bits`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csideploy import registry
 from csideploy.errors import FormatError, InputError
+from csideploy.outputs import folder_aside
+
+if TYPE_CHECKING:
+    from csideploy.quantizers.scalar import Codebook
 
 FOLDER_VARIABLE = "CSIDEPLOY_ZOO"
 FILES = ("ue.onnx", "bs.onnx")
+CODEBOOKS = "codebooks.npz"
 CARD = "card.json"
 _CARD_KEYS = ("system", "cr", "bits", "binarize", "data", "metrics", "sha256", "command")
 
@@ -27,6 +40,21 @@ class ZooEntry:
 
     path: Path
     card: dict[str, Any]
+
+    @property
+    def quantizer(self) -> str:
+        """One of `registry.QUANTIZERS`."""
+        return str(self.card.get("quantizer", "uniform"))
+
+    @property
+    def budgets(self) -> tuple[int | None, ...]:
+        """Bits a feature that it was trained for; None: floats."""
+        return tuple(self.card["budgets"]) if "budgets" in self.card else (self.card["bits"],)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of its files, the card apart."""
+        return (*FILES, CODEBOOKS) if self.quantizer == "codebook" else FILES
 
 
 def folder() -> Path:
@@ -58,38 +86,50 @@ def entries() -> list[ZooEntry]:
 def find(
     system: str,
     cr: int | None = None,
-    bits: int | None = None,
+    bits: int | tuple[int, ...] | None = None,
     binarize: str | None = None,
     *,
     float_features: bool = False,
+    quantizer: str | None = None,
 ) -> ZooEntry:
     """The entry of a system with these options; None means the system's default.
 
     Args:
         system: a system's name, or the name of an entry.
         cr: compression, 4 for 1/4.
-        bits: of a feature.
+        bits: of a feature; several are budgets that one entry must have.
         binarize: "none", "encoder" or "both".
         float_features: the entry without a feature quantizer (`bits` is then None).
+        quantizer: one of `registry.QUANTIZERS`; None: what a named entry has, of a system its
+            default, but for several budgets codebooks.
 
     Raises:
         InputError: unknown system or option, no zoo, or no such entry; the message lists those of
             the system.
     """
     found = entries()
+    asked = (bits,) if isinstance(bits, int) else bits or ((None,) if float_features else ())
     wanted = next((entry for entry in found if entry.path.name == system), None)
-    if wanted is not None and system not in registry.SYSTEMS:
-        return _agreeing(wanted, cr=cr, bits=bits, binarize=binarize)
+    if wanted is not None and (system not in registry.SYSTEMS):
+        return _agreeing(wanted, asked, cr=cr, binarize=binarize, quantizer=quantizer)
     spec = registry.get(system)
-    if bits is None and not float_features:
-        bits = spec.default_bits
+    kind = quantizer or ("codebook" if len(asked) > 1 else spec.default_quantizer)
+    default = max(b or 0 for b in asked) or None if asked else spec.default_bits
     ratio = spec.default_cr if cr is None else cr
-    checked = registry.check_options(spec, ratio, bits, binarize)
-    for entry in found:
-        card = entry.card
-        if (card["system"], card["cr"], card["bits"], card["binarize"]) == (spec.name, *checked):
-            return entry
-    name = registry.entry_name(spec, *checked)
+    checked = registry.check_options(spec, ratio, default, binarize)
+    fits = [
+        entry
+        for entry in found
+        if (entry.card["system"], entry.card["cr"], entry.card["binarize"], entry.quantizer)
+        == (spec.name, ratio, checked[2], kind)
+        and set(asked or (default,)) <= set(entry.budgets)
+    ]
+    # Of several that have the budget: the one that was made for it.
+    for entry in sorted(fits, key=lambda entry: entry.card["bits"] != default):
+        return entry
+    name = registry.entry_name(spec, *checked, kind)
+    if kind == "codebook" and asked:
+        name += f" with budgets {', '.join(map(str, asked))} (several need codebooks)"
     others = [entry.path.name for entry in found if entry.card["system"] == spec.name]
     there = f"there is {', '.join(others)}" if others else f"none of {spec.name} is there"
     raise InputError(
@@ -97,13 +137,95 @@ def find(
     )
 
 
-def _agreeing(entry: ZooEntry, **asked: object) -> ZooEntry:
+def _agreeing(entry: ZooEntry, bits: tuple[int | None, ...], **asked: object) -> ZooEntry:
+    card = {**entry.card, "quantizer": entry.quantizer}
     for option, value in asked.items():
-        if value is not None and value != entry.card[option]:
+        if value is not None and value != card[option]:
             raise InputError(
-                f"zoo entry {entry.path.name!r} has {option} {entry.card[option]}, not {value}"
+                f"zoo entry {entry.path.name!r} has {option} {card[option]}, not {value}"
             )
+    if not set(bits) <= set(entry.budgets):
+        has, wants = (", ".join(str(b or "float") for b in own) for own in (entry.budgets, bits))
+        raise InputError(f"zoo entry {entry.path.name!r} has bits {has}, not {wants}")
     return entry
+
+
+def write_entry(
+    zoo: Path,
+    card: dict[str, Any],
+    *,
+    ue: bytes,
+    bs: bytes,
+    codebooks: Mapping[int, Codebook] | None = None,
+) -> Path:
+    """Write an entry; an older one of the same name is replaced.
+
+    Args:
+        zoo: the folder of entries; made if it is not there.
+        card: system, cr, bits (with codebooks the budget that is taken where none is named),
+            binarize, data, metrics, command and what else is to be known; `quantizer` if it is
+            neither uniform nor codebooks; with codebooks `metrics_per_budget`, budget as text ->
+            figures. The hashes, and with codebooks `quantizer`, `budgets` and `payload_bits`, are
+            added here.
+        ue: ONNX, x -> codes, payload; with codebooks x -> feature.
+        bs: ONNX, payload -> h; with codebooks feature -> h.
+        codebooks: budget -> codebook.
+
+    Returns:
+        The entry's folder.
+
+    Raises:
+        InputError: the card lacks a key, or has no such budget.
+        OutputError: the zoo cannot be written.
+    """
+    files = {"ue.onnx": ue, "bs.onnx": bs}
+    about: dict[str, Any] = {}
+    if codebooks:
+        from csideploy.quantizers.scalar.files import write_codebooks
+
+        files[CODEBOOKS] = write_codebooks(codebooks)
+        about = {
+            "quantizer": "codebook",
+            "budgets": sorted(codebooks),
+            "payload_bits": {str(b): book.bits for b, book in sorted(codebooks.items())},
+        }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    whole = {**card, **about, "sha256": hashes}
+    _check_card(whole)
+    spec = registry.get(whole["system"])
+    options = (whole["cr"], whole["bits"], whole["binarize"])
+    name = registry.entry_name(spec, *options, whole.get("quantizer", "uniform"))
+    zoo.mkdir(parents=True, exist_ok=True)
+    with folder_aside(zoo / name, force=True, holding=CARD) as aside:
+        for file, data in files.items():
+            (aside / file).write_bytes(data)
+        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        (aside / CARD).write_text(text + "\n", encoding="utf-8")
+    return zoo / name
+
+
+def _check_card(card: dict[str, Any]) -> None:
+    """What a card must have.
+
+    Raises:
+        InputError: a key is missing, or the keys contradict each other.
+    """
+    missing = [key for key in _CARD_KEYS if key not in card]
+    if missing:
+        raise InputError(f"card without {', '.join(missing)}")
+    kind = card.get("quantizer", "uniform")
+    if kind not in registry.QUANTIZERS:
+        raise InputError(
+            f"card with quantizer {kind!r}; {', '.join(registry.QUANTIZERS)} are known"
+        )
+    if (kind == "codebook") != ("budgets" in card):
+        raise InputError("card: budgets go with the quantizer 'codebook'")
+    if kind == "codebook":
+        budgets = card["budgets"]
+        if not isinstance(budgets, list) or card["bits"] not in budgets:
+            raise InputError(
+                f"card with bits {card['bits']}, which is none of its budgets {budgets}"
+            )
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -111,10 +233,14 @@ def _read_card(path: Path) -> dict[str, Any]:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: not a readable card: {error}") from error
-    missing = [key for key in _CARD_KEYS if not isinstance(card, dict) or key not in card]
-    if missing:
-        raise FormatError(f"{path}: card without {', '.join(missing)}")
-    absent = [name for name in FILES if not (path.parent / name).is_file()]
+    if not isinstance(card, dict):
+        card = {}
+    try:
+        _check_card(card)
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
+    entry = ZooEntry(path.parent, card)
+    absent = [name for name in entry.files if not (path.parent / name).is_file()]
     if absent:
         raise FormatError(f"{path.parent}: zoo entry without {', '.join(absent)}")
-    return dict(card)
+    return card

@@ -27,11 +27,17 @@ def payload_bytes(count: int, bits: int) -> int:
     return (count * bits + 7) // 8
 
 
-def _info(name: str, element: int, width: int) -> ValueInfoProto:
+def tensor_info(name: str, element: int, width: int) -> ValueInfoProto:
+    """A tensor (n, width)."""
     return helper.make_tensor_value_info(name, element, [BATCH, width])
 
 
-def _width(info: ValueInfoProto) -> int:
+def feature_width(info: ValueInfoProto) -> int:
+    """M of a feature (n, M).
+
+    Raises:
+        InputError: it has another shape.
+    """
     dims = info.type.tensor_type.shape.dim
     if len(dims) != 2 or not dims[1].dim_value:
         raise InputError(f"tensor '{info.name}': a feature has the shape (n, M), with M fixed")
@@ -43,13 +49,15 @@ def _check_bits(bits: int) -> None:
         raise InputError(f"{bits} bits a code: 1 to 8 are possible")
 
 
-def _rename(model: ModelProto, old: str, new: str) -> None:
+def rename(model: ModelProto, old: str, new: str) -> None:
+    """Give a tensor another name, wherever a node reads or makes it."""
     for node in model.graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
 
 
-def _call(name: str, inputs: list[str], outputs: list[str], **attributes: int) -> NodeProto:
+def function_call(name: str, inputs: list[str], outputs: list[str], **attributes: int) -> NodeProto:
+    """A call of one of our functions, called payload.NAME."""
     node = helper.make_node(name, inputs, outputs, name=f"payload.{name}", domain=DOMAIN)
     node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     return node
@@ -62,19 +70,19 @@ def append_quantizer(model: ModelProto, bits: int) -> None:
     """
     _check_bits(bits)
     (feature,) = model.graph.output
-    count = _width(feature)
-    _rename(model, feature.name, "feature")
+    count = feature_width(feature)
+    rename(model, feature.name, "feature")
     model.graph.node.extend(
         [
-            _call("UniformQuantize", ["feature"], ["codes"], bits=bits),
-            _call("PackBits", ["codes"], ["payload"], bits=bits),
+            function_call("UniformQuantize", ["feature"], ["codes"], bits=bits),
+            function_call("PackBits", ["codes"], ["payload"], bits=bits),
         ]
     )
     del model.graph.output[:]
     model.graph.output.extend(
         [
-            _info("codes", TensorProto.UINT8, count),
-            _info("payload", TensorProto.UINT8, payload_bytes(count, bits)),
+            tensor_info("codes", TensorProto.UINT8, count),
+            tensor_info("payload", TensorProto.UINT8, payload_bytes(count, bits)),
         ]
     )
 
@@ -83,22 +91,22 @@ def prepend_dequantizer(model: ModelProto, bits: int) -> None:
     """Replace the one input, a feature (n, M), by `payload` uint8 (n, ceil(M bits / 8))."""
     _check_bits(bits)
     (feature,) = model.graph.input
-    count = _width(feature)
-    _rename(model, feature.name, "feature")
+    count = feature_width(feature)
+    rename(model, feature.name, "feature")
     rest = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(
         [
-            _call("UnpackBits", ["payload"], ["codes"], count=count, bits=bits),
-            _call("UniformDequantize", ["codes"], ["feature"], bits=bits),
+            function_call("UnpackBits", ["payload"], ["codes"], count=count, bits=bits),
+            function_call("UniformDequantize", ["codes"], ["feature"], bits=bits),
             *rest,
         ]
     )
     del model.graph.input[:]
-    model.graph.input.append(_info("payload", TensorProto.UINT8, payload_bytes(count, bits)))
+    model.graph.input.append(tensor_info("payload", TensorProto.UINT8, payload_bytes(count, bits)))
 
 
-def _store(model: ModelProto, wanted: str, data: NDArray[np.generic]) -> str:
+def store(model: ModelProto, wanted: str, data: NDArray[np.generic]) -> str:
     """Add an initializer under a free name."""
     taken = {tensor.name for tensor in model.graph.initializer}
     taken.update(name for node in model.graph.node for name in (*node.input, *node.output))
@@ -127,22 +135,22 @@ def append_codebook(model: ModelProto, codebook: Codebook) -> None:
         InputError: the codebook has another number of outputs, or no bits.
     """
     (feature,) = model.graph.output
-    count = _width(feature)
+    count = feature_width(feature)
     _check_sent(codebook, count)
-    _rename(model, feature.name, "feature")
-    widths = _store(model, "payload.widths", pack_widths(codebook.widths))
-    thresholds = _store(model, "payload.thresholds", codebook.rounded().thresholds)
+    rename(model, feature.name, "feature")
+    widths = store(model, "payload.widths", pack_widths(codebook.widths))
+    thresholds = store(model, "payload.thresholds", codebook.rounded().thresholds)
     model.graph.node.extend(
         [
-            _call("CodebookQuantize", ["feature", thresholds, widths], ["codes"]),
-            _call("PackWidths", ["codes", widths], ["payload"]),
+            function_call("CodebookQuantize", ["feature", thresholds, widths], ["codes"]),
+            function_call("PackWidths", ["codes", widths], ["payload"]),
         ]
     )
     del model.graph.output[:]
     model.graph.output.extend(
         [
-            _info("codes", TensorProto.UINT8, count),
-            _info("payload", TensorProto.UINT8, message_bytes(codebook.widths)),
+            tensor_info("codes", TensorProto.UINT8, count),
+            tensor_info("payload", TensorProto.UINT8, message_bytes(codebook.widths)),
         ]
     )
 
@@ -156,22 +164,24 @@ def prepend_codebook(model: ModelProto, codebook: Codebook) -> None:
         InputError: the codebook has another number of outputs, or no bits.
     """
     (feature,) = model.graph.input
-    count = _width(feature)
+    count = feature_width(feature)
     _check_sent(codebook, count)
-    _rename(model, feature.name, "feature")
-    widths = _store(model, "payload.widths", pack_widths(codebook.widths))
-    book = _store(model, "payload.book", codebook.rounded().values.astype(np.float16))
+    rename(model, feature.name, "feature")
+    widths = store(model, "payload.widths", pack_widths(codebook.widths))
+    book = store(model, "payload.book", codebook.rounded().values.astype(np.float16))
     rest = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(
         [
-            _call("UnpackWidths", ["payload", widths], ["codes"], count=count),
-            _call("CodebookDequantize", ["codes", book, widths], ["feature"]),
+            function_call("UnpackWidths", ["payload", widths], ["codes"], count=count),
+            function_call("CodebookDequantize", ["codes", book, widths], ["feature"]),
             *rest,
         ]
     )
     del model.graph.input[:]
-    model.graph.input.append(_info("payload", TensorProto.UINT8, message_bytes(codebook.widths)))
+    model.graph.input.append(
+        tensor_info("payload", TensorProto.UINT8, message_bytes(codebook.widths))
+    )
 
 
 def quantizer_model(codebook: Codebook) -> ModelProto:
@@ -200,7 +210,7 @@ def dequantizer_model(codebook: Codebook) -> ModelProto:
 
 def _feature_model(name: str, codebook: Codebook) -> ModelProto:
     """A feature that comes in and goes out."""
-    ends = [_info("feature", TensorProto.FLOAT, codebook.outputs)]
+    ends = [tensor_info("feature", TensorProto.FLOAT, codebook.outputs)]
     return helper.make_model(
         helper.make_graph([], name, ends, ends),
         opset_imports=[helper.make_opsetid("", OPSET)],

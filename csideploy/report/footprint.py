@@ -8,21 +8,24 @@ batch norm was folded, not from the network that was trained.
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csideploy.bundles import random_input
+from csideploy.chain import Chain
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.macs import StepCost, costs
 from csideploy.export.memory_bound import fullest_step
-from csideploy.export.plan import Dim
-from csideploy.package import SIDES, LinkPackage
+from csideploy.export.plan import OPS, Dim, Plan
+from csideploy.package import LinkPackage
 from csideploy.report.code_size import runtime_code_bytes
-from csideploy.runtime import Part
+from csideploy.runtime import Part, TensorInfo
 from csideploy.runtime.isa import choose
 
 NOTES = (
@@ -30,6 +33,10 @@ NOTES = (
     "Parameters are the numbers stored, a 1-bit weight counts as one; batch norm is folded.",
     "Memory = bundle (weights, plan) + arena; buffers of the caller and code are apart.",
     "kB = 1000 bytes, KiB = 1024 bytes.",
+)
+SEVERAL_NOTES = (
+    "The bundles of a side run one after another: the largest arena and the largest buffers count.",
+    "A run takes the quantizer of one bit budget; operations are added over all of them.",
 )
 ADDITIVE = (
     "binary_bytes",
@@ -45,13 +52,29 @@ ADDITIVE = (
 """Figures of a side that are the sums of its layers'."""
 
 
-def of_bundles(bundles: dict[str, bytes]) -> dict[str, Any]:
+SUMMED = (*ADDITIVE, "padding_bytes", "vectors_bytes", "tables_bytes", "bundle_bytes")
+"""Figures of a side of several bundles that are the sums of theirs."""
+CONSTANTS = ("thresholds", "book", "widths")
+"""Constants of a codebook: what the UE compares with, what the BS looks up, and bits a code."""
+
+
+def of_bundles(bundles: Sequence[bytes]) -> dict[str, Any]:
     """The footprint without latency: what a package's report.json holds.
 
+    A side of several bundles, an encoder and the quantizers of its bit budgets, has their sums;
+    they run one after another, so that they can share one arena.
+
     Args:
-        bundles: side -> bytes of its bundle.
+        bundles: of all sides; of a side in the order in which they are shown.
     """
-    return {"sides": {side: _side(data) for side, data in bundles.items()}, "notes": list(NOTES)}
+    parts = [_part(data) for data in bundles]
+    sides: dict[str, list[dict[str, Any]]] = {}
+    for part in parts:
+        sides.setdefault(part.pop("side"), []).append(part)
+    return {
+        "sides": {side: _side(own) for side, own in sides.items()},
+        "notes": [*NOTES, *(SEVERAL_NOTES if len(parts) > len(sides) else ())],
+    }
 
 
 def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
@@ -61,29 +84,40 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         package: the link.
         rounds: timed runs; the minimum and the median over them are given.
     """
-    bundles = {}
-    for side in SIDES:
-        package.open_part(side)
-        bundles[side] = package.read(package.name_of(side, "csib"))
+    default = package.layouts[-1] if package.layouts else None
+    bundles = {stem: package.open_bundle(stem) for stem in package.all_stems()}
     result: dict[str, Any] = {
         "package": str(package.path),
         "name": package.name,
         "pairing_id": package.pairing_id.hex(),
         "payload": package.manifest["payload"],
-        **of_bundles(bundles),
+        "budgets": [layout.figures() for layout in package.layouts],
+        **of_bundles(list(bundles.values())),
         "runtime_code_bytes": runtime_code_bytes(),
         "latency": {
             "where": f"measured on this host ({host()}), 1 thread, n = 1",
             "isa": choose(),
             "rounds": rounds,
+            "bits": default and default.bits,
         },
     }
-    for side, data in bundles.items():
-        _add_latency(result["sides"][side], Part(data), rounds)
+    for side, data in result["sides"].items():
+        running = package.stems(side, default)
+        taken, layers = [], iter(data["layers"])
+        for stem in (stem for stem in bundles if stem.split("-")[0] == side):
+            part = Part(bundles[stem])
+            own = [next(layers) for _ in part.steps]
+            _add_layer_times(own, part, rounds)
+            taken += own if stem in running else []
+        data["latency_s"] = {
+            key: sum(layer["latency_s"][key] for layer in taken) for key in ("min", "median")
+        }
+        data["run_latency_s"] = _run_times(Chain([Part(bundles[stem]) for stem in running]), rounds)
     return result
 
 
-def _side(bundle: bytes) -> dict[str, Any]:
+def _part(bundle: bytes) -> dict[str, Any]:
+    """The figures of one bundle."""
     whole = read_whole(bundle)
     plan = whole.plan
     vectors = sum(s.length for s in whole.sections if s.name in ("vectors", "vector_data"))
@@ -91,19 +125,58 @@ def _side(bundle: bytes) -> dict[str, Any]:
         _layer(cost, plan.tensors[step.outputs[0]].shape)
         for step, cost in zip(plan.steps, costs(plan), strict=True)
     ]
-    side: dict[str, Any] = {"part": plan.part, "layers": layers}
-    side |= {key: sum(layer[key] for layer in layers) for key in ADDITIVE}
-    return side | {
-        "padding_bytes": len(plan.weights) - side["stored_bytes"],
+    part: dict[str, Any] = {"side": plan.side, "part": plan.part, "layers": layers}
+    part |= {key: sum(layer[key] for layer in layers) for key in ADDITIVE}
+    return part | {
+        "padding_bytes": len(plan.weights) - part["stored_bytes"],
         "vectors_bytes": vectors,
         "tables_bytes": len(bundle) - len(plan.weights) - vectors,
         "bundle_bytes": len(bundle),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": fullest_step(plan)[1],
-        "memory_bytes": len(bundle) + plan.arena_bytes,
         "input_bytes": sum(plan.tensors[i].nbytes for i in plan.inputs),
         "output_bytes": sum(plan.tensors[i].nbytes for i in plan.outputs),
+        "budget": _budget(plan),
+        "codebook_bytes": _codebook_bytes(plan),
     }
+
+
+def _budget(plan: Plan) -> int | None:
+    """Bits an output on average of a part that quantizes with codebooks."""
+    return plan.payload.layout_id & 0xFF if plan.payload and plan.payload.widths else None
+
+
+def _codebook_bytes(plan: Plan) -> dict[str, int] | None:
+    """What the constants of a codebook take, by kind; None for a part without one."""
+    found: dict[int, str] = {}
+    for step in plan.steps:
+        for role, index in zip(OPS[step.op].inputs, step.inputs, strict=True):
+            if role in CONSTANTS and index is not None and "CODEBOOK" in step.op.name:
+                found[index] = role
+    kinds = {
+        kind: sum(plan.tensors[index].nbytes for index, role in found.items() if role == kind)
+        for kind in CONSTANTS
+    }
+    return {kind: size for kind, size in kinds.items() if size} or None
+
+
+def _side(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of what runs at one side; the first part gives it its name.
+
+    Layers of a quantizer that is a bundle of its own say its `budget`.
+    """
+    side: dict[str, Any] = {"part": parts[0]["part"], "layers": []}
+    for part in parts:
+        mark = {"budget": part["budget"]} if len(parts) > 1 and part["budget"] is not None else {}
+        side["layers"] += [{**layer, **mark} for layer in part.pop("layers")]
+    side |= {key: sum(part[key] for part in parts) for key in SUMMED}
+    side |= {
+        key: max(part[key] for part in parts)
+        for key in ("arena_bytes", "arena_bound_bytes", "input_bytes", "output_bytes")
+    }
+    side["memory_bytes"] = side["bundle_bytes"] + side["arena_bytes"]
+    kept = ("part", "budget", "bundle_bytes", "arena_bytes", "codebook_bytes")
+    return {**side, "parts": [{key: part[key] for key in kept} for part in parts]}
 
 
 def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
@@ -133,22 +206,29 @@ def host() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _add_latency(side: dict[str, Any], part: Part, rounds: int) -> None:
-    """Each layer by the runtime's own clock, then whole runs; both after a warm-up."""
-    # Noise: zeros might take a faster path through the processor.
-    random = np.random.default_rng(0)
-    arrays = [random_input(info, 1, random) for info in part.inputs]
+def _add_layer_times(layers: list[dict[str, Any]], part: Part, rounds: int) -> None:
+    """Each layer by the runtime's own clock, after a warm-up."""
+    array = _noise(part.inputs[0])
     for _ in range(3):
-        part.run(*arrays)
-    times = part.profile(*arrays, rounds=rounds)
-    for layer, time in zip(side["layers"], times, strict=True):
+        part.run(array)
+    times = part.profile(array, rounds=rounds)
+    for layer, time in zip(layers, times, strict=True):
         layer["latency_s"] = {"min": time.minimum, "median": time.median}
-    side["latency_s"] = {
-        key: sum(layer["latency_s"][key] for layer in side["layers"]) for key in ("min", "median")
-    }
+
+
+def _run_times(chain: Chain, rounds: int) -> dict[str, float]:
+    """Whole runs of a side, after a warm-up."""
+    array = _noise(chain.inputs[0])
+    for _ in range(3):
+        chain.run(array)
     runs = []
     for _ in range(rounds):
         start = perf_counter()
-        part.run(*arrays)
+        chain.run(array)
         runs.append(perf_counter() - start)
-    side["run_latency_s"] = {"min": min(runs), "median": median(runs)}
+    return {"min": min(runs), "median": median(runs)}
+
+
+def _noise(info: TensorInfo) -> NDArray[Any]:
+    """One sample; zeros might take a faster path through the processor."""
+    return random_input(info, 1, np.random.default_rng(0))

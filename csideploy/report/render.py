@@ -22,6 +22,8 @@ def layer_rows(data: dict[str, Any]) -> list[list[str]]:
     rows = []
     for layer in data["layers"]:
         name = layer["name"].removeprefix(f"{data['part']}.")
+        if "budget" in layer:
+            name = f"{layer['budget']} bits: {name}"
         rows.append([name, short_shape(layer["output_shape"]), *_figures(layer)])
     return [*rows, ["total", "", *_figures(data)]]
 
@@ -77,13 +79,17 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def closing_lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below the tables."""
-    payload = result["payload"]
-    lines = []
-    if payload is not None:
-        lines.append(
-            f"Payload: {payload['count']} codes of {payload['bits']} bits = "
-            f"{payload['bits_per_sample']} bits, {payload['bytes_per_sample']} bytes a sample."
-        )
+    lines = [_payload_line(payload) for payload in result["budgets"]]
+    for side, data in result["sides"].items():
+        for part in data["parts"]:
+            if part["codebook_bytes"] is not None:
+                sizes = ", ".join(
+                    f"{kind} {binary(size)}" for kind, size in part["codebook_bytes"].items()
+                )
+                lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
+    bits = result["latency"]["bits"]
+    if len(result["budgets"]) > 1:
+        lines.append(f"Latency of a sample: with the budget of {bits} bits.")
     code = result["runtime_code_bytes"]
     lines.append(
         f"Code of the C runtime, apart from the above: {binary(code)} on this host "
@@ -93,6 +99,20 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
     return [*lines, *result["notes"]]
+
+
+def _payload_line(payload: dict[str, Any]) -> str:
+    codes = f"{payload['count']} codes of {payload['bits']} bits"
+    if "widths" in payload:
+        widths = payload["widths"]
+        codes = (
+            f"{payload['bits']} bits an output, {payload['count']} codes of {min(widths)} to "
+            f"{max(widths)} bits"
+        )
+    return (
+        f"Payload: {codes} = {payload['bits_per_sample']} bits, "
+        f"{payload['bytes_per_sample']} bytes a sample."
+    )
 
 
 def show(result: dict[str, Any], console: Console) -> None:

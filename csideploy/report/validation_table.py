@@ -22,21 +22,29 @@ def show(result: dict[str, Any], console: Console) -> None:
         table.add_row("ok" if check["holds"] else "FAILS", check["name"], detail)
     console.print(table)
     measured = result["measured"]
+    for budget, figures in measured.get("budgets", {"": measured}).items():
+        _show_figures(figures, f"{budget} bits: " if budget else "", result, console)
+    console.print(f"Inputs: {result['inputs']}", style="dim")
+
+
+def _show_figures(
+    measured: dict[str, Any], mark: str, result: dict[str, Any], console: Console
+) -> None:
+    """The lines below the table, once for each bit budget."""
     if "ue_codes_in_band" in measured:
         console.print(
-            f"{measured['ue_codes_in_band']} of {measured['ue_codes']:,} codes lie in the band of "
-            "1e-5 around a threshold."
+            f"{mark}{measured['ue_codes_in_band']} of {measured['ue_codes']:,} codes lie in the "
+            "band of 1e-5 around a threshold."
         )
     if "nmse_db" in measured:
         console.print(
-            f"NMSE {measured['nmse_db']:.4f} dB by our runtime, "
+            f"{mark}NMSE {measured['nmse_db']:.4f} dB by our runtime, "
             f"{measured['nmse_db_onnxruntime']:.4f} dB by ONNX Runtime, "
             f"{result['samples']} samples."
         )
     if "nmse_db_fp32" in measured:
         more = measured["nmse_db"] - measured["nmse_db_fp32"]
         console.print(
-            f"The fp32 files by ONNX Runtime: {measured['nmse_db_fp32']:.4f} dB; "
+            f"{mark}The fp32 files by ONNX Runtime: {measured['nmse_db_fp32']:.4f} dB; "
             f"int8 costs {more:+.4f} dB."
         )
-    console.print(f"Inputs: {result['inputs']}", style="dim")

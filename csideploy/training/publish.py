@@ -8,7 +8,6 @@ Runtime, so the figures on the card include the rounding of the decoder's weight
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +20,10 @@ from numpy.typing import NDArray
 from csideploy import registry
 from csideploy.errors import CsideployError
 from csideploy.export.torch_onnx import export_part
-from csideploy.outputs import folder_aside
 from csideploy.training.checkpoint import load_checkpoint
 from csideploy.training.data import describe
 from csideploy.training.evaluate import measure_reconstruction
-from csideploy.zoo import CARD
+from csideploy.zoo import CARD, write_entry
 
 
 def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
@@ -66,16 +64,8 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
         "seed": metadata["seed"],
         "training": metadata["training"],
         "command": command,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
-    entry = zoo / registry.entry_name(link.spec, link.cr, bits, link.binarize)
-    zoo.mkdir(parents=True, exist_ok=True)
-    with folder_aside(entry, force=True, holding=CARD) as folder:
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        text = json.dumps(card, indent=2, ensure_ascii=False)
-        (folder / CARD).write_text(text + "\n", encoding="utf-8")
-    return entry
+    return write_entry(zoo, card, ue=files["ue.onnx"], bs=files["bs.onnx"])
 
 
 def _measure(files: dict[str, bytes], path: Path) -> dict[str, float | int]:

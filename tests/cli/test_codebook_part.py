@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import Run
-from csideploy.compare import near_codebook
+from csideploy.band import near_codebook
 from csideploy.quantizers.scalar import Codebook
 
 OUTPUTS = 9

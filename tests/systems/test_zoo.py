@@ -22,8 +22,8 @@ def test_every_entry_is_what_its_card_says() -> None:
         spec = registry.get(card["system"])
         options = (card["cr"], card["bits"], card["binarize"])
         assert registry.check_options(spec, *options) == options
-        assert entry.path.name == registry.entry_name(spec, *options)
-        for name in zoo.FILES:
+        assert entry.path.name == registry.entry_name(spec, *options, entry.quantizer)
+        for name in entry.files:
             digest = hashlib.sha256((entry.path / name).read_bytes()).hexdigest()
             assert card["sha256"][name] == digest, f"{entry.path.name}/{name}"
         assert card["data"]["sha256"] != card["test_data"]["sha256"]
