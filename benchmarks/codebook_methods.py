@@ -25,6 +25,7 @@ from rich.progress import Progress
 
 from csideploy import registry
 from csideploy.errors import CsideployError, InputError
+from csideploy.link_source import parse_bits
 
 LEARNED = ("proposed", "equal-bits", "fixed-beta", "var2", "round")
 """Trained through the quantizer, anew for each B."""
@@ -78,7 +79,7 @@ def parse_grid(text: str) -> dict[int, tuple[int, ...]]:
         m, _, bits = item.partition(":")
         if not m.isdecimal() or registry.ELEMENTS // max(1, int(m)) not in registry.COMPRESSIONS:
             raise InputError(f"--grid {item}: M is one of 512, 256, 128, 64, 32")
-        grid[int(m)] = registry.parse_budgets(bits)
+        grid[int(m)] = parse_bits(bits).numbers
     return grid
 
 

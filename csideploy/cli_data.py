@@ -141,9 +141,10 @@ def train(
     Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
     """
     from csideploy import registry
+    from csideploy.link_source import parse_bits
     from csideploy.training import train as run_training
 
-    budgets = registry.parse_budgets(bits)
+    budgets = parse_bits(bits).numbers
     if recipe is None:
         own = registry.get(system).default_quantizer == "codebook"
         recipe = "paper-001" if own or method is not None else "paper-002"

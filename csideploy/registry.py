@@ -130,20 +130,6 @@ def check_options(
     return cr, bits, chosen
 
 
-def parse_budgets(text: str) -> tuple[int, ...]:
-    """`--bits`: a number from 1 to 8, several with commas (ascending, each once), or `float`: ().
-
-    Raises:
-        InputError: anything else.
-    """
-    if text == "float":
-        return ()
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 8 for part in parts):
-        raise InputError(f"--bits {text}: a number from 1 to 8, several with commas, or float")
-    return tuple(sorted({int(part) for part in parts}))
-
-
 def features(cr: int) -> int:
     """Length M of the feature vector at compression 1/cr: 2048 / cr."""
     return ELEMENTS // cr

@@ -36,7 +36,7 @@ def features(link: Link, data: TrainingData) -> Tensor:
 
 
 def fit(link: Link, data: TrainingData, *, allocated: bool, seed: int) -> None:
-    """Fit the quantizer of a link to its encoder.
+    """Fit the quantizer of a link to its encoder; values are those of float16, as the BS stores.
 
     Args:
         link: with a codebook or a vector quantizer; others are left alone.
@@ -56,11 +56,13 @@ def fit(link: Link, data: TrainingData, *, allocated: bool, seed: int) -> None:
     values = z.numpy()
     if not allocated:
         for budget in quantizer.budgets:
-            quantizer.put(budget, fit_codebook(values, uniform_widths(z.shape[1], budget)))
+            book = fit_codebook(values, uniform_widths(z.shape[1], budget))
+            quantizer.put(budget, book.rounded())
         return
     tables = distortions(values)
     for budget in quantizer.budgets:
-        quantizer.put(budget, tables.codebook(allocate(tables.table, budget * z.shape[1])))
+        book = tables.codebook(allocate(tables.table, budget * z.shape[1]))
+        quantizer.put(budget, book.rounded())
 
 
 @torch.no_grad()

@@ -53,15 +53,16 @@ def fits(
     """Row, bits, book float32 (2^bits,) and mean squared error, for wanted bits (R, any)."""
     few = samples.counts[:, None] <= np.left_shift(1, wanted)
     searched = np.where(few, 0, wanted)
+    ones = [samples.row(row) for row in range(len(searched))]
     solve = _exact_edges if exact else _fast_edges
-    for bits, rows, edges in solve(samples, searched):
+    for bits, rows, edges in solve(samples, ones, searched):
         hit = (wanted[rows] == bits).any(axis=1)
         for row, own in zip(rows[hit].tolist(), edges[hit], strict=True):
-            yield row, bits, *_settled(samples.row(row), own)
+            yield row, bits, *_settled(ones[row], own)
     for row, column in zip(*np.nonzero(few), strict=True):
         # A value for each distinct sample; the last one repeats.
         bits = int(wanted[row, column])
-        one = samples.row(int(row))
+        one = ones[row]
         book = np.pad(one.points, (0, (1 << bits) - len(one.points)), mode="edge")
         yield int(row), bits, (book + one.centres[0]).astype(np.float32), 0.0
 
@@ -84,9 +85,11 @@ def _scheduled(samples: Samples, rows: Index, edges: Index, schedule: Iterable[f
     return edges
 
 
-def _exact_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index, Index]]:
+def _exact_edges(
+    samples: Samples, ones: list[Samples], searched: Index
+) -> Iterator[tuple[int, Index, Index]]:
     for row, own in enumerate(searched):
-        one = samples.row(row)
+        one = ones[row]
         grid = one.grid(_EXACT_BINS)
         widths = np.unique(own).tolist()
         cells = [1 << int(bits) for bits in widths]
@@ -99,9 +102,10 @@ def _exact_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index
             yield int(bits), rows, placed
 
 
-def _fast_edges(samples: Samples, searched: Index) -> Iterator[tuple[int, Index, Index]]:
+def _fast_edges(
+    samples: Samples, ones: list[Samples], searched: Index
+) -> Iterator[tuple[int, Index, Index]]:
     top = searched.max(axis=1)
-    ones = [samples.row(row) for row in range(len(searched))]
     owners: list[list[int]] = [[] for _ in range(_BINNED_BITS + 1)]
     binned: list[list[Index]] = [[] for _ in range(_BINNED_BITS + 1)]
     for row, own in enumerate(searched):
