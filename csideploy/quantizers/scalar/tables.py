@@ -148,8 +148,8 @@ def _chunks(
 ) -> Iterator[tuple[int, Samples]]:
     """The outputs in order, some at a time: where they start in it, and their samples.
 
-    32 outputs of 100,000 samples take 80 MB, which the allocator keeps; the exact mode, which gains nothing from company,
-    takes few, so that progress is seen.
+    32 outputs of 100,000 samples take 80 MB, in arrays that the allocator keeps from one chunk to
+    the next. The exact mode gains nothing from company: few at a time, so that progress is seen.
     """
     size = 4 if exact else _CHUNK
     total = len(order)
