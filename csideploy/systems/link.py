@@ -113,6 +113,12 @@ class Link(nn.Module):
             case "round":
                 self.quantizer = UniformQuantizer(self.bits, smooth=True)
 
+    def at(self, budget: int | None) -> Link:
+        """The same link, with that budget's codebook active where it has codebooks."""
+        if isinstance(self.quantizer, CodebookQuantizer) and budget is not None:
+            self.quantizer.active = budget
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """X -> the decoder's x, through the quantizer (straight-through gradient)."""
         feature = self.encoder(x)

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from csideploy import registry, systems
 from csideploy.errors import InputError
+from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
 from csideploy.training import checkpoint, closed_form, codebooks, components, identity
@@ -126,8 +127,9 @@ class Run:
             self._run_stage(stage, self.link, progress)
             self._fit(stage, self.link)
             self.link.bypass = False
-            value = validation_nmse_db(self.link, self.data.validation())
-            self.position.validation[stage.name] = round(value, 3)
+            for name, budget in _budgets(self.link):
+                value = validation_nmse_db(self.link.at(budget), self.data.validation())
+                self.position.validation[stage.name + name] = round(value, 3)
             self.position.stage += 1
             self.position.step = 0
             if self.place.leads:
@@ -288,6 +290,13 @@ class Run:
             "random": torch.get_rng_state(),
         }
         checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)
+
+
+def _budgets(link: Link) -> list[tuple[str, int | None]]:
+    """What to measure a link at, each with the end of its name; the link's own B comes last."""
+    if isinstance(link.quantizer, CodebookQuantizer) and len(link.quantizer.budgets) > 1:
+        return [(f", {budget} bits", budget) for budget in link.quantizer.budgets]
+    return [("", link.bits)]
 
 
 def _plain(value: Any) -> Any:

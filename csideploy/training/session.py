@@ -104,6 +104,11 @@ def train(
                 if test_data is not None:
                     progress.say(f"measuring on {test_data}")
                     metadata["metrics"] = measure(link.cpu(), test_data)
+                    if len(budgets) > 1:
+                        metadata["metrics_per_budget"] = {
+                            str(budget): measure(link.at(budget), test_data) for budget in budgets
+                        }
+                        link.at(bits)
                     metadata["test_data"] = describe(test_data)
                 checkpoint.save_weights(out / checkpoint.WEIGHTS, link, metadata)
     return Result(out / checkpoint.WEIGHTS, metadata)

@@ -56,6 +56,16 @@ BASELINES = [
     ("bcsinet-b3", 8, 16_720, None, None),
     ("bcsinet-b3", 16, 8_400, None, None),
     ("bcsinet-b3", 32, 4_240, None, None),
+    # No published figures for CsiNet-Pro and PCA: the layers of the docstrings, counted by hand.
+    # 7x7 chain 49 (32 + 128 + 32 + 8) = 9800 weights a side, used at 1024 pixels; FC 2048 M.
+    ("csinetpro", 4, 1_058_978, 1_060_510, 22.17),
+    *[("csinetpro", cr, None, None, None) for cr in (8, 16, 32, 64)],
+    ("pca", 4, 2048 * 512 + 512, 512 * 2048 + 2048, 2.10),
+    ("pca", 8, 2048 * 256 + 256, 256 * 2048 + 2048, 1.05),
+    *[("pca", cr, None, None, None) for cr in (16, 32, 64)],
+    # TransNet as its paper describes it: each layer with its own weights.
+    ("transnet", 4, None, None, 39.58),
+    *[("transnet", cr, None, None, None) for cr in (8, 16, 32, 64)],
 ]
 
 
@@ -102,6 +112,13 @@ def test_baseline_sizes(
     if macs is not None:
         # Two digits after the point are printed.
         assert sum(registry.macs(spec, cr).values()) / MILLION == pytest.approx(macs, abs=0.0051)
+
+
+def test_transnet_in_all() -> None:
+    parameters = registry.parameters(registry.get("transnet"), 4, "none")
+    assert sum(parameters.values()) == 3_257_984
+    link = systems.build("transnet")
+    assert sum(parameter.numel() for parameter in link.parameters()) == 3_257_984
 
 
 def test_every_width_is_there_and_costs_the_same_more() -> None:
