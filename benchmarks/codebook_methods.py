@@ -16,40 +16,16 @@ import argparse
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codebook_jobs import Job, jobs_of, parse_grid
 from rich.console import Console
 from rich.progress import Progress
 
 from csideploy import registry
 from csideploy.errors import CsideployError, InputError
-from csideploy.link_source import parse_bits
-
-LEARNED = ("proposed", "equal-bits", "fixed-beta", "var2", "round")
-"""Trained through the quantizer, anew for each B."""
-
-AFTER = ("lloyd", "lloyd-log")
-"""Codebooks after training: one run serves every B."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training run."""
-
-    method: str
-    m: int
-    bits: tuple[int, ...]
-    rate: float
-    length: int = 1
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        length = f"-L{self.length}" if self.method == "vector" else ""
-        budget = "".join(map(str, self.bits))
-        return f"{self.method}{length}-M{self.m}-B{budget}-rate{self.rate:g}"
+from csideploy.progress import Advance
 
 
 def arguments() -> argparse.Namespace:
@@ -67,36 +43,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rates", default="3e-3,1e-3", help="grid of highest learning rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--samples", type=int, default=10_000, help="of --test, at most")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--chart", type=Path, help="an .svg or .png of NMSE against payload bits")
     return parser.parse_args()
-
-
-def parse_grid(text: str) -> dict[int, tuple[int, ...]]:
-    """M -> values of B."""
-    grid = {}
-    for item in text.split():
-        m, _, bits = item.partition(":")
-        if not m.isdecimal() or registry.ELEMENTS // max(1, int(m)) not in registry.COMPRESSIONS:
-            raise InputError(f"--grid {item}: M is one of 512, 256, 128, 64, 32")
-        grid[int(m)] = parse_bits(bits).numbers
-    return grid
-
-
-def jobs_of(grid: dict[int, tuple[int, ...]], rates: list[float]) -> list[Job]:
-    """All runs."""
-    jobs = []
-    for rate in rates:
-        for m, budgets in grid.items():
-            jobs += [Job(method, m, budgets, rate) for method in AFTER]
-            for bits in budgets:
-                jobs += [Job(method, m, (bits,), rate) for method in LEARNED]
-                jobs += [
-                    Job("vector", m, (bits,), rate, length)
-                    for length in (1, 2, 4)
-                    if length * bits <= 8
-                ]
-    return jobs
 
 
 def run(
@@ -171,9 +121,27 @@ def main() -> None:
     jobs = jobs_of(grid, rates)
     in_turn(options, "methods", run_job, jobs)
 
-    from codebook_results import chart, collect, show
+    # Imported here: the processes that train need none of it.
+    from codebook_results import collect, show
 
-    result = collect(options.out, options.test, options.data, grid, jobs, seed=options.seed)
+    from csideploy.report import quality_chart
+
+    with Progress(console=Console(stderr=True)) as bars:
+
+        def bar(name: str) -> Advance:
+            task = bars.add_task(name, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        result = collect(
+            options.out,
+            options.test,
+            options.data,
+            grid,
+            jobs,
+            samples=options.samples,
+            seed=options.seed,
+            bar=bar,
+        )
     result["budget"] = {
         "system": options.system,
         "start_epochs": options.start_epochs,
@@ -185,7 +153,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     if options.chart:
-        chart(result, options.chart)
+        quality_chart.draw(result, options.chart)
 
 
 if __name__ == "__main__":
