@@ -1,32 +1,38 @@
 """The linear coder to beat: principal components with optimised bit allocation, no training.
 
     python benchmarks/linear_baseline.py --fit indoor.npz --test held-back.npz --bits 2048
+    python benchmarks/linear_baseline.py --fit indoor.npz --test held-back.npz --row
 
-Coefficient m gets b_m bits and a Lloyd-Max codebook of 2^b_m values of its own. Bits go one by one
-to the coefficient whose expected distortion falls most (greedy, which is optimal where the
-distortion tables are convex), at most 8 a coefficient. The UE has to store the components in float.
+The components are those of x - 0.5 with the mean over samples removed, x the network's input (each
+sample scaled to its own maximum), every sample of the same weight. Coefficient m has a codebook of
+2^b_m values of its own (`csideploy.quantizers.scalar`), fitted on the samples of --fit. `--row`
+prints the row of paper 001, Table I, "PCA": M components of B bits on average, and equal bits
+beside them. The UE has to store the components in float.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from csideploy import metrics
 from csideploy.channels.conventions import from_input, to_input
 from csideploy.channels.files import read_csi
+from csideploy.progress import Advance
+from csideploy.quantizers.scalar import Tables, allocate, distortions, uniform_widths
 
-MOST_BITS = 8
-LLOYD_ROUNDS = 30
-Real = NDArray[np.float64]
+ROW = ((512, 2), (512, 3), (512, 4), (512, 5), (256, 4), (128, 4))
+EQUAL = (512, 2)
+CHUNK = 5000
+Features = NDArray[np.float32]
 
 
 def arguments() -> argparse.Namespace:
@@ -34,99 +40,119 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fit", type=Path, required=True, help="CSI for components and codebooks")
     parser.add_argument("--test", type=Path, required=True, help="CSI to measure on")
-    parser.add_argument("--rows", type=int, default=20_000, help="samples of --fit to use")
+    parser.add_argument("--rows", type=int, default=40_000, help="samples of --fit to use")
     parser.add_argument("--components", type=int, default=512)
     parser.add_argument("--bits", type=int, default=2048, help="a sample")
+    parser.add_argument("--row", action="store_true", help="the row of paper 001, Table I")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
-def flat(h: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Samples x - 0.5 as rows (n, 2048)."""
+@dataclass(frozen=True)
+class Components:
+    """mean float32 (D,) and vectors float32 (D, M), the strongest first."""
+
+    mean: Features
+    vectors: Features
+
+    @staticmethod
+    def of(h: NDArray[np.complex64], count: int, progress: Advance) -> Components:
+        """Of samples (n, angle, delay); the products are summed in float64, chunk by chunk."""
+        size = 2 * h[0].size
+        total, products = np.zeros(size), np.zeros((size, size))
+        for start in range(0, len(h), CHUNK):
+            x = flat(h[start : start + CHUNK])
+            total += x.sum(axis=0, dtype=np.float64)
+            products += x.T @ x
+            progress(min(start + CHUNK, len(h)), len(h))
+        mean = total / len(h)
+        _, vectors = np.linalg.eigh(products / len(h) - np.outer(mean, mean))
+        strongest = vectors[:, : -count - 1 : -1]
+        return Components(mean.astype(np.float32), strongest.astype(np.float32))
+
+    def features(self, h: NDArray[np.complex64]) -> Features:
+        """Samples (n, angle, delay) -> coefficients (n, M)."""
+        parts = [
+            (flat(h[start : start + CHUNK]) - self.mean) @ self.vectors
+            for start in range(0, len(h), CHUNK)
+        ]
+        return np.concatenate(parts)
+
+    def nmse_db(self, h: NDArray[np.complex64], features: Features) -> float:
+        """Of what coefficients (n, the first of M) give back."""
+        total = 0.0
+        for start in range(0, len(h), CHUNK):
+            own = h[start : start + CHUNK]
+            back = features[start : start + CHUNK] @ self.vectors[:, : features.shape[1]].T
+            x = (back + self.mean).reshape(-1, 2, *h.shape[1:]) + np.float32(0.5)
+            total += metrics.nmse(from_input(to_input(own)[0]), from_input(x)) * len(own)
+        return metrics.to_db(total / len(h))
+
+
+def flat(h: NDArray[np.complex64]) -> Features:
+    """Samples x - 0.5 as rows (n, 2 angle delay)."""
     x, _ = to_input(h)
     return x.reshape(len(x), -1) - np.float32(0.5)
 
 
-def lloyd_max(values: Real, bits: int) -> tuple[Real, float]:
-    """Codebook (2^bits,) of sorted values (n,), and its mean squared error.
-
-    On sorted values a cell is a slice, so that sums over a cell are differences of prefix sums.
-    The start has the point density of fine quantization, the cube root of the values' density:
-    on a gap between quantiles the density is 1 / gap, so a gap weighs gap^(2/3).
-    """
-    count = 1 << bits
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    quantiles = values[np.linspace(0, len(values) - 1, 1001).astype(int)]
-    weights = np.concatenate([[0.0], np.cumsum(np.diff(quantiles) ** (2 / 3))])
-    book = np.interp((np.arange(count) + 0.5) / count * weights[-1], weights, quantiles)
-    for _ in range(LLOYD_ROUNDS):
-        cuts = np.searchsorted(values, (book[1:] + book[:-1]) / 2, side="right")
-        edges = np.concatenate([[0], cuts, [len(values)]])
-        sizes = np.diff(edges)
-        means = np.diff(sums[edges]) / np.maximum(sizes, 1)
-        book = np.sort(np.where(sizes > 0, means, book))
-    code = np.searchsorted((book[1:] + book[:-1]) / 2, values)
-    return book, float(np.mean((values - book[code]) ** 2))
-
-
-def allocate(table: Real, bits: int) -> NDArray[np.int_]:
-    """Bits of each coefficient (M,), from distortions (M, MOST_BITS + 1)."""
-    gains = table[:, :-1] - table[:, 1:]
-    given = np.zeros(len(table), dtype=int)
-    queue = [(-gain, m) for m, gain in enumerate(gains[:, 0])]
-    heapq.heapify(queue)
-    for _ in range(min(bits, MOST_BITS * len(table))):
-        _, m = heapq.heappop(queue)
-        given[m] += 1
-        if given[m] < MOST_BITS:
-            heapq.heappush(queue, (-gains[m, given[m]], m))
-    return given
+def measured(
+    h: NDArray[np.complex64],
+    components: Components,
+    features: Features,
+    tables: Tables,
+    cell: tuple[int, int, bool],
+) -> dict[str, int | float | bool]:
+    """One cell: components, bits a sample, and whether all have equally many."""
+    count, bits, equal = cell
+    table = Tables(tables.table[:count], tables.values[:count])
+    widths = uniform_widths(count, bits // count) if equal else allocate(table.table, bits)
+    book = table.codebook(widths).rounded()
+    back = book.dequantize(book.quantize(features[:, :count]))
+    return {
+        "components": count,
+        "bits": int(widths.sum()),
+        "equal": equal,
+        "used": int((widths > 0).sum()),
+        "most_bits": int(widths.max()),
+        "ue_matrix_bytes": 4 * count * len(components.mean),
+        "nmse_db": round(components.nmse_db(h, back), 2),
+        "samples": len(h),
+    }
 
 
 def main() -> None:
     """Fit, allocate, measure, print."""
     options = arguments()
-    console = Console(stderr=True)
-    console.print(f"components of {options.fit}")
-    x = flat(read_csi(options.fit).h[: options.rows])
-    mean = x.mean(axis=0)
-    _, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
-    components = vectors[:, : -options.components - 1 : -1].astype(np.float32)
-    features = np.sort(((x - mean) @ components).astype(np.float64), axis=0)
+    cells = [(options.components, options.bits, False)]
+    if options.row:
+        cells = [(count, count * bits, False) for count, bits in ROW]
+        cells.append((EQUAL[0], EQUAL[0] * EQUAL[1], True))
+    most = max(count for count, _, _ in cells)
+    with Progress(console=Console(stderr=True)) as bars:
 
-    table = np.empty((options.components, MOST_BITS + 1))
-    books: list[list[Real]] = []
-    for m in track(range(options.components), description="codebooks", console=console):
-        fitted = [lloyd_max(features[:, m], bits) for bits in range(MOST_BITS + 1)]
-        books.append([book for book, _ in fitted])
-        table[m] = [error for _, error in fitted]
-    given = allocate(table, options.bits)
+        def bar(name: str) -> Advance:
+            task = bars.add_task(name, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
 
-    reference = read_csi(options.test).h
-    features = (flat(reference) - mean) @ components
-    for m, bits in enumerate(given):
-        book = books[m][bits]
-        code = np.searchsorted((book[1:] + book[:-1]) / 2, features[:, m])
-        features[:, m] = book[code]
-    decoded = (features @ components.T + mean).reshape(-1, 2, *reference.shape[1:]) + 0.5
-    estimate = from_input(decoded.astype(np.float32))
-    truth = from_input(to_input(reference)[0])
-    result = {
-        "bits": int(given.sum()),
-        "components": options.components,
-        "used": int((given > 0).sum()),
-        "most_bits": int(given.max()),
-        "ue_matrix_bytes": components.nbytes,
-        "nmse_db": round(metrics.to_db(metrics.nmse(truth, estimate)), 2),
-        "samples": len(reference),
-    }
+        fit = read_csi(options.fit).h[: options.rows]
+        components = Components.of(fit, most, bar(f"components of {options.fit}"))
+        tables = distortions(components.features(fit), progress=bar("codebooks"))
+        del fit
+        reference = read_csi(options.test).h
+        features = components.features(reference)
+        tell = bar("measured")
+        results = []
+        for cell in cells:
+            results.append(measured(reference, components, features, tables, cell))
+            tell(len(results), len(cells))
     shown = Table(title="Principal components, bits allocated, no training")
-    for name in result:
-        shown.add_column(name.replace("_", " "), justify="right")
-    shown.add_row(*(f"{value:,}" for value in result.values()))
+    for name in results[0]:
+        shown.add_column(name.replace("_", "\n"), justify="right")
+    for result in results:
+        shown.add_row(*(str(value) for value in result.values()))
     Console().print(shown)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2))
+        options.json.write_text(json.dumps(results if options.row else results[0], indent=2))
 
 
 if __name__ == "__main__":

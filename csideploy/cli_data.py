@@ -103,12 +103,27 @@ def train(
     out: Annotated[Path, typer.Option(help="The run's folder: weights, checkpoint, log.")],
     data: Annotated[Path | None, typer.Option(help="CSI to train on.")] = None,
     cr: CompressionRatio = 4,
-    bits: Annotated[str, typer.Option(help="Bits a feature, 1 to 8, or float.")] = "4",
+    bits: Annotated[
+        str, typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks.")
+    ] = "4",
     binarize: Annotated[
         Binarize | None, typer.Option(help="Layers with 1-bit weights; the system's, if left out.")
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="The recipe's, if left out.")] = None,
-    recipe: Annotated[str, typer.Option(help="paper-002 or zoo-cpu.")] = "paper-002",
+    recipe: Annotated[
+        str | None, typer.Option(help="paper-001, paper-002 or zoo-cpu; paper-002 if left out.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Of paper-001: proposed (the default), lloyd, round, vector ..."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate of the last stage.")
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Of paper-001: weights of a float link to start from.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Outputs a group, for method vector.")] = 1,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; cuda where there is one, if left out.")
@@ -125,19 +140,29 @@ def train(
 
     Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
     """
+    from csideploy import registry
     from csideploy.link_source import parse_bits
     from csideploy.training import train as run_training
 
+    budgets = parse_bits(bits).numbers
+    if recipe is None:
+        own = registry.get(system).default_quantizer == "codebook"
+        recipe = "paper-001" if own or method is not None else "paper-002"
     result = run_training(
         system,
         data=data,
         out=out,
         cr=cr,
-        bits=parse_bits(bits).number,
+        bits=budgets[-1] if budgets else None,
         binarize=None if binarize is None else binarize.value,
         epochs=epochs,
         recipe=recipe,
         batch=batch,
+        method=method,
+        rate=rate,
+        start_from=start_from,
+        length=length,
+        budgets=budgets if len(budgets) > 1 else (),
         device=device,
         threads=threads,
         seed=seed,

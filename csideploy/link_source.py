@@ -188,22 +188,21 @@ def from_checkpoint(path: Path) -> LinkSource:
         InputError: no such file; FormatError: it is no checkpoint.
         MissingDependencyError: torch is not installed.
     """
-    from csideploy import registry
-    from csideploy.export.torch_onnx import export_part
     from csideploy.training import load_checkpoint
+    from csideploy.training.exported import export_trained
 
     link, about = load_checkpoint(path)
-    bits, features = about["bits"], registry.features(about["cr"])
-    ue = export_part(link.encoder, "ue", bits=bits)
-    bs = export_part(link.decoder, "bs", bits=bits, features=features)
+    made = export_trained(link)
     return LinkSource(
         system=about["system"],
         cr=about["cr"],
-        bits=bits,
+        bits=about["bits"],
         binarize=about["binarize"],
-        ue=ue.SerializeToString(),
-        bs=bs.SerializeToString(),
+        ue=made.ue,
+        bs=made.bs,
         scenario=_scenario(about),
         provenance={"source": "checkpoint", "file": path.name, **about},
         metrics=about.get("metrics", {}),
+        quantizer=link.feature.quantizer,
+        codebooks=made.codebooks,
     )

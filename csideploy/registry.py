@@ -29,7 +29,34 @@ ELEMENTS = 2 * ANGLES * DELAYS
 _ACRNET = 'Lu et al., "Binarized Aggregated Network with Quantization" (ACRNet, BACRNet)'
 _CSINET = 'Wen, Shih, Jin, "Deep Learning for Massive MIMO CSI Feedback" (CsiNet)'
 _CRNET = 'Lu, Wang, Song, "Multi-resolution CSI Feedback with Deep Learning" (CRNet)'
+_QUANTIZATION = 'Yin, Han, Yang, "Quantization Design for Deep Learning-Based CSI Feedback"'
+_CSINET_PRO = (
+    'Liang et al., "Changeable Rate and Novel Quantization for CSI Feedback" (CsiNet-Pro), as '
+    "public code reads it"
+)
+_TRANSNET = 'Cui, Guo, Song, "TransNet: Full Attention Network for CSI Feedback" (TransNet)'
 _BCSINET = 'Lu, Wang, Song, "Binary Neural Network Aided CSI Feedback" (BCsiNet)'
+
+
+@dataclass(frozen=True)
+class Feature:
+    """How the encoder's outputs become bits.
+
+    Attributes:
+        quantizer: "uniform": a sigmoid and 2^B equal cells (paper 002). "codebook": a codebook and
+            a number of bits an output (paper 001). "vector": groups of outputs with one shared
+            codebook, "round": equal cells without a sigmoid (both baselines of paper 001).
+        length: L, outputs a group of "vector".
+        budgets: of "codebook": bits an output on average; empty: the link's own B alone.
+    """
+
+    quantizer: Quantizer = "uniform"
+    length: int = 1
+    budgets: tuple[int, ...] = ()
+
+    def describe(self) -> dict[str, object]:
+        """For checkpoints and metadata: plain values."""
+        return {"quantizer": self.quantizer, "length": self.length, "budgets": list(self.budgets)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +87,9 @@ def _systems() -> dict[str, SystemSpec]:
     specs.append(SystemSpec("crnet", "crnet", 1, _CRNET))
     specs.append(SystemSpec("bcsinet-a2", "bcsinet", 2, _BCSINET, "encoder"))
     specs.append(SystemSpec("bcsinet-b3", "bcsinet", 3, _BCSINET, "encoder"))
+    specs.append(SystemSpec("csinetpro", "csinetpro", 1, _CSINET_PRO))
+    specs.append(SystemSpec("transnet", "transnet", 1, _TRANSNET))
+    specs.append(SystemSpec("pca", "pca", 1, _QUANTIZATION, default_quantizer="codebook"))
     return {spec.name: spec for spec in specs}
 
 
@@ -148,9 +178,37 @@ def macs(spec: SystemSpec, cr: int, binarize: str = "none") -> dict[str, int]:
     """
     del binarize
     fully_connected = ELEMENTS * features(cr)
-    head, tail = _weights_a_pixel(spec)
-    pixels = ANGLES * DELAYS
-    return {"encoder": fully_connected + pixels * head, "decoder": fully_connected + pixels * tail}
+    if spec.family == "transnet":
+        encoder, decoder = _transformer_macs()
+    else:
+        head, tail = _weights_a_pixel(spec)
+        encoder, decoder = ANGLES * DELAYS * head, ANGLES * DELAYS * tail
+    return {"encoder": fully_connected + encoder, "decoder": fully_connected + decoder}
+
+
+TOKENS, TOKEN_WIDTH, TRANSFORMER_LAYERS, FEED_FORWARD = 32, 64, 2, 2048
+"""TransNet reads a CSI matrix as 32 tokens of 64; each side has two layers of hidden size 2048."""
+
+
+def _transformer_macs() -> tuple[int, int]:
+    """TransNet's layers: projections, attention among all pairs of tokens, feed-forward."""
+    projections = 4 * TOKENS * TOKEN_WIDTH**2
+    pairs = 2 * TOKENS**2 * TOKEN_WIDTH
+    feed_forward = 2 * TOKENS * TOKEN_WIDTH * FEED_FORWARD
+    attention = projections + pairs
+    layers = TRANSFORMER_LAYERS
+    return layers * (attention + feed_forward), layers * (2 * attention + feed_forward)
+
+
+def _transformer_parameters() -> tuple[int, int]:
+    """The same layers: weights, biases, and the scale and bias of each layer norm."""
+    width = TOKEN_WIDTH
+    attention = 4 * (width**2 + width)
+    feed_forward = 2 * width * FEED_FORWARD + width + FEED_FORWARD
+    layers = TRANSFORMER_LAYERS
+    encoder = layers * (attention + feed_forward + 2 * 2 * width)
+    decoder = layers * (2 * attention + feed_forward + 3 * 2 * width) + 2 * width
+    return encoder, decoder
 
 
 def _weights_a_pixel(spec: SystemSpec) -> tuple[int, int]:
@@ -166,6 +224,12 @@ def _weights_a_pixel(spec: SystemSpec) -> tuple[int, int]:
         case "crnet":
             block = 9 * 2 * 7 + 9 * 49 + 9 * 49 + 5 * 2 * 7 + 5 * 49 + 14 * 2
             return 36 * 4 + 8, 100 + 2 * block
+        case "csinetpro":
+            # 7x7: encoder 2 -> 16 -> 8 -> 4 -> 2, decoder 2 -> 16 -> 8 -> 4 -> 2.
+            chain = 49 * (2 * 16 + 16 * 8 + 8 * 4 + 4 * 2)
+            return chain, chain
+        case "pca":
+            return 0, 0
         case "bcsinet":
             heads = 1 if spec.width == 2 else 2
             return 36 * heads, spec.width * (9 * 2 * 8 + 9 * 8 * 16 + 9 * 16 * 2) + 36
@@ -174,6 +238,8 @@ def _weights_a_pixel(spec: SystemSpec) -> tuple[int, int]:
 
 def _convolution_parameters(spec: SystemSpec) -> tuple[int, int]:
     """Parameters outside the fully connected layers: convolutions, batch norm, PReLU."""
+    if spec.family == "transnet":
+        return _transformer_parameters()
     head, tail = _weights_a_pixel(spec)
     match spec.family:
         case "acrnet":
@@ -185,6 +251,11 @@ def _convolution_parameters(spec: SystemSpec) -> tuple[int, int]:
             return head + 2 + 4, tail + 2 * (8 + 16 + 2) * 3 + 2
         case "crnet":
             return head + 5 * 4, tail + 4 + 2 * (5 * 14 + 4)
+        case "csinetpro":
+            # Every convolution has a bias; all but the decoder's last a batch norm.
+            return head + 30 + 2 * 30, tail + 30 + 2 * 28
+        case "pca":
+            return 0, 0
         case "bcsinet":
             return head + 4 * (head // 36), tail + spec.width * 2 * (8 + 16 + 2) + 4
     raise InputError(f"{spec.name}: no size formula for family {spec.family!r}")

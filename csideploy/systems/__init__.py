@@ -17,8 +17,16 @@ def build(
     cr: int = 4,
     bits: int | None = 4,
     binarize: str | None = None,
+    feature: registry.Feature | None = None,
 ) -> Link:
     """The link of a system, with its first weights drawn from torch's generator.
+
+    Args:
+        system: its name, or its entry in the registry.
+        cr: compression, 4 for 1/4.
+        bits: B of a feature, on average where outputs differ; None sends floats.
+        binarize: "none", "encoder" or "both"; None: the system's default.
+        feature: how the feature is quantized; None: the system's own way.
 
     Raises:
         InputError: unknown system or option.
@@ -32,10 +40,19 @@ def build(
         raise MissingDependencyError(
             "building a network needs torch: pip install 'csideploy[train]'"
         ) from missing
-    from csideploy.systems import acrnet, bcsinet, crnet, csinet
+    from csideploy.systems import acrnet, bcsinet, crnet, csinet, csinetpro, pca, transnet
 
-    families = {"acrnet": acrnet, "bcsinet": bcsinet, "crnet": crnet, "csinet": csinet}
+    families = {
+        "acrnet": acrnet,
+        "bcsinet": bcsinet,
+        "crnet": crnet,
+        "csinet": csinet,
+        "csinetpro": csinetpro,
+        "pca": pca,
+        "transnet": transnet,
+    }
     if spec.family not in families:
         raise InputError(f"{spec.name}: family {spec.family!r} has no torch module")
     link: Link = families[spec.family].build(spec, cr, bits, binarize)
+    link.quantize_by(feature or registry.Feature(spec.default_quantizer))
     return link

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from csideploy import registry
+from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.quantizers.uniform import UniformQuantizer
-from csideploy.registry import ANGLES, DELAYS, ELEMENTS, SystemSpec
+from csideploy.quantizers.vector import VectorQuantizer
+from csideploy.registry import ANGLES, DELAYS, ELEMENTS, Feature, SystemSpec
 
 
 def fully_connected(inputs: int, outputs: int, *, binary: bool) -> nn.Linear:
@@ -42,13 +44,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Feature (n, M) -> x (n, 2, angle, delay) in (0, 1)."""
+    """Feature (n, M) -> x (n, 2, angle, delay), in (0, 1) unless `linear`."""
 
-    def __init__(self, fc: nn.Linear, convolutions: nn.Module) -> None:
+    def __init__(self, fc: nn.Linear, convolutions: nn.Module, *, linear: bool = False) -> None:
         super().__init__()
         self.fc = fc
         self.convolutions = convolutions
-        self.output = nn.Sigmoid()
+        self.output: nn.Module = nn.Identity() if linear else nn.Sigmoid()
 
     def forward(self, feature: Tensor) -> Tensor:
         """The reconstructed CSI matrix."""
@@ -57,10 +59,16 @@ class Decoder(nn.Module):
         return x
 
 
+Quantizer = UniformQuantizer | CodebookQuantizer | VectorQuantizer
+
+
 class Link(nn.Module):
     """UE encoder, feature quantizer and BS decoder of one system.
 
-    `quantizer` is None where the feature travels as floats (bits=None).
+    Attributes:
+        feature: how the feature is quantized.
+        quantizer: None where the feature travels as floats (bits=None).
+        bypass: let the feature through unquantized, for stages that train the float link first.
     """
 
     def __init__(
@@ -71,21 +79,44 @@ class Link(nn.Module):
         binarize: str | None,
         encoder_convolutions: nn.Module,
         decoder_convolutions: nn.Module,
+        *,
+        linear: bool = False,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.cr, self.bits, self.binarize = registry.check_options(spec, cr, bits, binarize)
-        m = registry.features(cr)
-        encoder_fc = fully_connected(ELEMENTS, m, binary=self.binarize != "none")
-        decoder_fc = fully_connected(m, ELEMENTS, binary=self.binarize == "both")
+        self.features = registry.features(cr)
+        encoder_fc = fully_connected(ELEMENTS, self.features, binary=self.binarize != "none")
+        decoder_fc = fully_connected(self.features, ELEMENTS, binary=self.binarize == "both")
         self.encoder = Encoder(encoder_convolutions, encoder_fc, bounded=bits is not None)
-        self.decoder = Decoder(decoder_fc, decoder_convolutions)
-        self.quantizer = None if bits is None else UniformQuantizer(bits)
+        self.decoder = Decoder(decoder_fc, decoder_convolutions, linear=linear)
+        self.feature = Feature()
+        self.quantizer: Quantizer | None = None if bits is None else UniformQuantizer(bits)
+        self.bypass = False
+
+    def quantize_by(self, feature: Feature) -> None:
+        """Take another quantizer than the uniform one behind a sigmoid.
+
+        Raises:
+            InputError: the link has float features, or the quantizer does not fit M and B.
+        """
+        self.feature = feature
+        if self.bits is None or feature.quantizer == "uniform":
+            return
+        self.encoder.bound = nn.Identity()
+        match feature.quantizer:
+            case "codebook":
+                self.quantizer = CodebookQuantizer(self.features, feature.budgets or (self.bits,))
+                self.quantizer.active = self.bits
+            case "vector":
+                self.quantizer = VectorQuantizer(self.features, feature.length, self.bits)
+            case "round":
+                self.quantizer = UniformQuantizer(self.bits, smooth=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """X -> the decoder's x, through the quantizer (straight-through gradient)."""
         feature = self.encoder(x)
-        if self.quantizer is not None:
+        if self.quantizer is not None and not self.bypass:
             feature = self.quantizer(feature)
         reconstructed: Tensor = self.decoder(feature)
         return reconstructed
@@ -121,9 +152,20 @@ def count_parameters(module: nn.Module) -> int:
 
 def count_macs(module: nn.Module, sample: Tensor) -> int:
     """MACs of convolutions and matrix products for one sample, counted by torch as it runs."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     module.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(sample)
+    fused = torch.backends.mha.get_fastpath_enabled()
+    # The counter knows matrix products; torch's fused attention on CPUs hides them from it.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with (
+            FlopCounterMode(display=False) as counter,
+            sdpa_kernel(SDPBackend.MATH),
+            torch.no_grad(),
+        ):
+            module(sample)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return int(counter.get_total_flops()) // 2

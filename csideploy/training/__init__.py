@@ -23,6 +23,11 @@ def train(
     epochs: float | None = None,
     recipe: str = "paper-002",
     batch: int | None = None,
+    method: str | None = None,
+    rate: float | None = None,
+    start_from: Path | None = None,
+    length: int = 1,
+    budgets: tuple[int, ...] = (),
     device: str | None = None,
     threads: int | None = None,
     seed: int = 0,
@@ -46,8 +51,14 @@ def train(
         bits: of a feature; None sends floats.
         binarize: "none", "encoder" or "both"; None: the system's default.
         epochs: of all stages together; None: the recipe's own.
-        recipe: "paper-002" or "zoo-cpu".
+        recipe: "paper-001", "paper-002" or "zoo-cpu".
         batch: samples a step over all devices; None: the recipe's own.
+        method: of recipe paper-001 (`training.methods`); None: "proposed".
+        rate: highest learning rate of the last stage; None: the recipe's own.
+        start_from: of recipe paper-001: weights of a trained float link to start from.
+        length: outputs a group, where the method quantizes vectors.
+        budgets: bits an output on average, where the method has codebooks: all are trained, in
+            turns, on one encoder and one decoder. Empty: `bits` alone.
         device: "cpu", "cuda", or None for CUDA where there is one.
         threads: of torch on the CPU; None: torch's own choice.
         seed: of weights and order.

@@ -7,6 +7,7 @@ It is replaced as a whole, so that a run killed at any moment leaves the old or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors.torch import save as safetensors_bytes
 from csideploy import systems
 from csideploy.errors import FormatError, InputError
 from csideploy.outputs import file_aside
+from csideploy.registry import Feature
 from csideploy.systems.link import Link
 
 CHECKPOINT = "checkpoint.pt"
@@ -91,8 +93,44 @@ def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
             cr=metadata["cr"],
             bits=metadata["bits"],
             binarize=metadata["binarize"],
+            feature=_feature(metadata),
         )
         link.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         raise FormatError(f"{file}: weights that do not fit the system they name") from error
     return link.eval(), metadata
+
+
+def _feature(metadata: dict[str, Any]) -> Feature:
+    """How the link's feature is quantized; older files know the uniform quantizer alone."""
+    about = metadata.get("feature") or Feature().describe()
+    return Feature(about["quantizer"], about["length"], tuple(about["budgets"]))
+
+
+def load_parts(link: Link, path: Path) -> None:
+    """Give a link the encoder and the decoder of a trained float link; the quantizer stays.
+
+    Raises:
+        InputError: no such file, or of another system or size. FormatError: not weights of ours.
+    """
+    source, metadata = load_checkpoint(path)
+    for name in ("system", "cr", "binarize"):
+        has = link.spec.name if name == "system" else getattr(link, name)
+        if metadata[name] != has:
+            raise InputError(f"--start-from {path}: its {name} is {metadata[name]}, not {has}")
+    if metadata["bits"] is not None:
+        raise InputError(f"--start-from {path}: give the weights of a link with float features")
+    link.encoder.load_state_dict(source.encoder.state_dict())
+    link.decoder.load_state_dict(source.decoder.state_dict())
+
+
+def digest(path: Path) -> str:
+    """sha256 of a weights file, or of that in a run's folder.
+
+    Raises:
+        InputError: no such file.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"no weights at {file}")
+    return hashlib.sha256(file.read_bytes()).hexdigest()

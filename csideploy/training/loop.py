@@ -17,12 +17,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from csideploy import registry, systems
 from csideploy.errors import InputError
-from csideploy.registry import SystemSpec
+from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
-from csideploy.training import checkpoint, closed_form, identity
+from csideploy.training import checkpoint, closed_form, codebooks, components, identity
 from csideploy.training.data import TrainingData, order
 from csideploy.training.devices import Place
 from csideploy.training.evaluate import validation_nmse_db
+from csideploy.training.objective import follow, loss_of, optimizer, prepare
 from csideploy.training.progress import Progress
 from csideploy.training.recipes import Recipe, Stage
 
@@ -40,6 +41,9 @@ class Options:
     binarize: str
     recipe: Recipe
     seed: int
+    feature: Feature = field(default_factory=Feature)
+    weights: Path | None = None
+    """Of the float link that a stage with start "weights" begins from."""
 
     def describe(self) -> dict[str, Any]:
         """Plain values for checkpoints and metadata."""
@@ -50,6 +54,8 @@ class Options:
             "binarize": self.binarize,
             "recipe": self.recipe.describe(),
             "seed": self.seed,
+            "feature": self.feature.describe(),
+            "start_from": None if self.weights is None else checkpoint.digest(self.weights),
         }
 
 
@@ -118,6 +124,8 @@ class Run:
                 self.link = self._begin(stage, self.link)
             assert self.link is not None
             self._run_stage(stage, self.link, progress)
+            self._fit(stage, self.link)
+            self.link.bypass = False
             value = validation_nmse_db(self.link, self.data.validation())
             self.position.validation[stage.name] = round(value, 3)
             self.position.stage += 1
@@ -162,7 +170,11 @@ class Run:
         torch.manual_seed(self.options.seed + stage.width)
         options = self.options
         link = systems.build(
-            self._spec(stage), cr=options.cr, bits=options.bits, binarize=options.binarize
+            self._spec(stage),
+            cr=options.cr,
+            bits=options.bits,
+            binarize=options.binarize,
+            feature=options.feature,
         )
         return link.to(self.place.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -175,20 +187,33 @@ class Run:
             identity.widen(before, link)
             width = 8 * before.spec.width
             identity.calibrate(link, self.data.first(_CALIBRATION_SAMPLES), skip=width)
+        elif stage.start == "components":
+            components.start(link, self.data.first(components.SAMPLES))
+        elif stage.start == "weights":
+            assert self.options.weights is not None
+            checkpoint.load_parts(link, self.options.weights)
         elif before is not None:
             link = before
+        if stage.feature == "quantized":
+            if link.feature.quantizer == "round" and stage.start in ("components", "weights"):
+                codebooks.fold_range(link, self.data)
+            self._fit(stage, link)
         return link
+
+    def _fit(self, stage: Stage, link: Link) -> None:
+        codebooks.fit(link, self.data, allocated=stage.allocated, seed=self.options.seed)
 
     def _run_stage(self, stage: Stage, link: Link, progress: Progress) -> None:
         rows = self.data.training_rows
         steps = stage.steps(rows)
         per_epoch = max(1, rows // stage.batch)
-        optimizer = _optimizer(stage, link)
+        adam = optimizer(stage, link)
         if self.saved_optimizer is not None:
-            optimizer.load_state_dict(self.saved_optimizer)
+            adam.load_state_dict(self.saved_optimizer)
             self.saved_optimizer = None
         model = self._distributed(link)
         validate_every = max(1, steps // self.validations)
+        refit_every = max(1, round(per_epoch / stage.refits)) if stage.refits else 0
         clock = saved = time.monotonic()
         epoch, sequence = -1, torch.empty(0)
         progress.begin(stage.name, steps, self.position.step)
@@ -202,10 +227,13 @@ class Run:
             begin = step % per_epoch * stage.batch
             chosen = sequence[begin : begin + stage.batch][self.place.rank :: self.place.world]
             rate = stage.rate(step, steps)
-            for group in optimizer.param_groups:
+            for group in adam.param_groups:
                 group["lr"] = rate * group["factor"]
-            loss = self._step(stage, model, link, optimizer, self.data.batch(chosen))
+            prepare(link, stage, step)
+            loss = self._step(stage, model, link, adam, self.data.batch(chosen))
             self.position.step += 1
+            if refit_every and self.position.step % refit_every == 0 and self.position.step < steps:
+                self._fit(stage, link)
             now = time.monotonic()
             self.position.seconds += now - clock
             clock = now
@@ -215,7 +243,7 @@ class Run:
                     self.position.step, validation_nmse_db(link, self.data.validation())
                 )
             if self.place.leads and time.monotonic() - saved >= self.checkpoint_seconds:
-                self._save(optimizer)
+                self._save(adam)
                 saved = time.monotonic()
             clock = time.monotonic()
 
@@ -236,14 +264,11 @@ class Run:
         # bfloat16 pays on GPUs only; the CPU's convolutions are no faster with it.
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=cuda):
             out = model(x).float()
-        error = (out - x).square()
-        if stage.loss == "nmse":
-            loss = (error.sum((1, 2, 3)) / (x - 0.5).square().sum((1, 2, 3))).mean()
-        else:
-            loss = error.mean()
+        loss = loss_of(link, stage, out, x)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        follow(link, stage, optimizer.param_groups[0]["lr"])
         final: Tensor = loss.detach()
         return final
 
@@ -263,20 +288,6 @@ class Run:
             "random": torch.get_rng_state(),
         }
         checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)
-
-
-def _optimizer(stage: Stage, link: Link) -> torch.optim.Adam:
-    """Adam (paper 002) with the stage's own rates for the fully connected layers."""
-    encoder = list(link.encoder.fc.parameters())
-    decoder = list(link.decoder.fc.parameters())
-    named = {id(parameter) for parameter in encoder + decoder}
-    others = [parameter for parameter in link.parameters() if id(parameter) not in named]
-    groups = [
-        {"params": others, "factor": 1.0},
-        {"params": encoder, "factor": stage.encoder_fc},
-        {"params": decoder, "factor": stage.decoder_fc},
-    ]
-    return torch.optim.Adam(groups, lr=stage.rates[0], betas=(0.9, 0.999), fused=True)
 
 
 def _plain(value: Any) -> Any:

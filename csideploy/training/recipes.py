@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from csideploy.errors import InputError
-from csideploy.registry import SystemSpec
+from csideploy.registry import Quantizer, SystemSpec
 
-Start = Literal["scratch", "closed-form", "widen"]
+Start = Literal["scratch", "closed-form", "widen", "components", "weights"]
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,45 @@ class Stage:
         batch: samples a step, over all devices together.
         rates: highest and lowest learning rate of the convolutions and of all that is not named
             apart.
+        encoder: factor of these rates for the encoder's convolutions.
         encoder_fc, decoder_fc: factors of these rates for the two fully connected layers. Latent
             weights of a 1-bit layer turn into noise at the rate that convolutions need.
         warmup: share of the steps in which the rate rises linearly from 0.
         start: "scratch" keeps the weights that the link was built with, "closed-form" is
-            `training.closed_form`, "widen" continues the previous stage's link at this width.
+            `training.closed_form`, "widen" continues the previous stage's link at this width,
+            "components" is `training.components`, "weights" takes both parts from a trained float
+            link.
         width: of the decoder; 0 is the system's own.
         frozen_norm: batch norms keep their statistics and act as affine maps.
-        loss: "mse" on x in [0, 1] as in the papers, or "nmse", which weights each sample by 1
-            over its energy, as the metric does.
+        loss: "mse" on x in [0, 1] as in the papers, "nmse", which weights each sample by 1 over
+            its energy, as the metric does, or "log", the logarithm of the batch's error (paper 001,
+            eq. 8); see `training.objective`.
+        feature: "quantized" or "float": a float stage goes around the quantizer.
+        beta, adaptive: weight of the quantization loss, times each value's distance from its
+            neighbours if `adaptive` (eq. 7).
+        allocated: share the bits out among the outputs; else each gets B.
+        refits: fits of the codebooks an epoch; one more stands at each end of a stage.
+        decay: of the rate after the warm-up: "cosine" (paper 002), "exponential" (paper 001).
     """
 
     name: str
     epochs: float
     batch: int
     rates: tuple[float, float]
+    encoder: float = 1.0
     encoder_fc: float = 1.0
     decoder_fc: float = 1.0
     warmup: float = 0.0
     start: Start = "scratch"
     width: int = 0
     frozen_norm: bool = False
-    loss: Literal["mse", "nmse"] = "mse"
+    loss: Literal["mse", "nmse", "log"] = "mse"
+    feature: Literal["quantized", "float"] = "quantized"
+    beta: float = 0.0
+    adaptive: bool = True
+    allocated: bool = True
+    refits: float = 0.0
+    decay: Literal["cosine", "exponential"] = "cosine"
 
     def steps(self, samples: int) -> int:
         """Optimizer steps for that many training samples."""
@@ -57,49 +74,77 @@ class Stage:
         """Learning rate of a step: linear warm-up, then cosine (paper 002, eq. 14).
 
         gamma = gamma_min + (gamma_max - gamma_min) (1 + cos((t - T_w) / (T - T_w) pi)) / 2,
-        evaluated at every step as CRNet's code does, where the paper prints it an epoch.
+        evaluated at every step as CRNet's code does, where the paper prints it an epoch; or
+        gamma_max (gamma_min / gamma_max)^((t - T_w) / (T - T_w)) (paper 001 names no constants).
         """
         highest, lowest = self.rates
         warm = round(self.warmup * steps)
         if step < warm:
             return highest * (step + 1) / warm
         turn = (step - warm) / max(1, steps - warm)
+        if self.decay == "exponential":
+            return float(highest * (lowest / highest) ** turn)
         return lowest + (highest - lowest) * (1 + math.cos(math.pi * turn)) / 2
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages in order. Optimizer: Adam with beta 0.9 and 0.999 (paper 002)."""
+    """Stages in order, and the quantizer that they train through.
+
+    Optimizer: Adam with beta 0.9 and 0.999 (papers 001 and 002).
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    quantizer: Quantizer = "uniform"
 
     def describe(self) -> dict[str, Any]:
         """For cards and weights: plain values."""
         return asdict(self)
 
 
-RECIPES = ("paper-002", "zoo-cpu")
+RECIPES = ("paper-001", "paper-002", "zoo-cpu")
 
 
 def recipe(
-    name: str, spec: SystemSpec, *, binarize: str, epochs: float | None, batch: int | None
+    name: str,
+    spec: SystemSpec,
+    *,
+    binarize: str,
+    epochs: float | None,
+    batch: int | None,
+    method: str | None = None,
+    rate: float | None = None,
+    from_weights: bool = False,
 ) -> Recipe:
     """A recipe by name.
 
     Args:
         name: "paper-002": Adam, batch 200, warm-up in 30 of 2500 epochs, cosine from 4e-3 to 5e-5.
             "zoo-cpu": closed form, then the decoder at width 1, then at the system's width.
+            "paper-001": a method of `training.methods`.
         spec: of the system that will be trained.
         binarize: its 1-bit layers.
         epochs: all epochs together; stages shrink or grow in proportion. None: the recipe's own.
         batch: samples a step; None: the recipe's own.
+        method: of paper-001; None: "proposed".
+        rate: highest learning rate of the last stage; None: the recipe's own.
+        from_weights: of paper-001: start from a trained float link instead of training one first.
 
     Raises:
-        InputError: unknown name, or a recipe that does not fit the system.
+        InputError: unknown name or method, or a recipe that does not fit the system.
     """
     stages: tuple[Stage, ...]
-    if name == "paper-002":
+    quantizer: Quantizer = "uniform"
+    if name != "paper-001" and (method is not None or from_weights):
+        raise InputError(f"--method and --start-from go with --recipe paper-001, not {name}")
+    if name == "paper-001":
+        from csideploy.training.methods import stages_of
+
+        quantizer, stages = stages_of(
+            method or "proposed", spec, binarize=binarize, from_weights=from_weights
+        )
+    elif name == "paper-002":
         stages = (Stage("paper", 2500, 200, (4e-3, 5e-5), warmup=30 / 2500),)
     elif name == "zoo-cpu":
         if spec.family != "acrnet":
@@ -111,11 +156,17 @@ def recipe(
         raise InputError(f"--epochs {epochs}: must be a number above 0")
     if batch is not None and batch < 1:
         raise InputError(f"--batch {batch}: must be at least 1")
+    if rate is not None:
+        if not 0 < rate < math.inf:
+            raise InputError(f"--rate {rate}: must be a number above 0")
+        last = stages[-1]
+        lowest = last.rates[1] * rate / last.rates[0]
+        stages = (*stages[:-1], replace(last, rates=(rate, lowest)))
     scale = 1.0 if epochs is None else epochs / sum(stage.epochs for stage in stages)
     changed = tuple(
         replace(stage, epochs=stage.epochs * scale, batch=batch or stage.batch) for stage in stages
     )
-    return Recipe(name, changed)
+    return Recipe(name if method is None else f"{name} {method}", changed, quantizer)
 
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:

@@ -40,6 +40,11 @@ def train(
     epochs: float | None = None,
     recipe: str = "paper-002",
     batch: int | None = None,
+    method: str | None = None,
+    rate: float | None = None,
+    start_from: Path | None = None,
+    length: int = 1,
+    budgets: tuple[int, ...] = (),
     device: str | None = None,
     threads: int | None = None,
     seed: int = 0,
@@ -52,7 +57,19 @@ def train(
     """Train a link; see `csideploy.training.train`."""
     spec = registry.get(system)
     cr, bits, binarize = registry.check_options(spec, cr, bits, binarize)
-    chosen = find_recipe(recipe, spec, binarize=binarize, epochs=epochs, batch=batch)
+    chosen = find_recipe(
+        recipe,
+        spec,
+        binarize=binarize,
+        epochs=epochs,
+        batch=batch,
+        method=method,
+        rate=rate,
+        from_weights=start_from is not None,
+    )
+    if method == "float":
+        bits = None
+    feature = registry.Feature(chosen.quantizer, length, budgets)
     if data is None:
         raise InputError(
             "no training data: give --data F; `csideploy data generate --scenario indoor "
@@ -71,7 +88,7 @@ def train(
             torch.distributed.barrier()
             going_on = resume and (out / checkpoint.CHECKPOINT).is_file()
         run = Run(
-            Options(spec, cr, bits, binarize, chosen, seed),
+            Options(spec, cr, bits, binarize, chosen, seed, feature, start_from),
             read(data, place.device),
             place,
             out,

@@ -40,7 +40,8 @@ def test_the_stack_is_small_and_known(repository: Path, tmp_path: Path) -> None:
         run([cc, *STRICT, *flags, "-c", source, "-o", obj])
         for line in obj.with_suffix(".su").read_text().splitlines():
             name, size, kind = line.split("\t")
-            assert kind == "static", line
+            # A bounded one comes of aligning the frame, on x86; a variable-length array is dynamic.
+            assert kind in ("static", "dynamic,bounded"), line
             frames[name.rpartition(":")[2]] = int(size)
     deepest = ("csd_open", "csd_check_steps", "csd_check_order")
     # The longest of all checks of one operation hangs below csd_check_steps.

@@ -99,13 +99,13 @@ class Codebook:
         return Codebook(self.widths, half.astype(np.float32))
 
     def quantize(self, z: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Z (n, M) -> codes (n, M); NaN gives 0."""
+        """Z (n, M) -> codes (n, M); a NaN, of which no midpoint is smaller, has code 0."""
         codes = np.zeros(z.shape, dtype=np.uint8)
         ends = np.cumsum(self.sizes - 1)
         for m in np.flatnonzero(self.widths):
             own = self.thresholds[ends[m] - self.sizes[m] + 1 : ends[m]]
             codes[:, m] = np.searchsorted(own, z[:, m], side="left")
-        # A sorted search puts NaN behind everything; a comparison with it is false.
+        # A sort puts NaN last, so that the search would give it the highest code.
         codes[np.isnan(z)] = 0
         return codes
 
