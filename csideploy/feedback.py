@@ -61,7 +61,7 @@ def encode(
     """
     layout = package.layout_of(bits).carrying_scale(with_scale)
     part = package.open_side("ue", layout)
-    check_shape(csi, part.inputs[0].shape)
+    check_shape(csi.h.shape, part.inputs[0].shape)
     total = csi.h.shape[0]
     header = Header(layout.layout_id, package.pairing_id[:8], total, layout.nbytes)
     names = [output.name for output in part.outputs]
@@ -89,17 +89,17 @@ def encode(
     }
 
 
-def check_shape(csi: Csi, input_shape: tuple[Any, ...]) -> None:
-    """CSI must have the matrices that a part takes, (n, 2, angle, delay).
+def check_shape(csi_shape: tuple[int, ...], input_shape: tuple[Any, ...]) -> None:
+    """CSI (n, angle, delay) must have the matrices that a part takes, (n, 2, angle, delay).
 
     Raises:
         InputError: it has others, or none.
     """
-    if csi.h.shape[0] == 0:
+    if csi_shape[0] == 0:
         raise InputError("the CSI file holds no sample")
-    if tuple(csi.h.shape[1:]) != tuple(input_shape[2:]):
+    if tuple(csi_shape[1:]) != tuple(input_shape[2:]):
         raise InputError(
-            f"CSI of {csi.h.shape[1]} x {csi.h.shape[2]} (angle x delay), "
+            f"CSI of {csi_shape[1]} x {csi_shape[2]} (angle x delay), "
             f"the encoder takes {input_shape[2]} x {input_shape[3]}"
         )
 
@@ -234,7 +234,7 @@ def _read_exactly(stream: BinaryIO, n: int, layout: Layout, path: Path) -> NDArr
 
 
 def _check_reference(reference: Csi, total: int, output_shape: tuple[Any, ...]) -> None:
-    check_shape(reference, output_shape)
+    check_shape(reference.h.shape, output_shape)
     if reference.h.shape[0] != total:
         raise InputError(
             f"the reference has {reference.h.shape[0]} samples, the payload {total}: "

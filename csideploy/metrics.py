@@ -82,6 +82,25 @@ def sgcs(h: ComplexArray, h_hat: ComplexArray) -> float:
     return total / (len(h) * RATED_SUBCARRIERS)
 
 
+def by_sample(h: ComplexArray, h_hat: ComplexArray) -> Real:
+    """NMSE (linear), SGCS and rho of each sample, (3, n), whose means are the three above.
+
+    Args:
+        h: reference, (n, angle, delay).
+        h_hat: reconstruction on the same scale, (n, angle, delay).
+
+    Raises:
+        InputError: shapes differ, or a reference sample is zero.
+    """
+    _check(h, h_hat)
+    parts = []
+    for reference, estimate in _chunks(h, h_hat):
+        error = _power(reference - estimate, axis=(1, 2)) / _power(reference, axis=(1, 2))
+        squared = _squared_cosine(reference, estimate)
+        parts.append([error, squared.mean(axis=1), np.sqrt(squared).mean(axis=1)])
+    return np.concatenate(parts, axis=1)
+
+
 def _check(h: ComplexArray, h_hat: ComplexArray) -> None:
     if h.shape != h_hat.shape:
         raise InputError(f"CSI of shape {h.shape} and its reconstruction of shape {h_hat.shape}")

@@ -1,0 +1,249 @@
+"""`evaluate`: link quality against payload bits, systems side by side, each through our runtime.
+
+Every system is made into a link package, so that what is measured is what would be deployed: CSI
+through the UE's bundles, the payload's bits, the BS's bundles. Confidence intervals resample whole
+environments, since samples that share one are alike.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy import metrics
+from csideploy.channels.conventions import from_input, to_input
+from csideploy.channels.files import read_csi
+from csideploy.channels.generate import generate
+from csideploy.errors import InputError
+from csideploy.feedback import check_shape
+from csideploy.link_export import Wanted, make_package
+from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
+from csideploy.onnx_oracle import Oracle
+from csideploy.package import MANIFEST, LinkPackage, open_package
+from csideploy.payload import Layout
+from csideploy.progress import Advance, quiet
+from csideploy.report import footprint
+
+SCENARIOS = {"indoor": 20, "outdoor": 4, "rayleigh": 1}
+"""Generated channels, and samples that share an environment."""
+
+FILE_BLOCK = 20
+"""Samples of a file that may share an environment."""
+
+CHUNK = 250
+_RESAMPLES = 1000
+_SPREAD_SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What all systems are measured on: complex64 (n, angle, delay), n a multiple of `block`."""
+
+    h: NDArray[np.complex64]
+    block: int
+    description: str
+
+
+def channels(channel: str, samples: int, *, seed: int) -> Channels:
+    """Generated channels, or those of a CSI file.
+
+    Args:
+        channel: a scenario's name, or a file.
+        samples: at most so many; rounded up to whole environments.
+        seed: of generated channels.
+
+    Raises:
+        InputError: neither a scenario nor a file, or fewer than two environments.
+    """
+    block = SCENARIOS.get(channel, FILE_BLOCK)
+    wanted = -(-samples // block) * block
+    if channel in SCENARIOS:
+        made = generate(channel, wanted, seed=seed).H.astype(np.float32)
+        h = (made[:, 0] + 1j * made[:, 1]).astype(np.complex64)
+        description = f"{wanted} generated {channel} samples, seed {seed}"
+    elif Path(channel).is_file():
+        h = read_csi(Path(channel)).h[:wanted].astype(np.complex64)
+        h = h[: len(h) // block * block]
+        description = f"{len(h)} samples of {channel}"
+    else:
+        raise InputError(
+            f"--channel {channel}: no such file, and no scenario ({', '.join(SCENARIOS)})"
+        )
+    if len(h) < 2 * block:
+        raise InputError(f"{description}: at least {2 * block} are needed for an interval")
+    return Channels(h, block, description)
+
+
+def evaluate(
+    names: list[str],
+    *,
+    bits: Bits,
+    data: Channels,
+    seed: int,
+    progress: Advance = quiet,
+) -> dict[str, Any]:
+    """Measure systems.
+
+    Args:
+        names: each a zoo entry, a system with zoo weights, a link package, or a trained run's
+            folder or weights file.
+        bits: budgets to measure; left open: all that a system has.
+        data: channels.
+        seed: of the resampling.
+        progress: called with samples done and samples in all.
+
+    Returns:
+        `rows`, one a system and budget, by payload bits; `channels`, what they were measured on.
+
+    Raises:
+        InputError: a name is none of these, or has none of the budgets.
+    """
+    links = []
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="csideploy-") as folder:
+        for index, name in enumerate(names):
+            package = _package(name, bits, Path(folder) / str(index))
+            budgets = [b for b in package.layouts if _asked(package, b, bits)]
+            if not budgets:
+                raise InputError(f"{name} has {package.budgets} bits a feature, not --bits {bits}")
+            links.append((name, package, budgets))
+        total = len(data.h) * sum(len(budgets) for _, _, budgets in links)
+        done = 0
+        for name, package, budgets in links:
+            spread = _spread(package, data)
+            for layout in budgets:
+                quality = _Quality(data, seed)
+                for start, h_hat in _received(package, layout, data.h):
+                    quality.add(start, h_hat)
+                    done += len(h_hat)
+                    progress(done, total)
+                about = {"system": _title(name), **_cost(package, layout)}
+                rows.append({**about, **quality.figures(), "spread": spread})
+    rows.sort(key=lambda row: (row["payload_bits"], -row["nmse_db"]))
+    return {"channels": data.description, "interval": "95 %, environments resampled", "rows": rows}
+
+
+def _title(name: str) -> str:
+    """A run's folder or a package by its last name."""
+    return Path(name).name or name
+
+
+def _asked(package: LinkPackage, layout: Layout, bits: Bits) -> bool:
+    return not bits.given or package.bits_of(layout) in bits.numbers
+
+
+def _package(name: str, bits: Bits, folder: Path) -> LinkPackage:
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        return open_package(path)
+    if path.exists():
+        source = from_checkpoint(path)
+    else:
+        wanted = bits if len(bits.numbers) < 2 else Bits()
+        source = from_zoo(name, cr=None, bits=_own_bits(wanted, name), binarize=None)
+    budgets = Bits(tuple(_budgets(source, bits)), given=True) if source.codebooks else Bits()
+    wanted_package = Wanted(
+        model=None,
+        cr=None,
+        bits=budgets,
+        binarize=None,
+        emit=frozenset({"onnx", "bundle"}),
+        inline=False,
+        seed=0,
+    )
+    make_package(source, wanted_package, folder)
+    return open_package(folder)
+
+
+def _own_bits(bits: Bits, name: str) -> Bits:
+    """A system's name with one budget picks that entry; an entry's own name needs none."""
+    from csideploy import registry
+
+    return bits if name in registry.SYSTEMS else Bits()
+
+
+def _budgets(source: LinkSource, bits: Bits) -> list[int]:
+    has = sorted(source.codebooks)
+    wanted = [b for b in has if not bits.given or b in bits.numbers]
+    if not wanted:
+        raise InputError(f"{source.system} has budgets {has}, not --bits {bits}")
+    return wanted
+
+
+def _received(
+    package: LinkPackage, layout: Layout, h: NDArray[np.complex64]
+) -> Iterator[tuple[int, NDArray[np.complexfloating]]]:
+    """(first sample, what the BS makes of the payloads), chunk by chunk."""
+    ue, bs = package.open_side("ue", layout), package.open_side("bs", layout)
+    check_shape(h.shape, ue.inputs[0].shape)
+    outputs = [output.name for output in ue.outputs]
+    for start in range(0, len(h), CHUNK):
+        x, _ = to_input(h[start : start + CHUNK])
+        payload = ue.run(x)[outputs.index("payload")]
+        yield start, from_input(bs.run(payload)[0])
+
+
+class _Quality:
+    """NMSE, SGCS and rho by environment."""
+
+    def __init__(self, data: Channels, seed: int) -> None:
+        self.data = data
+        self.seed = seed
+        self.values: list[NDArray[np.float64]] = []
+
+    def add(self, start: int, h_hat: NDArray[np.complexfloating]) -> None:
+        """One chunk of estimates, each on the scale of unit maximum."""
+        reference = self.data.h[start : start + len(h_hat)]
+        unit = reference / np.abs(reference).max(axis=(1, 2), keepdims=True)
+        self.values.append(metrics.by_sample(unit, h_hat))
+
+    def figures(self) -> dict[str, Any]:
+        """Means and their intervals."""
+        values = np.concatenate(self.values, axis=1)
+        blocks = values.reshape(3, -1, self.data.block).mean(axis=2)
+        random = np.random.default_rng(self.seed)
+        drawn = random.integers(0, blocks.shape[1], size=(_RESAMPLES, blocks.shape[1]))
+        means = blocks[:, drawn].mean(axis=2)
+        low, high = np.quantile(means, [0.025, 0.975], axis=1)
+        nmse, sgcs, rho = values.mean(axis=1)
+        return {
+            "samples": values.shape[1],
+            "nmse_db": round(metrics.to_db(float(nmse)), 3),
+            "nmse_db_interval": [round(metrics.to_db(float(v)), 3) for v in (low[0], high[0])],
+            "sgcs": round(float(sgcs), 5),
+            "sgcs_interval": [round(float(v), 5) for v in (low[1], high[1])],
+            "rho": round(float(rho), 5),
+        }
+
+
+def _cost(package: LinkPackage, layout: Layout) -> dict[str, Any]:
+    """A budget, and what the UE pays for it."""
+    stems = package.stems("ue", layout)
+    bundles = [package.read(package.name_of(stem, "csib")) for stem in stems]
+    ue = footprint.of_bundles(bundles)["sides"]["ue"]
+    return {
+        "bits": package.bits_of(layout),
+        "payload_bits": layout.payload_bits,
+        "ue_bundle_bytes": ue["bundle_bytes"],
+        "ue_memory_bytes": ue["memory_bytes"],
+        "ue_macs": ue["macs"],
+    }
+
+
+def _spread(package: LinkPackage, data: Channels) -> list[float]:
+    """Standard deviation of each encoder output over their mean, falling (paper 001, Fig. 2)."""
+    if "ue.onnx" not in package.manifest["files"]:
+        return []
+    x, _ = to_input(data.h[:_SPREAD_SAMPLES])
+    oracle = Oracle(package.read("ue.onnx"), name="ue.onnx", expose=("feature",))
+    made = oracle.run(x)
+    if "feature" not in made:
+        return []
+    sigma = np.sort(made["feature"].std(axis=0))[::-1]
+    return [round(float(value), 4) for value in sigma / sigma.mean()]
