@@ -62,7 +62,7 @@ def test_training_reaches_every_parameter() -> None:
     ("name", "options", "says"),
     [
         ("bacrnet21x", {}, "bacrnet2"),
-        ("xyzzy", {}, "csideploy systems"),
+        ("nonsense", {}, "csideploy systems"),
         ("csinet", {"cr": 5}, "1/4"),
         ("csinet", {"bits": 9}, "1..8"),
         ("csinet", {"bits": 0}, "1..8"),
