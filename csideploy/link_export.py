@@ -91,7 +91,8 @@ def export_link(
         Where it is and what is in it.
 
     Raises:
-        InputError: no such system, zoo entry or checkpoint, or it is not what was asked for.
+        InputError: no such system, zoo entry or checkpoint, it is not what was asked for, or not
+            to be had in integers.
         OutputError: the folder is taken or cannot be written.
         UnsupportedError: the compiler lacks an operator.
     """
@@ -114,6 +115,11 @@ def make_package(
 ) -> dict[str, Any]:
     """Make the package of a link at `folder`; the rest is as in `export_link`."""
     check_folder_free(folder, force=force, holding=MANIFEST)
+    if wanted.precision != "fp32" and source.quantizer == "vector":
+        raise InputError(
+            f"--precision {wanted.precision}: distances to the vectors of a codebook are computed "
+            "in fp32; leave the option out"
+        )
     link = assemble(source, source.budgets(wanted.bits))
     quantized = None
     if wanted.precision != "fp32":

@@ -157,7 +157,7 @@ def entry_name(
         name += f"-b{bits}"
     if binarize != spec.default_binarize:
         name += {"none": "-none", "encoder": "-enc", "both": "-both"}[binarize]
-    if quantizer not in (None, spec.default_quantizer):
+    if bits is not None and quantizer not in (None, spec.default_quantizer):
         name += f"-{quantizer}"
     return name
 

@@ -84,7 +84,7 @@ class Link:
             x, source = self.golden()[0]["x"], "golden vectors of the package"
         else:
             csi = read_csi(reference, convention=convention, domain=domain)
-            check_shape(csi, self.parts["ue"].inputs[0].shape)
+            check_shape(csi.h.shape, self.parts["ue"].inputs[0].shape)
             x, _ = to_input(csi.h)
             source = f"{reference}: {csi.description}"
         return x[:samples], source

@@ -120,8 +120,9 @@ def find(
     fits = [
         entry
         for entry in found
-        if (entry.card["system"], entry.card["cr"], entry.card["binarize"], entry.quantizer)
-        == (spec.name, ratio, checked[2], kind)
+        if (entry.card["system"], entry.card["cr"], entry.card["binarize"])
+        == (spec.name, ratio, checked[2])
+        and (float_features or entry.quantizer == kind)
         and set(asked or (default,)) <= set(entry.budgets)
     ]
     # Of several that have the budget: the one that was made for it.

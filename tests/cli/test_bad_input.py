@@ -161,6 +161,7 @@ ROWS: dict[str, Row] = {
         ],
         "payload layout",
     ),
+    "manifest without bits": (lambda b: ["report", b.manifest(bits=None)], "payload but no 'bits'"),
     "manifest files": (lambda b: ["report", b.manifest(files={})], "has no ue.csib"),
     "payload missing": (lambda b: b.decode(b.tmp / "none.bin"), "none.bin"),
     "payload empty": (lambda b: b.decode(b.text("p.bin", b"")), "no payload file"),

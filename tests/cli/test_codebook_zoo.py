@@ -93,6 +93,20 @@ def test_export_finds_it(
     assert package.manifest["metrics"]["nmse_db"] == -9.0
 
 
+def test_a_system_whose_default_is_codebooks(
+    codebook_source: LinkSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSIDEPLOY_ZOO", str(tmp_path))
+    files = {"ue": codebook_source.ue, "bs": codebook_source.bs}
+    books = codebook_source.codebooks
+    coded = zoo.write_entry(tmp_path, card(system="pca"), **files, codebooks=books)
+    floats = zoo.write_entry(tmp_path, card(system="pca", bits=None), **files)
+    assert (coded.name, floats.name) == ("pca-cr8", "pca-cr8-bfloat")
+    assert zoo.find("pca", 8).path == coded
+    assert zoo.find("pca", 8, (2, 3)).path == coded
+    assert zoo.find("pca", 8, float_features=True).path == floats
+
+
 def test_export_says_the_budgets(entry: Path, tmp_path: Path, run: Run) -> None:
     result = run("export", "--model", NAME, "--bits", "2,4", "--out", tmp_path / "P")
     assert result.exit_code == 0, result.output
@@ -222,6 +236,10 @@ def test_names_and_bits() -> None:
     spec = registry.get("bacrnet1x")
     assert registry.entry_name(spec, 8, 3, "none", "codebook") == "bacrnet1x-cr8-b3-none-codebook"
     assert registry.entry_name(spec, 4, 4, "encoder", "uniform") == "bacrnet1x"
+    assert registry.entry_name(spec, 4, None, "encoder", "codebook") == "bacrnet1x-bfloat"
+    pca = registry.get("pca")
+    assert registry.entry_name(pca, 8, 4, "none", "codebook") == "pca-cr8"
+    assert registry.entry_name(pca, 8, 4, "none", "uniform") == "pca-cr8-uniform"
     assert parse_bits("4,2, 3") == Bits((2, 3, 4), given=True)
     assert str(parse_bits("4,2")) == "2,4"
     assert parse_bits("float").is_float

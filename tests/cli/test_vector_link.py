@@ -13,6 +13,7 @@ import pytest
 from csideploy import zoo
 from csideploy.channels.conventions import to_input
 from csideploy.channels.files import read_csi
+from csideploy.errors import InputError
 from csideploy.export.functions import attach_functions
 from csideploy.export.vector_interface import (
     append_vector_quantizer,
@@ -100,3 +101,10 @@ def test_the_zoo_takes_it(
         bits = Bits((BITS,), given=True)
         found = from_zoo(name, cr=8, bits=bits, binarize=None, **more)
         assert (found.quantizer, found.bits, found.ue) == ("vector", BITS, vector_source.ue)
+
+
+def test_it_has_no_integers(vector_source: LinkSource, tmp_path: Path) -> None:
+    wanted = dataclasses.replace(WANTED, precision="auto")
+    with pytest.raises(InputError, match="--precision auto: distances"):
+        make_package(vector_source, wanted, tmp_path / "P")
+    assert not (tmp_path / "P").exists()
