@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from csideploy.channels.blocks import Samples, block_rows, generate_blocks
+from csideploy.channels.blocks import Samples, block_rows, check_subcarriers, generate_blocks
 from csideploy.channels.parts import PartFolder, describe_run
-from csideploy.channels.synthesis import ANTENNAS, TAPS
+from csideploy.channels.synthesis import ANTENNAS, SUBCARRIERS, TAPS
 from csideploy.errors import CsideployError, InputError
 from csideploy.progress import Advance
 
@@ -26,6 +26,7 @@ def generate(
     samples: int,
     *,
     seed: int,
+    subcarriers: int = SUBCARRIERS,
     workers: int = 1,
     progress: Advance | None = None,
 ) -> Samples:
@@ -35,6 +36,9 @@ def generate(
         scenario: `indoor`, `outdoor` (COST2100) or `rayleigh` (independent unit-variance entries).
         samples: how many; fewer samples of the same seed are the first rows of more.
         seed: not negative.
+        subcarriers: 64 to 4096 frequency points, 20 MHz / 256 apart, centred on the scenario's
+            band; 257 is the field's grid. More make a wider band and shorter taps, of which 32 are
+            kept. The same seed gives the same environments and UEs at any number.
         workers: processes. More than one are started afresh, so that a script that asks for them
             needs the usual `if __name__ == "__main__"`.
         progress: called after each part.
@@ -42,6 +46,7 @@ def generate(
     Raises:
         InputError: unknown scenario, or a number out of range.
     """
+    check_subcarriers(scenario, subcarriers)
     parts = _split(scenario, samples, seed=seed, workers=workers)
     result = Samples(
         H=np.empty((samples, 2, ANTENNAS, TAPS), dtype=np.float16),
@@ -50,7 +55,7 @@ def generate(
         bs_xy=np.zeros(2, dtype=np.float32),
     )
     done = 0
-    with closing(_run(scenario, parts, seed, workers)) as made:
+    with closing(_run(scenario, parts, seed, subcarriers, workers)) as made:
         for part in made:
             at = slice(done, min(done + len(part.H), samples))
             for name in ("H", "sample_absmax", "ue_xy"):
@@ -67,6 +72,7 @@ def generate_file(
     samples: int,
     *,
     seed: int,
+    subcarriers: int = SUBCARRIERS,
     workers: int = 1,
     progress: Advance | None = None,
 ) -> None:
@@ -87,8 +93,9 @@ def generate_file(
     path = Path(path)
     if path.suffix.lower() != ".npz":
         raise InputError(f"cannot write {path}: CSI is written as .npz; end the name so")
+    check_subcarriers(scenario, subcarriers)
     ranges = _split(scenario, samples, seed=seed, workers=workers)
-    settings = describe_run(scenario, samples, seed)
+    settings = describe_run(scenario, samples, seed, subcarriers=subcarriers)
     folder = PartFolder(path, settings, count=len(ranges))
     if folder.is_finished():
         if progress is not None:
@@ -99,7 +106,7 @@ def generate_file(
     done = min(samples, (len(ranges) - len(missing)) * _PART_SAMPLES)
     if progress is not None:
         progress(done, samples)
-    made = _run(scenario, [ranges[number] for number in missing], seed, workers)
+    made = _run(scenario, [ranges[number] for number in missing], seed, subcarriers, workers)
     with closing(made):
         for number, part in zip(missing, made, strict=True):
             folder.store(number, part)
@@ -121,10 +128,10 @@ def _split(scenario: str, samples: int, *, seed: int, workers: int) -> list[tupl
 
 
 def _run(
-    scenario: str, parts: list[tuple[int, int]], seed: int, workers: int
+    scenario: str, parts: list[tuple[int, int]], seed: int, subcarriers: int, workers: int
 ) -> Generator[Samples, None, None]:
     """The parts in their order; closing it early stops the workers."""
-    tasks = [(scenario, first, last, seed) for first, last in parts]
+    tasks = [(scenario, first, last, seed, subcarriers) for first, last in parts]
     if workers == 1 or len(tasks) < 2:
         yield from map(_make, tasks)
         return
@@ -145,9 +152,9 @@ def _run(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _make(task: tuple[str, int, int, int]) -> Samples:
-    scenario, first, last, seed = task
-    return generate_blocks(scenario, first, last, seed=seed)
+def _make(task: tuple[str, int, int, int, int]) -> Samples:
+    scenario, first, last, seed, subcarriers = task
+    return generate_blocks(scenario, first, last, seed=seed, subcarriers=subcarriers)
 
 
 def _start_worker() -> None:

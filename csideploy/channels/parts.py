@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from csideploy.channels.blocks import Samples, block_rows
+from csideploy.channels.blocks import Samples, block_rows, scenario_on
 from csideploy.channels.parameters import SCENARIOS
+from csideploy.channels.synthesis import SUBCARRIERS
 from csideploy.errors import OutputError
 from csideploy.outputs import file_aside, reason
 
@@ -23,12 +24,16 @@ GENERATOR_VERSION = 1
 _ARRAYS = ("H", "sample_absmax", "ue_xy")
 
 
-def describe_run(scenario: str, samples: int, seed: int) -> str:
-    """All that the samples depend on, as JSON."""
+def describe_run(scenario: str, samples: int, seed: int, *, subcarriers: int = SUBCARRIERS) -> str:
+    """All that the samples depend on, as JSON.
+
+    The number of subcarriers is named where it is not the field's 257, so that files and unfinished
+    runs on the field's grid are what they were before there were others.
+    """
     parameters: dict[str, Any] = {}
     if scenario in SCENARIOS:
-        parameters = dataclasses.asdict(SCENARIOS[scenario])
-    settings = {
+        parameters = dataclasses.asdict(scenario_on(scenario, subcarriers))
+    settings: dict[str, Any] = {
         "generator_version": GENERATOR_VERSION,
         "scenario": scenario,
         "samples": samples,
@@ -40,7 +45,20 @@ def describe_run(scenario: str, samples: int, seed: int) -> str:
             for name, value in parameters.items()
         },
     }
+    if subcarriers != SUBCARRIERS:
+        settings["subcarriers"] = subcarriers
     return json.dumps(settings, sort_keys=True)
+
+
+def subcarriers_of(settings: str) -> int | None:
+    """Of the `parameters` of a generated file: points of the grid; None where there is none."""
+    try:
+        found = json.loads(settings)
+        if found["scenario"] not in SCENARIOS:
+            return None
+        return int(found.get("subcarriers", SUBCARRIERS))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class PartFolder:

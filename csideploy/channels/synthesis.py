@@ -4,13 +4,13 @@ A path of amplitude g, delay tau and departure azimuth theta gives, at frequency
 
     H(f_k, n) = g exp(-j 2 pi f_k tau) exp(-j pi n cos theta),   f_k = f_0 + k 20 MHz / 256
 
-(half-wavelength array along the x axis, 257 frequency points, 32 antennas). Both transforms of the
-data set's layout, the ifft over frequency (1/257 in front) and the unitary DFT over antennas, act
-on geometric series, so that no 257-point transform is needed. With v = 257 (20 MHz / 256) tau and
-w = (32 / 2) cos theta:
+(half-wavelength array along the x axis, N frequency points, 257 in the field's files, 32 antennas).
+Both transforms of the data set's layout, the ifft over frequency (1/N in front) and the unitary DFT
+over antennas, act on geometric series, so that no N-point transform is needed and the cost does not
+depend on N. With v = N (20 MHz / 256) tau and w = (32 / 2) cos theta:
 
-    (1/257) sum_k exp(j 2 pi k (l - v) / 257)
-        = exp(j pi 256 (l - v) / 257) sin(pi (l - v)) / (257 sin(pi (l - v) / 257))
+    (1/N) sum_k exp(j 2 pi k (l - v) / N)
+        = exp(j pi (N - 1) (l - v) / N) sin(pi (l - v)) / (N sin(pi (l - v) / N))
     (1/sqrt 32) sum_n exp(-j 2 pi n (a + w) / 32)
         = exp(-j pi 31 (a + w) / 32) sin(pi (a + w)) / (sqrt(32) sin(pi (a + w) / 32))
 
@@ -18,6 +18,8 @@ The phase factors split into one of the tap or row and one of the path, and
 sin(pi (l - v)) = -(-1)^l sin(pi v), so that a path costs two sines in all and a matrix is two
 real products of (32, paths) by (paths, 32).
 """
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,10 +81,12 @@ def _product(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np
     return np.asarray(total)
 
 
-# What the phases and factors of a tap and of a row have in common for all paths.
-_TAP_FACTOR = np.exp(1j * np.pi * (SUBCARRIERS - 1) / SUBCARRIERS * _TAP) / SUBCARRIERS
-_ROW_FACTOR = np.exp(-1j * np.pi * (ANTENNAS - 1) / ANTENNAS * _BINS) / np.sqrt(ANTENNAS)
-_FACTOR = (_ROW_FACTOR[:, None] * _TAP_FACTOR).astype(np.complex64)
+@lru_cache(maxsize=8)
+def _factor(subcarriers: int) -> NDArray[np.complex64]:
+    """(angle, delay): what phases and factors of a row and a tap have in common for all paths."""
+    tap = np.exp(1j * np.pi * (subcarriers - 1) / subcarriers * _TAP) / subcarriers
+    row = np.exp(-1j * np.pi * (ANTENNAS - 1) / ANTENNAS * _BINS) / np.sqrt(ANTENNAS)
+    return np.asarray((row[:, None] * tap).astype(np.complex64))
 
 
 def angular_delay(
@@ -90,6 +94,7 @@ def angular_delay(
     delay: NDArray[np.float64],
     amplitude: NDArray[np.complex128],
     frequency_low: float,
+    subcarriers: int = SUBCARRIERS,
 ) -> NDArray[np.complex64]:
     """Sums the paths of each sample into its angular-delay matrix.
 
@@ -98,16 +103,17 @@ def angular_delay(
         delay: (n, paths), seconds.
         amplitude: (n, paths), complex; zero where a sample has fewer paths than another.
         frequency_low: first frequency point, Hz.
+        subcarriers: N; their spacing is always 20 MHz / 256, so that a tap is 1 / (N spacing) long.
 
     Returns:
         (n, angle, delay) = (n, 32, 32), angle rows shifted (broadside in row 16).
     """
-    v = SUBCARRIERS * SPACING * delay
+    v = subcarriers * SPACING * delay
     w = ANTENNAS / 2 * np.cos(azimuth)
     cycles = frequency_low * delay
     phase = -np.pi * (
         2.0 * (cycles - np.rint(cycles))
-        + (SUBCARRIERS - 1) / SUBCARRIERS * v
+        + (subcarriers - 1) / subcarriers * v
         + (ANTENNAS - 1) / ANTENNAS * w
     )
     weight = (amplitude * np.exp(1j * phase)).astype(np.complex64)
@@ -116,8 +122,8 @@ def angular_delay(
     for first in range(0, len(h), step):
         at = slice(first, first + step)
         rows = _kernel(w[at], _BINS, ANTENNAS).swapaxes(-1, -2)
-        taps = _kernel(-v[at], _TAP, SUBCARRIERS)
+        taps = _kernel(-v[at], _TAP, subcarriers)
         h.real[at] = _product(rows * weight.real[at, None, :], taps)
         h.imag[at] = _product(rows * weight.imag[at, None, :], taps)
-    h *= _FACTOR
+    h *= _factor(subcarriers)
     return h

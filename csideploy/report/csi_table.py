@@ -16,6 +16,9 @@ _PLAIN_BARS = " .:-=+*#@"
 def show(result: dict[str, Any], console: Console) -> None:
     """Print what a CSI file holds."""
     console.print(f"{result['file']}: {result['taken_for']}")
+    if result["subcarriers"] is not None:
+        grid = f"{result['subcarriers']} subcarriers, taps of {result['tap_ns']:.1f} ns"
+        console.print(f"generated on {grid}")
     low, middle, high = result["absmax"]
     console.print(f"max|H| of a sample: {low:.4g} to {high:.4g}, median {middle:.4g}")
     console.print(f"energy / peak power, median: {result['energy_to_peak']:.2f}")
@@ -28,7 +31,11 @@ def show(result: dict[str, Any], console: Console) -> None:
         ("entries with 99 % of the energy", coefficients["for_99_percent_of_energy"], ".0f"),
         ("entries within 20 dB of the peak", coefficients["within_20_db_of_peak"], ".0f"),
         ("rms delay spread, taps", result["rms_delay_spread_taps"], ".2f"),
-        ("rms delay spread, ns (taps of 49.8 ns)", result["rms_delay_spread_ns"], ".1f"),
+        (
+            f"rms delay spread, ns (taps of {result['tap_ns']:.1f} ns)",
+            result["rms_delay_spread_ns"],
+            ".1f",
+        ),
         ("circular angle spread, DFT bins", result["circular_angle_spread_bins"], ".2f"),
     )
     for text, levels, form in rows:
