@@ -60,6 +60,15 @@ def generate(
     samples: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many samples.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     seed: Seed = 0,
+    subcarriers: Annotated[
+        int,
+        typer.Option(
+            min=64,
+            max=4096,
+            help="Frequency points, 20 MHz / 256 apart: more make a wider band and shorter taps. "
+            "Indoor and outdoor only; rayleigh has no frequencies.",
+        ),
+    ] = 257,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the samples stay the same.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -70,12 +79,28 @@ def generate(
     from csideploy.channels.generate import generate_file
 
     with progress(f"{scenario} samples") as advance:
-        generate_file(out, scenario.value, samples, seed=seed, workers=workers, progress=advance)
-    result = {"out": str(out), "scenario": scenario.value, "samples": samples, "seed": seed}
+        generate_file(
+            out,
+            scenario.value,
+            samples,
+            seed=seed,
+            subcarriers=subcarriers,
+            workers=workers,
+            progress=advance,
+        )
+    grid = None if scenario is Scenario.RAYLEIGH else subcarriers
+    result = {
+        "out": str(out),
+        "scenario": scenario.value,
+        "samples": samples,
+        "seed": seed,
+        "subcarriers": grid,
+    }
     if as_json:
         print_json(result)
     else:
-        say(f"{out}: {samples} {scenario} samples, seed {seed}")
+        on = "" if grid is None else f" of {grid} subcarriers"
+        say(f"{out}: {samples} {scenario} samples{on}, seed {seed}")
 
 
 def info(
@@ -101,7 +126,10 @@ def info(
 def train(
     system: Annotated[str, typer.Argument(help="A system; `csideploy systems` lists them.")],
     out: Annotated[Path, typer.Option(help="The run's folder: weights, checkpoint, log.")],
-    data: Annotated[Path | None, typer.Option(help="CSI to train on.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSI to train on; given several times: all of it, jointly."),
+    ] = None,
     cr: CompressionRatio = 4,
     bits: Annotated[
         str, typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks.")
@@ -139,6 +167,8 @@ def train(
     """Train a system by its recipe; TensorBoard log, checkpoints, exact resume.
 
     Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
+
+    One link for several scenarios or numbers of subcarriers: --data a.npz --data b.npz.
     """
     from csideploy import registry
     from csideploy.link_source import parse_bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def train(
     system: str,
     *,
-    data: Path | None,
+    data: Path | Sequence[Path] | None,
     out: Path,
     cr: int = 4,
     bits: int | None = 4,
@@ -45,7 +46,8 @@ def train(
 
     Args:
         system: a name of `registry.SYSTEMS`.
-        data: CSI to train on; its last rows (a twentieth, at most 5000) only validate.
+        data: CSI to train on; its last rows (a twentieth, at most 5000) only validate. Several
+            files are trained on jointly, each with last rows of its own; validation is over all.
         out: the run's folder, new or empty unless `resume`.
         cr: compression, 4 for 1/4.
         bits: of a feature; None sends floats.

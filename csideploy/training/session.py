@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Result:
 def train(
     system: str,
     *,
-    data: Path | None,
+    data: Path | Sequence[Path] | None,
     out: Path,
     cr: int = 4,
     bits: int | None = 4,
@@ -70,13 +71,19 @@ def train(
     if method == "float":
         bits = None
     feature = registry.Feature(chosen.quantizer, length, budgets)
-    if data is None:
+    paths: list[Path] = []
+    if data is not None:
+        paths = [data] if isinstance(data, Path) else list(data)
+    if not paths:
         raise InputError(
             "no training data: give --data F; `csideploy data generate --scenario indoor "
             "--samples 100000 --seed 1 --out F.npz` makes it"
         )
-    for name, path in (("--data", data), ("--test-data", test_data)):
-        if path is not None and not path.is_file():
+    named = [("--data", path) for path in paths]
+    if test_data is not None:
+        named.append(("--test-data", test_data))
+    for name, path in named:
+        if not path.is_file():
             raise InputError(f"{name} {path}: no such file")
     if threads is not None:
         if threads < 1:
@@ -89,7 +96,7 @@ def train(
             going_on = resume and (out / checkpoint.CHECKPOINT).is_file()
         run = Run(
             Options(spec, cr, bits, binarize, chosen, seed, feature, start_from),
-            read(data, place.device),
+            read(paths, place.device),
             place,
             out,
             checkpoint_seconds=checkpoint_seconds,
