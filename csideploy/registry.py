@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from csideploy.errors import InputError
 
@@ -54,7 +54,7 @@ class Feature:
     length: int = 1
     budgets: tuple[int, ...] = ()
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """For checkpoints and metadata: plain values."""
         return {"quantizer": self.quantizer, "length": self.length, "budgets": list(self.budgets)}
 

@@ -1,4 +1,4 @@
-"""A trained link as a zoo entry: two ONNX files, measured as they are, and a card.
+"""A trained link as a zoo entry: two ONNX files, codebooks, measured as they are, and a card.
 
     python -m csideploy.training.publish WEIGHTS --test-data F.npz --command "..." [--zoo zoo]
 
@@ -17,12 +17,12 @@ import onnxruntime
 import typer
 from numpy.typing import NDArray
 
-from csideploy import registry
 from csideploy.errors import CsideployError
-from csideploy.export.torch_onnx import export_part
+from csideploy.quantizers.scalar import Codebook
 from csideploy.training.checkpoint import load_checkpoint
 from csideploy.training.data import describe
 from csideploy.training.evaluate import measure_reconstruction
+from csideploy.training.exported import Exported, export_trained
 from csideploy.zoo import CARD, write_entry
 
 
@@ -43,21 +43,13 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
         OutputError: the zoo cannot be written.
     """
     link, metadata = load_checkpoint(weights)
-    bits = link.bits
-    m = registry.features(link.cr)
-    models = {
-        "ue.onnx": export_part(link.encoder, "ue", bits=bits),
-        "bs.onnx": export_part(link.decoder, "bs", bits=bits, features=m, half_weights=True),
-    }
-    files = {name: model.SerializeToString() for name, model in models.items()}
-    measured = _measure(files, test_data)
+    made = export_trained(link, half_weights=True)
     card = {
         "system": link.spec.name,
         "cr": link.cr,
-        "bits": bits,
+        "bits": link.bits,
         "binarize": link.binarize,
         "paper": link.spec.paper,
-        "metrics": measured,
         "test_data": describe(test_data),
         "data": metadata["data"],
         "recipe": metadata["recipe"],
@@ -65,17 +57,29 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
         "training": metadata["training"],
         "command": command,
     }
-    return write_entry(zoo, card, ue=files["ue.onnx"], bs=files["bs.onnx"])
+    if link.feature.quantizer != "uniform":
+        card["quantizer"] = link.feature.quantizer
+    if made.codebooks:
+        measured = {
+            str(budget): _measure(made, test_data, book) for budget, book in made.codebooks.items()
+        }
+        card |= {"metrics": measured[str(link.bits)], "metrics_per_budget": measured}
+    else:
+        card["metrics"] = _measure(made, test_data)
+    return write_entry(zoo, card, ue=made.ue, bs=made.bs, codebooks=made.codebooks)
 
 
-def _measure(files: dict[str, bytes], path: Path) -> dict[str, float | int]:
-    ue = onnxruntime.InferenceSession(files["ue.onnx"])
-    bs = onnxruntime.InferenceSession(files["bs.onnx"])
+def _measure(made: Exported, path: Path, book: Codebook | None = None) -> dict[str, float | int]:
+    """Both files in ONNX Runtime; a codebook between them, in NumPy, if there is one."""
+    ue = onnxruntime.InferenceSession(made.ue)
+    bs = onnxruntime.InferenceSession(made.bs)
     # The last output is what is sent: the payload, or the feature where that travels as floats.
     sent, received = ue.get_outputs()[-1].name, bs.get_inputs()[0].name
 
     def reconstruct(x: NDArray[np.float32]) -> NDArray[np.float32]:
         (message,) = ue.run([sent], {"x": x})
+        if book is not None:
+            message = book.dequantize(book.quantize(np.asarray(message, np.float32)))
         (out,) = bs.run(None, {received: message})
         return np.asarray(out, np.float32)
 

@@ -29,6 +29,7 @@ VERBS = (
     "decode",
     "validate",
     "report",
+    "evaluate",
     "inspect",
     "supported-ops",
 )
