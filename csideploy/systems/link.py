@@ -95,13 +95,15 @@ class Link(nn.Module):
         self.bypass = False
 
     def quantize_by(self, feature: Feature) -> None:
-        """Take another quantizer than the uniform one behind a sigmoid.
+        """Take another quantizer than the uniform one behind a sigmoid; float features need none.
 
         Raises:
-            InputError: the link has float features, or the quantizer does not fit M and B.
+            InputError: the quantizer does not fit M and B.
         """
+        if self.bits is None:
+            return
         self.feature = feature
-        if self.bits is None or feature.quantizer == "uniform":
+        if feature.quantizer == "uniform":
             return
         self.encoder.bound = nn.Identity()
         match feature.quantizer:

@@ -197,7 +197,7 @@ class Run:
         elif before is not None:
             link = before
         if stage.feature == "quantized":
-            if link.feature.quantizer == "round" and stage.start in ("components", "weights"):
+            if link.feature.quantizer == "round":
                 codebooks.fold_range(link, self.data)
             self._fit(stage, link)
         return link
@@ -215,7 +215,9 @@ class Run:
             self.saved_optimizer = None
         model = self._distributed(link)
         validate_every = max(1, steps // self.validations)
-        refit_every = max(1, round(per_epoch / stage.refits)) if stage.refits else 0
+        # A stage that goes around the quantizer has no use for codebooks before its end.
+        refits = stage.refits if stage.feature == "quantized" else 0
+        refit_every = max(1, round(per_epoch / refits)) if refits else 0
         clock = saved = time.monotonic()
         epoch, sequence = -1, torch.empty(0)
         progress.begin(stage.name, steps, self.position.step)
@@ -268,7 +270,7 @@ class Run:
             out = model(x).float()
         loss = loss_of(link, stage, out, x)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         follow(link, stage, optimizer.param_groups[0]["lr"])
         final: Tensor = loss.detach()

@@ -102,11 +102,16 @@ def stages_of(
     """Quantizer and stages of a method.
 
     Raises:
-        InputError: unknown method.
+        InputError: unknown method, or one that does not go with 1-bit layers.
     """
     if name not in METHODS:
         raise InputError(f"unknown method {name!r}: there are {', '.join(METHODS)}")
     method = METHODS[name]
+    if method.quantizer == "round" and binarize != "none":
+        raise InputError(
+            f"method {name}: it brings each output into the range of its cells by the weights of "
+            f"its row, which 1-bit layers cannot; {spec.name} has binarize {binarize}"
+        )
     straight = spec.family in FAMILIES and binarize == "none"
     if spec.family == "pca":
         # Nothing to train: one step at a rate too small to change a float32.

@@ -28,7 +28,8 @@ def pass_on(link: Link) -> None:
     """Set the convolutions of a CsiNet or CsiNet-Pro link.
 
     The encoder passes x on as it is; the decoder turns its image GAIN (x - 0.5) + PEDESTAL into x,
-    CsiNet's up to the error of the knees, CsiNet-Pro's up to that of the sigmoid. Batch norms are
+    CsiNet's up to the error of the knees (and of the pedestal's end: 0 becomes 0.05, from 0.05 on
+    nothing is left of it), CsiNet-Pro's up to that of the sigmoid. Batch norms are
     the identity on the straight path; `measure` sets the others.
     """
     if link.spec.family == "csinet":
