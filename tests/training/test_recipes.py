@@ -45,7 +45,7 @@ def test_zoo_stages_are_shared() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("paper-2", {}, "there are paper-002, zoo-cpu"),
+        ("paper-2", {}, "there are paper-001, paper-002, zoo-cpu"),
         ("paper-002", {"epochs": 0}, "above 0"),
         ("paper-002", {"epochs": float("nan")}, "above 0"),
         ("paper-002", {"epochs": float("inf")}, "above 0"),
