@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from csideploy import registry
+from csideploy.errors import InputError
 from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.quantizers.uniform import UniformQuantizer
 from csideploy.quantizers.vector import VectorQuantizer
@@ -98,7 +99,7 @@ class Link(nn.Module):
         """Take another quantizer than the uniform one behind a sigmoid; float features need none.
 
         Raises:
-            InputError: the quantizer does not fit M and B.
+            InputError: the quantizer does not fit M and B, or B is none of the budgets.
         """
         if self.bits is None:
             return
@@ -109,6 +110,8 @@ class Link(nn.Module):
         match feature.quantizer:
             case "codebook":
                 self.quantizer = CodebookQuantizer(self.features, feature.budgets or (self.bits,))
+                if self.bits not in self.quantizer.budgets:
+                    raise InputError(f"{self.bits} bits are none of {self.quantizer.budgets}")
                 self.quantizer.active = self.bits
             case "vector":
                 self.quantizer = VectorQuantizer(self.features, feature.length, self.bits)

@@ -70,6 +70,13 @@ def train(
     )
     if method == "float":
         bits = None
+    if budgets and chosen.quantizer != "codebook":
+        raise InputError(
+            f"several bit budgets go with codebooks; recipe {chosen.name} has the quantizer "
+            f"{chosen.quantizer}: give one number of bits, or another --method"
+        )
+    if length != 1 and chosen.quantizer != "vector":
+        raise InputError(f"--length {length} goes with --method vector, not with {chosen.name}")
     feature = registry.Feature(chosen.quantizer, length, budgets)
     paths: list[Path] = []
     if data is not None:

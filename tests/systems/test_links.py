@@ -112,6 +112,8 @@ def test_budgets_of_a_link() -> None:
         link = systems.build(name, cr=64, bits=None, feature=Feature("codebook"))
         assert link.quantizer is None
         assert link.feature == UNIFORM, "floats pass no codebook"
+    with pytest.raises(InputError, match="none of"):
+        systems.build("csinet", cr=64, bits=4, feature=Feature("codebook", budgets=(2, 3)))
     with pytest.raises(InputError, match="10 bits a code"):
         systems.build("csinet", cr=64, bits=5, feature=Feature("vector", length=2))
 
