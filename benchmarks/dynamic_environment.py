@@ -248,7 +248,7 @@ def show(options: argparse.Namespace, results: list[dict[str, Any]], console: Co
             *("-" if paper is None else f"{value:.2f}" for value in paper or LINKS),
         )
     console.print(table)
-    budget = "no training: components" if options.system == "pca" else f"{options.epochs:g} epochs"
+    budget = "no training: components" if options.system == "pca" else f"epochs: {options.epochs:g}"
     console.print(
         f"M = {registry.features(options.cr)}, B = {options.bits}; {options.samples} samples a "
         f"training file, {options.test_samples} a test file; {budget}, a small budget. "
