@@ -42,6 +42,15 @@ static inline float csd_code_slope(const csd_input *slopes, size_t channel, uint
     return activation == CSD_ACT_RELU ? 0.0f : csd_slope(slopes, channel, alpha);
 }
 
+/* Element i of codes: u8, i8 or i16. */
+static inline int32_t csd_code_at(const csd_input *codes, size_t i) {
+    if (codes->shape.dtype == CSD_U8)
+        return ((const uint8_t *)codes->data)[i];
+    if (codes->shape.dtype == CSD_I8)
+        return ((const int8_t *)codes->data)[i];
+    return ((const int16_t *)codes->data)[i];
+}
+
 static inline size_t csd_block(size_t left) { return left < CSD_BLOCK ? left : CSD_BLOCK; }
 
 #endif

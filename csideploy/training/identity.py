@@ -71,7 +71,7 @@ def _insert_knee(block: Residual, threshold: float, gain: float) -> None:
     """
     first, second = block.body
     for layer in (first, second):
-        _reset_norm(_norm(layer), slice(0, 4))
+        reset_norm(_norm(layer), slice(0, 4))
     _norm(first).bias[:4] = -threshold
     _slope(first)[:4] = 0.0
     _slope(second)[:4] = 1.0
@@ -167,10 +167,10 @@ def _copy(norm: nn.BatchNorm2d, first: int) -> tuple[Tensor, Tensor]:
 
 
 def _identity_norm(norm: nn.BatchNorm2d) -> None:
-    _reset_norm(norm, slice(None))
+    reset_norm(norm, slice(None))
 
 
-def _reset_norm(norm: nn.BatchNorm2d, channels: slice) -> None:
+def reset_norm(norm: nn.BatchNorm2d, channels: slice) -> None:
     """Identity on some channels: gamma makes up for eps."""
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from csideploy.systems.csinet import SLOPE, RefineBlock
 from csideploy.systems.link import Link
-from csideploy.training.identity import KNEES, STEP
+from csideploy.training.identity import KNEES, STEP, reset_norm
 
 GAIN, PEDESTAL = 4.0, 2.5
 """The decoder's image is 4 (x - 0.5) + 2.5: at most +-2 from the pedestal where x is in [0, 1].
@@ -36,7 +36,7 @@ def pass_on(link: Link) -> None:
         head = link.encoder.convolutions
         assert isinstance(head, nn.Sequential)
         _dirac(_convolution(head[0]), 2)
-        _identity(_norm(head[1]), slice(None))
+        reset_norm(_norm(head[1]), slice(None))
     else:
         _chain(link.encoder.convolutions, 2)
     convolutions = link.decoder.convolutions
@@ -68,7 +68,7 @@ def _knee(block: RefineBlock, threshold: float, gain: float) -> None:
         layer.weight[:6] = 0.0
         assert layer.bias is not None
         layer.bias.zero_()
-        _identity(_norm(norm), slice(0, 6))
+        reset_norm(_norm(norm), slice(0, 6))
     third.weight.zero_()
     assert first.bias is not None
     assert second.bias is not None
@@ -90,7 +90,7 @@ def _knee(block: RefineBlock, threshold: float, gain: float) -> None:
     # What the lifts add: the two bent ones cancel, that of z does not.
     third.bias += 2 * SLOPE * gain / (1 - SLOPE) / STEP * _HIGH
     norm = _norm(block.body[7])
-    _identity(norm, slice(None))
+    reset_norm(norm, slice(None))
     norm.weight.mul_(STEP)
 
 
@@ -100,7 +100,7 @@ def _chain(convolutions: nn.Module, straight: int) -> None:
         if isinstance(layer, nn.Conv2d):
             _dirac(layer, straight)
         elif isinstance(layer, nn.BatchNorm2d):
-            _identity(layer, slice(0, straight))
+            reset_norm(layer, slice(0, straight))
 
 
 def _dirac(layer: nn.Conv2d, straight: int) -> None:
@@ -144,16 +144,6 @@ def measure(link: Link, x: Tensor) -> None:
         norm.momentum = 0.1
         norm.running_mean[:straight], norm.running_var[:straight] = kept
     link.bypass = bypass
-
-
-def _identity(norm: nn.BatchNorm2d, channels: slice) -> None:
-    """Identity on some channels: gamma makes up for eps."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean[channels] = 0.0
-    norm.running_var[channels] = 1.0
-    norm.weight[channels] = (1.0 + norm.eps) ** 0.5
-    norm.bias[channels] = 0.0
 
 
 def _convolution(layer: nn.Module) -> nn.Conv2d:

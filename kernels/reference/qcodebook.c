@@ -1,13 +1,6 @@
 /* code = number of the output's 2^B - 1 thresholds that are <= x, found by halving. */
+#include "../codes.h"
 #include "../widths.h"
-
-static int32_t load(const csd_input *x, size_t i) {
-    if (x->shape.dtype == CSD_U8)
-        return ((const uint8_t *)x->data)[i];
-    if (x->shape.dtype == CSD_I8)
-        return ((const int8_t *)x->data)[i];
-    return ((const int16_t *)x->data)[i];
-}
 
 void CSD_KERNEL(qcodebook)(const csd_args *args) {
     const csd_input *x = &args->in[CSD_QCODEBOOK_X];
@@ -18,7 +11,7 @@ void CSD_KERNEL(qcodebook)(const csd_args *args) {
         const int32_t *thresholds = args->in[CSD_QCODEBOOK_THRESHOLDS].data;
         for (uint32_t m = 0; m < x->shape.dims[1]; m++, i++) {
             const uint32_t levels = 1u << csd_width(widths, m);
-            const int32_t value = load(x, i);
+            const int32_t value = csd_code_at(x, i);
             uint32_t code = 0;
             for (uint32_t half = levels / 2u; half > 0; half /= 2u)
                 code += thresholds[code + half - 1u] <= value ? half : 0u;

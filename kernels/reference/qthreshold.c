@@ -1,14 +1,6 @@
 /* code = number of thresholds <= x, which never fall: found by halving. */
 #include "../codes.h"
 
-static int32_t load(const csd_input *x, size_t i) {
-    if (x->shape.dtype == CSD_U8)
-        return ((const uint8_t *)x->data)[i];
-    if (x->shape.dtype == CSD_I8)
-        return ((const int8_t *)x->data)[i];
-    return ((const int16_t *)x->data)[i];
-}
-
 void CSD_KERNEL(qthreshold)(const csd_args *args) {
     const csd_input *input = &args->in[CSD_QTHRESHOLD_X];
     const int32_t *thresholds = args->in[CSD_QTHRESHOLD_THRESHOLDS].data;
@@ -16,7 +8,7 @@ void CSD_KERNEL(qthreshold)(const csd_args *args) {
     uint8_t *codes = args->out[0].data;
     const size_t total = csd_size(&input->shape);
     for (size_t i = 0; i < total; i++) {
-        const int32_t x = load(input, i);
+        const int32_t x = csd_code_at(input, i);
         uint32_t first = 0; /* the count lies in first .. first + left */
         for (uint32_t left = most; left > 0;) {
             const uint32_t half = left / 2;
