@@ -156,3 +156,7 @@ def test_entry_names() -> None:
     assert registry.entry_name(spec, 4, 4, "both") == "bacrnet10x-both"
     assert registry.entry_name(spec, 8, None, "encoder") == "bacrnet10x-cr8-bfloat"
     assert registry.entry_name(spec, 4, 2, "none") == "bacrnet10x-b2-none"
+    pca = registry.get("pca")
+    assert registry.entry_name(pca, 8, 4, "none", "codebook") == "pca-cr8"
+    assert registry.entry_name(pca, 8, None, "none", "uniform") == "pca-cr8-bfloat"
+    assert registry.entry_name(spec, 4, 4, "encoder", "codebook") == "bacrnet10x-codebook"
