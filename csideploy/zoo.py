@@ -113,9 +113,7 @@ def find(
     if wanted is not None and (system not in registry.SYSTEMS):
         return _agreeing(wanted, asked, cr=cr, binarize=binarize, quantizer=quantizer)
     spec = registry.get(system)
-    # A float feature has no quantizer, whatever the system's own is.
-    own = "uniform" if float_features else spec.default_quantizer
-    kind = quantizer or ("codebook" if len(asked) > 1 else own)
+    kind = quantizer or ("codebook" if len(asked) > 1 else spec.default_quantizer)
     default = max(b or 0 for b in asked) or None if asked else spec.default_bits
     ratio = spec.default_cr if cr is None else cr
     checked = registry.check_options(spec, ratio, default, binarize)
