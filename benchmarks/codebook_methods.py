@@ -2,12 +2,15 @@
 
     python benchmarks/codebook_methods.py --data indoor.npz --test held-back.npz --out runs/methods
 
-For each length M of the feature, one float link is trained from principal components. Every method
-starts from its weights and gets the same number of samples at every rate of the same grid; the rate
-is chosen on validation rows of the training file, the figures are those of the test file. Stopped
-and started again, it goes on. Beside the methods stand the linear coder (PCA with bits allocated),
-at the same M and at the M that is best for it at the same payload, the link without quantization
-(NQ), what the UE stores, and how far the standard deviations of the outputs lie apart (Fig. 2).
+For each length M of the feature, one float link is trained from principal components, with log
+loss. Every method starts from its weights and gets the same number of samples at every rate of the
+same grid; the rate is chosen on validation rows of the training file, the figures are those of the
+test file. What else a method needs (beta, the steps of codebooks) is fixed in training/methods.py.
+Stopped and started again, it goes on.
+
+Beside the methods stand the linear coder (PCA with bits allocated) at the same M, and at M = 512
+with the same payload, the link without quantization (NQ), what the UE stores, and how far the
+standard deviations of the outputs lie apart (Fig. 2).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from rich.progress import Progress
 from csideploy import registry
 from csideploy.errors import CsideployError, InputError
 from csideploy.progress import Advance
+from csideploy.training.data import describe
 
 
 def arguments() -> argparse.Namespace:
@@ -108,6 +112,22 @@ def in_turn(options: argparse.Namespace, what: str, function: Any, items: list[A
             bars.advance(bar)
 
 
+def check_folder(options: argparse.Namespace) -> None:
+    """Make the folder of the runs, or go on with one that has the same options and data."""
+    settings = {
+        "system": options.system,
+        "start_epochs": options.start_epochs,
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "data": describe(options.data)["sha256"],
+    }
+    path = options.out / "settings.json"
+    if path.is_file() and json.loads(path.read_text()) != settings:
+        raise InputError(f"{options.out} has runs with other options or data: name another --out")
+    options.out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
 def main() -> None:
     """Train what is missing, measure, print."""
     options = arguments()
@@ -116,7 +136,7 @@ def main() -> None:
     for path in (options.data, options.test):
         if not path.is_file():
             raise InputError(f"no file {path}: `csideploy data generate` makes CSI")
-    options.out.mkdir(parents=True, exist_ok=True)
+    check_folder(options)
     in_turn(options, "float links", run_start, list(grid))
     jobs = jobs_of(grid, rates)
     in_turn(options, "methods", run_job, jobs)

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from codebook_jobs import Job
 from linear_baseline import Components, measured
 from rich.console import Console
 from safetensors import safe_open
 
+from csideploy.channels.conventions import to_input
 from csideploy.channels.files import read_csi
-from csideploy.evaluate import channels, evaluate
+from csideploy.evaluate import Channels, channels, evaluate
 from csideploy.link_source import Bits
 from csideploy.progress import Advance
 from csideploy.quantizers.scalar import distortions
@@ -21,7 +23,7 @@ from csideploy.report import quality_table
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary
 from csideploy.training import load_checkpoint
-from csideploy.training.evaluate import measure
+from csideploy.training.evaluate import validation_nmse_db
 
 LINEAR_ROWS = 40_000
 LINEAR_MOST = 512
@@ -84,21 +86,21 @@ def collect(
         "interval": "95 %, environments resampled",
         "rows": rows,
         "linear": _linear(data, kept.h, grid, bar),
-        "float": {str(m): _float(out, picked, m, test) for m in grid},
+        "float": {str(m): _float(out, jobs, m, kept) for m in grid},
     }
 
 
-def _float(
-    out: Path, picked: dict[tuple[str, int, int], Path], m: int, test: Path
-) -> dict[str, float]:
-    """NQ, with log loss: the best of the float links that Lloyd-log quantized, and the start."""
-    runs = {run for (label, own, _), run in picked.items() if (label, own) == ("lloyd-log", m)}
+def _float(out: Path, jobs: list[Job], m: int, kept: Channels) -> dict[str, float]:
+    """NQ, with log loss: the link that Lloyd-log quantizes, at its best rate; and the start."""
+    runs = [out / job.name for job in jobs if (job.method, job.m) == ("lloyd-log", m)]
+    # By the validation rows, at the most bits: the nearest to what is not quantized.
+    best = min(runs, key=lambda run: validation(run, 8))
+    x, _ = to_input(kept.h)
     figures = {}
-    for name, run in (("start", out / f"float-M{m}"), *(("NQ", run) for run in sorted(runs))):
+    for name, run in (("start", out / f"float-M{m}"), ("NQ", best)):
         link, _ = load_checkpoint(run)
         link.bypass = True
-        value = float(measure(link, test)["nmse_db"])
-        figures[name] = min(value, figures.get(name, value))
+        figures[name] = round(validation_nmse_db(link, torch.from_numpy(x)), 3)
     return figures
 
 
@@ -155,6 +157,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     budget = result["budget"]
     console.print(
         f"{budget['system']}: a float start of {budget['start_epochs']:g} epochs from principal "
-        f"components, then {budget['epochs']:g} epochs a method at each rate of "
-        f"{', '.join(f'{rate:g}' for rate in budget['rates'])}, chosen on validation rows."
+        f"components with log loss, then {budget['epochs']:g} epochs a method at each rate of "
+        f"{', '.join(f'{rate:g}' for rate in budget['rates'])}, chosen on validation rows; other "
+        "settings (beta, steps of codebooks and vectors, factors of the rate) are those of "
+        "training/methods.py for all."
     )

@@ -143,7 +143,10 @@ def train(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="Of paper-001: proposed (the default), lloyd, round, vector ..."),
+        typer.Option(
+            help="Of paper-001: proposed (if left out), equal-bits, fixed-beta, var1, var2, lloyd, "
+            "lloyd-log, lloyd-allocated, round, vector, float."
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Highest learning rate of the last stage.")

@@ -109,8 +109,11 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="csideploy-") as folder:
         for index, name in enumerate(names):
             package = _package(name, bits, Path(folder) / str(index))
+            if not package.layouts:
+                raise InputError(f"{name} has float features and so no payload to measure it by")
             budgets = [b for b in package.layouts if _asked(package, b, bits)]
-            if not budgets:
+            lacking = set(bits.numbers) - {package.bits_of(layout) for layout in budgets}
+            if lacking:
                 raise InputError(f"{name} has {package.budgets} bits a feature, not --bits {bits}")
             links.append((name, package, budgets))
         total = len(data.h) * sum(len(budgets) for _, _, budgets in links)
@@ -145,8 +148,7 @@ def _package(name: str, bits: Bits, folder: Path) -> LinkPackage:
     if path.exists():
         source = from_checkpoint(path)
     else:
-        wanted = bits if len(bits.numbers) < 2 else Bits()
-        source = from_zoo(name, cr=None, bits=_own_bits(wanted, name), binarize=None)
+        source = from_zoo(name, cr=None, bits=_own_bits(bits, name), binarize=None)
     budgets = Bits(tuple(_budgets(source, bits)), given=True) if source.codebooks else Bits()
     wanted_package = Wanted(
         model=None,
@@ -162,7 +164,7 @@ def _package(name: str, bits: Bits, folder: Path) -> LinkPackage:
 
 
 def _own_bits(bits: Bits, name: str) -> Bits:
-    """A system's name with one budget picks that entry; an entry's own name needs none."""
+    """A system's name with budgets picks the entry that has them; an entry's own needs none."""
     from csideploy import registry
 
     return bits if name in registry.SYSTEMS else Bits()
@@ -171,7 +173,7 @@ def _own_bits(bits: Bits, name: str) -> Bits:
 def _budgets(source: LinkSource, bits: Bits) -> list[int]:
     has = sorted(source.codebooks)
     wanted = [b for b in has if not bits.given or b in bits.numbers]
-    if not wanted:
+    if set(bits.numbers) - set(wanted):
         raise InputError(f"{source.system} has budgets {has}, not --bits {bits}")
     return wanted
 

@@ -166,8 +166,8 @@ def write_entry(
         card: system, cr, bits (with codebooks the budget that is taken where none is named),
             binarize, data, metrics, command and what else is to be known; `quantizer` if it is
             neither uniform nor codebooks; with codebooks `metrics_per_budget`, budget as text ->
-            figures. The hashes, and with codebooks `quantizer`, `budgets` and `payload_bits`, are
-            added here.
+            figures; `length` of vectors. The hashes, and with codebooks `quantizer`, `budgets` and
+            `payload_bits`, are added here.
         ue: ONNX, x -> codes, payload; with codebooks x -> feature.
         bs: ONNX, payload -> h; with codebooks feature -> h.
         codebooks: budget -> codebook.
@@ -195,7 +195,10 @@ def write_entry(
     _check_card(whole)
     spec = registry.get(whole["system"])
     options = (whole["cr"], whole["bits"], whole["binarize"])
-    name = registry.entry_name(spec, *options, whole.get("quantizer", "uniform"))
+    kind = whole.get("quantizer", "uniform")
+    # Vectors of another length are another entry.
+    kind += str(whole["length"]) if kind == "vector" and "length" in whole else ""
+    name = registry.entry_name(spec, *options, kind)
     zoo.mkdir(parents=True, exist_ok=True)
     with folder_aside(zoo / name, force=True, holding=CARD) as aside:
         for file, data in files.items():

@@ -149,9 +149,10 @@ def codebook_layout(widths: Sequence[int], budget: int | None = None) -> Payload
 
     Args:
         widths: B_m, one a code.
-        budget: bits an output that were shared out; None: their rounded mean.
+        budget: bits an output that were shared out, 1 to 8; None: the least that has room for the
+            widths.
     """
-    spent = round(sum(widths) / len(widths)) if budget is None else budget
+    spent = max(1, -(-sum(widths) // len(widths))) if budget is None else budget
     return PayloadLayout(CODEBOOK_LAYOUT + spent, len(widths), 0, tuple(widths))
 
 

@@ -65,7 +65,11 @@ class CodebookQuantizer(nn.Module):
         return self.get_buffer(f"widths_{budget}")
 
     def forward(self, z: Tensor) -> Tensor:
-        """Quantize by the active budget (eq. 1); in training, note `penalty`."""
+        """Quantize by the active budget (eq. 1), in float32; in training, note `penalty`."""
+        with torch.autocast(z.device.type, enabled=False):
+            return self._quantized(z.float())
+
+    def _quantized(self, z: Tensor) -> Tensor:
         values = self.values(self.active)
         code = self._codes(z, self.active)
         chosen = values.gather(1, code).T
@@ -88,8 +92,9 @@ class CodebookQuantizer(nn.Module):
         values = self.values(budget).double()
         # Rounded once, as `Codebook.thresholds` is; infinity between unused values.
         middle = ((values[:, :-1] + values[:, 1:]) / 2).float()
-        found: Tensor = torch.searchsorted(middle, z.T.contiguous(), right=False)
-        return found
+        found = torch.searchsorted(middle, z.T.contiguous(), right=False)
+        # A NaN is above no midpoint, here as everywhere.
+        return torch.where(z.T.isnan(), 0, found)
 
     @torch.no_grad()
     def _weights(self, code: Tensor) -> Tensor:
@@ -122,7 +127,12 @@ class CodebookQuantizer(nn.Module):
         values = self.values(self.active)
         residual = z.T - values.gather(1, code)
         pull = torch.zeros_like(values).scatter_add_(1, code, residual)
-        share = torch.bitwise_left_shift(1, self.widths(self.active).long())[:, None] / len(z)
+        samples = len(z)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Each process has a share of the batch, and all must make the same step.
+            torch.distributed.all_reduce(pull)
+            samples *= torch.distributed.get_world_size()
+        share = torch.bitwise_left_shift(1, self.widths(self.active).long())[:, None] / samples
         values.add_(pull * share * rate)
         values.copy_(values.sort(dim=1).values)
 

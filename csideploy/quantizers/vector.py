@@ -22,7 +22,8 @@ class VectorQuantizer(nn.Module):
     """z (n, M) -> the nearest vector of each group, with a straight-through gradient.
 
     Attributes:
-        penalty, error: as those of `CodebookQuantizer`, with one beta (eq. 4).
+        penalty: beta ||z^q - z||^2 in units of the squared mean spread (eq. 4), for the encoder.
+        error: the quantization loss in the same unit, for the vectors.
 
     Args:
         outputs: M, a multiple of `length`.
@@ -49,7 +50,11 @@ class VectorQuantizer(nn.Module):
         self.vectors = nn.Parameter(torch.zeros(1 << (bits * length), length))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Quantize; in training, note `penalty` and `error`."""
+        """Quantize, in float32; in training, note `penalty` and `error`."""
+        with torch.autocast(z.device.type, enabled=False):
+            return self._quantized(z.float())
+
+    def _quantized(self, z: Tensor) -> Tensor:
         chosen = self.vectors[self._codes(z)].flatten(1)
         if self.training:
             scale = self.spread.square()
@@ -97,6 +102,8 @@ class VectorQuantizer(nn.Module):
 
 def _spread_start(groups: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Groups drawn with a chance that rises with their norm (half of k-means++'s exponent)."""
-    weight = groups.norm(dim=1) + 1e-3 * groups.norm(dim=1).mean()
+    # On the CPU, where the generator is, so that every device draws the same.
+    norm = groups.norm(dim=1).cpu()
+    weight = norm + 1e-3 * norm.mean()
     chosen = torch.multinomial(weight, count, replacement=len(groups) < count, generator=generator)
-    return groups[chosen]
+    return groups[chosen.to(groups.device)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
             feature=_feature(metadata),
         )
         link.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError) as error:
         raise FormatError(f"{file}: weights that do not fit the system they name") from error
     return link.eval(), metadata
 
@@ -124,8 +125,9 @@ def load_parts(link: Link, path: Path) -> None:
     link.decoder.load_state_dict(source.decoder.state_dict())
 
 
+@cache
 def digest(path: Path) -> str:
-    """sha256 of a weights file, or of that in a run's folder.
+    """sha256 of a weights file, or of that in a run's folder, as it was when first asked for.
 
     Raises:
         InputError: no such file.

@@ -64,10 +64,13 @@ def start(link: Link, x: Tensor) -> None:
     link.encoder.fc.bias.copy_(-(components / scale) @ (scale * mean + shift))
     link.decoder.fc.weight.copy_(path.gain * components.T)
     link.decoder.fc.bias.copy_(path.gain * (mean - 0.5) + path.pedestal)
+    # Batch norms see what the float link makes: no codebook is fitted yet.
+    bypass, link.bypass = link.bypass, True
     if link.spec.family == "acrnet":
         identity.calibrate(link, x[:_CALIBRATION])
     elif link.spec.family != "pca":
         straight.measure(link, x[:_CALIBRATION])
+    link.bypass = bypass
 
 
 def principal(x: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -213,7 +213,7 @@ class Run:
         if self.saved_optimizer is not None:
             adam.load_state_dict(self.saved_optimizer)
             self.saved_optimizer = None
-        model = self._distributed(link)
+        model = self._distributed(stage, link)
         validate_every = max(1, steps // self.validations)
         # A stage that goes around the quantizer has no use for codebooks before its end.
         refits = stage.refits if stage.feature == "quantized" else 0
@@ -244,7 +244,8 @@ class Run:
             progress.step(self.position.step, loss, rate)
             if self.position.step % validate_every == 0 and self.place.leads:
                 progress.validation(
-                    self.position.step, validation_nmse_db(link, self.data.validation())
+                    self.position.step,
+                    validation_nmse_db(link.at(link.bits), self.data.validation()),
                 )
             if self.place.leads and time.monotonic() - saved >= self.checkpoint_seconds:
                 self._save(adam)
@@ -276,9 +277,12 @@ class Run:
         final: Tensor = loss.detach()
         return final
 
-    def _distributed(self, link: Link) -> nn.Module:
+    def _distributed(self, stage: Stage, link: Link) -> nn.Module:
         if self.place.world == 1:
             return link
+        if link.quantizer is not None:
+            # Parameters without a gradient would make the processes wait for one.
+            link.quantizer.requires_grad_(stage.feature == "quantized")
         ids = [self.place.device.index] if self.place.device.type == "cuda" else None
         return DistributedDataParallel(link, device_ids=ids)
 

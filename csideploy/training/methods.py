@@ -131,7 +131,7 @@ def stages_of(
         name=name,
         start="weights" if from_weights else "scratch",
         # A straight gradient is a rough one: at the float link's rate the encoder runs away.
-        encoder=0.1,
+        encoder=0.1 if method.through else 1.0,
         frozen_norm=True,
         loss=method.loss,
         feature="quantized" if method.through else "float",
@@ -141,4 +141,6 @@ def stages_of(
     )
     if from_weights:
         return method.quantizer, (second,)
-    return method.quantizer, (first,) if name == "float" else (first, second)
+    if name == "float":
+        return method.quantizer, (replace(first, epochs=EPOCHS),)
+    return method.quantizer, (first, second)

@@ -26,7 +26,9 @@ from csideploy.training.exported import Exported, export_trained
 from csideploy.zoo import CARD, write_entry
 
 
-def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
+def publish(
+    weights: Path, zoo: Path, *, test_data: Path, command: str, start: Path | None = None
+) -> Path:
     """Write an entry; an older one of the same name is replaced.
 
     Args:
@@ -34,6 +36,7 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
         zoo: the folder of entries.
         test_data: CSI that had no part in the training.
         command: what retrains these weights.
+        start: weights that the training started from, for the card.
 
     Returns:
         The entry's folder.
@@ -59,6 +62,11 @@ def publish(weights: Path, zoo: Path, *, test_data: Path, command: str) -> Path:
     }
     if link.feature.quantizer != "uniform":
         card["quantizer"] = link.feature.quantizer
+    if link.feature.quantizer == "vector":
+        card["length"] = link.feature.length
+    if start is not None:
+        _, first = load_checkpoint(start)
+        card["start"] = {key: first[key] for key in ("recipe", "seed", "training")}
     if made.codebooks:
         measured = {
             str(budget): _measure(made, test_data, book) for budget, book in made.codebooks.items()
@@ -91,10 +99,13 @@ def main(
     test_data: Annotated[Path, typer.Option(help="CSI that had no part in the training.")],
     command: Annotated[str, typer.Option(help="What retrains these weights.")],
     zoo: Annotated[Path, typer.Option(help="The folder of entries.")] = Path("zoo"),
+    start: Annotated[
+        Path | None, typer.Option(help="Weights that the training started from, for the card.")
+    ] = None,
 ) -> None:
     """Make a zoo entry of trained weights."""
     try:
-        entry = publish(weights, zoo, test_data=test_data, command=command)
+        entry = publish(weights, zoo, test_data=test_data, command=command, start=start)
     except CsideployError as error:
         typer.echo(f"csideploy: error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

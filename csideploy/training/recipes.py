@@ -139,6 +139,12 @@ def recipe(
     if name != "paper-001" and (method is not None or from_weights):
         raise InputError(f"--method and --start-from go with --recipe paper-001, not {name}")
     if name == "paper-001":
+        asked = (epochs, batch, rate) != (None, None, None) or from_weights
+        if spec.family == "pca" and asked:
+            raise InputError(
+                f"{spec.name} is computed, not trained: leave --epochs, --batch, --rate and "
+                "--start-from out"
+            )
         from csideploy.training.methods import stages_of
 
         quantizer, stages = stages_of(

@@ -118,7 +118,7 @@ def measure(link: Link, x: Tensor) -> None:
     """Batch norms off the straight path take the statistics of what they see for x.
 
     Args:
-        link: that `pass_on` has set, its fully connected layers too.
+        link: that `pass_on` has set, its fully connected layers too; its quantizer bypassed.
         x: float32 (n, 2, angle, delay).
     """
     hidden = {
@@ -128,7 +128,6 @@ def measure(link: Link, x: Tensor) -> None:
         for i in (1, 4)
     }
     link.eval()
-    bypass, link.bypass = link.bypass, True
     # Front to back: what a norm sees depends on the ones before it.
     for norm in [module for module in link.modules() if isinstance(module, nn.BatchNorm2d)]:
         straight = hidden.get(id(norm), 2)
@@ -143,7 +142,6 @@ def measure(link: Link, x: Tensor) -> None:
         norm.eval()
         norm.momentum = 0.1
         norm.running_mean[:straight], norm.running_var[:straight] = kept
-    link.bypass = bypass
 
 
 def _convolution(layer: nn.Module) -> nn.Conv2d:

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from csideploy.errors import InputError
+from csideploy.quantizers.learned import CodebookQuantizer
+from csideploy.quantizers.scalar import fit_codebook, uniform_widths
 from csideploy.quantizers.vector import VectorQuantizer
 
 SIZES = [(1, 1), (1, 4), (1, 8), (2, 1), (2, 3), (2, 4), (4, 1), (4, 2)]
@@ -153,3 +155,27 @@ def test_fit_frees_idle_vectors_and_repeats_itself() -> None:
 def test_sizes_out_of_range(outputs: int, length: int, bits: int, says: str) -> None:
     with pytest.raises(InputError, match=says):
         VectorQuantizer(outputs, length, bits)
+
+
+@pytest.mark.parametrize("kind", ["vector", "codebook"])
+def test_half_precision_around_it_moves_no_code(kind: str) -> None:
+    """Under autocast, products would be those of bfloat16, and near vectors change places."""
+    generator = torch.Generator().manual_seed(6)
+    z = torch.randn(500, 8, generator=generator)
+    quantizer: VectorQuantizer | CodebookQuantizer
+    if kind == "vector":
+        quantizer = VectorQuantizer(8, 1, 8)
+        quantizer.fit(z, seed=1)
+    else:
+        quantizer = CodebookQuantizer(8, (8,))
+        quantizer.put(8, fit_codebook(z.numpy(), uniform_widths(8, 8)))
+    plain = quantizer(z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(quantizer(z), plain)
+
+
+def test_nan_has_code_0() -> None:
+    quantizer = CodebookQuantizer(2, (2,))
+    z = np.random.default_rng(3).normal(size=(50, 2)).astype(np.float32)
+    quantizer.put(2, fit_codebook(z, uniform_widths(2, 2)))
+    assert quantizer.codes(torch.tensor([[torch.nan, 9.0]])).tolist() == [[0, 3]]

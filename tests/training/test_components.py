@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csideploy import systems
+from csideploy import registry, systems
 from csideploy.errors import InputError
 from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.quantizers.uniform import UniformQuantizer
@@ -19,6 +19,7 @@ from csideploy.registry import Feature
 from csideploy.systems.link import Link
 from csideploy.training import codebooks, components, identity, straight
 from csideploy.training.data import TrainingData, read
+from csideploy.training.recipes import recipe
 
 CR, M = 64, 32
 
@@ -257,3 +258,27 @@ def test_fit_leaves_other_links_alone(bits: int | None, data: TrainingData) -> N
     codebooks.fit(link, data, allocated=True, seed=0)
     for name, value in link.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("name", ["acrnet1x", "csinet", "csinetpro"])
+def test_norms_are_measured_on_the_float_link(name: str, data: TrainingData) -> None:
+    """A quantizer that is not fitted yet must not stand between them and what they will see."""
+    states = []
+    for bits, feature in ((None, None), (2, Feature("codebook")), (2, Feature("vector"))):
+        torch.manual_seed(4)
+        link = systems.build(name, cr=64, bits=bits, feature=feature)
+        components.start(link, data.first(200))
+        assert not link.bypass
+        kept = link.state_dict().items()
+        states.append({key: value for key, value in kept if "quantizer" not in key})
+    for other in states[1:]:
+        assert states[0].keys() == other.keys()
+        for key, value in states[0].items():
+            assert torch.equal(value, other[key]), key
+
+
+@pytest.mark.parametrize("option", [{"epochs": 2.0}, {"batch": 8}, {"rate": 1e-3}])
+def test_components_are_not_trained(option: dict[str, float]) -> None:
+    asked = {"epochs": None, "batch": None, **option}
+    with pytest.raises(InputError, match="computed, not trained"):
+        recipe("paper-001", registry.get("pca"), binarize="none", **asked)  # type: ignore[arg-type]

@@ -108,7 +108,8 @@ def test_files_that_share_environments(files: list[Path], tmp_path: Path) -> Non
 
 def test_joint_run_resumes_and_reports_over_all(files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = {**TINY, "recipe": "paper-001", "bits": 3, "out": out}
+    # Components are computed: no epochs, no batch.
+    options = {"cr": 64, "threads": 1, "quiet": True, "recipe": "paper-001", "bits": 3, "out": out}
     result = train("pca", data=files, **options)
     link, metadata = load_checkpoint(out)
     assert len(metadata["data"]["files"]) == 3

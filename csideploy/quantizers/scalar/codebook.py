@@ -93,7 +93,11 @@ class Codebook:
         return self.values[end - int(self.sizes[m]) : end]
 
     def rounded(self) -> Codebook:
-        """The same with values of float16, as the BS stores them (at most 0.006 dB)."""
+        """The same with values of float16, as the BS stores them.
+
+        11 bits of each value stay: at most 0.006 dB where an output's mean is no more than a few
+        times its spread, as an encoder's are; far more where an offset dwarfs the spread.
+        """
         limit = np.finfo(np.float16).max
         half = np.clip(self.values, -limit, limit).astype(np.float16)
         return Codebook(self.widths, half.astype(np.float32))

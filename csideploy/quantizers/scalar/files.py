@@ -43,7 +43,7 @@ def read_codebooks(data: bytes, *, name: str) -> dict[int, Codebook]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(f"{name} is no .npz file of codebooks: {error}") from error
     odd = [key for key in arrays if not _KEY.fullmatch(key)]
     budgets = sorted({int(key.rsplit("_", 1)[1]) for key in arrays if key not in odd})
