@@ -87,11 +87,11 @@ def test_inspect_shows_the_widths(run: Run, models: dict[str, Path], tmp_path: P
         bundle = tmp_path / f"{side}.csib"
         assert run("compile", models[side], "--out", bundle, "--side", side).exit_code == 0
         text = " ".join(run("inspect", bundle).stdout.split())
-        assert "layout 0x0203: 9 codes of 0 to 8 bits" in text
+        assert "layout 0x0204: 9 codes of 0 to 8 bits" in text
         assert "29 together (7 are sent), 4 bytes a sample" in text
         payload = json.loads(run("inspect", bundle, "--json").stdout)["payload"]
         assert payload == {
-            "layout_id": 0x0203,
+            "layout_id": 0x0204,
             "count": 9,
             "bits": 0,
             "widths": [3, 0, 8, 5, 1, 4, 2, 0, 6],
