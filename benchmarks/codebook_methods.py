@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from csideploy import registry
+from csideploy.cli_shell import table_console
 from csideploy.errors import CsideployError, InputError
 from csideploy.progress import Advance
 from csideploy.training.data import describe
@@ -142,7 +143,7 @@ def main() -> None:
     in_turn(options, "methods", run_job, jobs)
 
     # Imported here: the processes that train need none of it.
-    from codebook_results import collect, show
+    from codebook_results import collect, for_chart, show
 
     from csideploy.report import quality_chart
 
@@ -169,11 +170,11 @@ def main() -> None:
         "rates": rates,
         "seed": options.seed,
     }
-    show(result, Console())
+    show(result, table_console())
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     if options.chart:
-        quality_chart.draw(result, options.chart)
+        quality_chart.draw(for_chart(result), options.chart)
 
 
 if __name__ == "__main__":

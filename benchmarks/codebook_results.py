@@ -162,3 +162,11 @@ def show(result: dict[str, Any], console: Console) -> None:
         "settings (beta, steps of codebooks and vectors, factors of the rate) are those of "
         "training/methods.py for all."
     )
+
+
+def for_chart(result: dict[str, Any]) -> dict[str, Any]:
+    """The rows of one M, that with the most points: a line must not join two lengths."""
+    lengths = [row["m"] for row in result["rows"]]
+    m = max(lengths, key=lambda length: (lengths.count(length), length))
+    rows = [row for row in result["rows"] if row["m"] == m]
+    return {**result, "rows": rows, "channels": f"M = {m}, {result['channels']}"}
