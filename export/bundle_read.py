@@ -192,15 +192,23 @@ def _layout(
     tensors: tuple[Tensor, ...],
     weights: NDArray[np.uint8],
 ) -> PayloadLayout:
-    """Where codes differ in bits, their widths are a constant of the step that packs or unpacks."""
-    widths: tuple[int, ...] = ()
+    """Where codes differ in bits, their widths are a constant of the step that packs or unpacks.
+
+    Of several such steps the one that the verifier takes: with the record's count and bytes, and a
+    payload that is an input or an output of the part.
+    """
     for step in steps:
-        if row["bits"] == 0 and step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
-            found = step_widths(step, tensors, weights)
-            if found is not None and len(found) == row["count"]:
-                widths = tuple(found.tolist())
-                break
-    return PayloadLayout(row["layout_id"], row["count"], row["bits"], widths)
+        if row["bits"] or step.op not in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
+            continue
+        payload = step.outputs[0] if step.op is Op.PACK_WIDTHS else step.inputs[0]
+        found = step_widths(step, tensors, weights)
+        if found is None or payload is None or len(found) != row["count"]:
+            continue
+        own = PayloadLayout(row["layout_id"], row["count"], 0, tuple(found.tolist()))
+        outside = tensors[payload].storage in (Storage.INPUT, Storage.OUTPUT)
+        if outside and own.nbytes == row["nbytes"]:
+            return own
+    return PayloadLayout(row["layout_id"], row["count"], row["bits"])
 
 
 def _vectors(read: _Decoder, plan: Plan) -> dict[str, NDArray[np.generic]]:
