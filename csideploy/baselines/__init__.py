@@ -1,0 +1,1 @@
+"""Conventional schemes to stand beside the networks: what a user could take instead."""

@@ -1,0 +1,125 @@
+"""Codebooks of directions: Lloyd's algorithm on subspaces (Xia and Giannakis 2006).
+
+A codeword is an orthonormal basis A_j (M x r). What is quantized is the column space of an
+estimated channel (M x N), as a basis Q. The chordal distance of two subspaces of dimension N is
+d^2 = N - ||A^H Q||_F^2; for a single direction (r = 1) N is replaced by 1, and the user is free to
+combine its antennas so that it hears the direction of its space that is nearest to a codeword
+(Jindal, "Antenna Combining for the MIMO Downlink Channel", 2008): that is the projection again.
+So both maximise ||A_j^H Q||_F^2, and the best codeword of a cell is, for both, the r strongest
+eigenvectors of the mean of Q Q^H over the cell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.downlink.channels import Complex, dft_pilots, estimate, observe, rayleigh
+from csideploy.downlink.setup import Setup
+from csideploy.errors import InputError
+from csideploy.progress import Advance, quiet
+
+_ITERATIONS = 40
+_SAMPLES_A_CODEWORD = 600
+_CHUNK = 1 << 22
+
+
+def basis(h: Complex) -> NDArray[np.complex64]:
+    """An orthonormal basis of the column space: (..., M, N)."""
+    q: NDArray[np.complex64] = np.linalg.qr(h)[0].astype(np.complex64)
+    return q
+
+
+def affinities(q: Complex, codebook: Complex) -> NDArray[np.float32]:
+    """||A_j^H Q||_F^2 of each subspace and codeword.
+
+    Args:
+        q: (n, M, N).
+        codebook: (J, M, r).
+
+    Returns:
+        (n, J).
+    """
+    words = np.ascontiguousarray(codebook.transpose(0, 2, 1).conj()).reshape(-1, q.shape[1])
+    found = np.zeros((len(q), len(codebook)), np.float32)
+    for column in range(q.shape[2]):
+        heard = np.ascontiguousarray(q[:, :, column]) @ words.T
+        power = np.square(heard.real) + np.square(heard.imag)
+        found += power.reshape(len(q), len(codebook), -1).sum(axis=2)
+    return found
+
+
+def nearest(q: Complex, codebook: Complex) -> NDArray[np.int64]:
+    """Index of the codeword at the smallest chordal distance, ties to the lowest: (n,)."""
+    step = max(1, _CHUNK // len(codebook))
+    parts = [
+        affinities(q[at : at + step], codebook).argmax(axis=1) for at in range(0, len(q), step)
+    ]
+    return np.concatenate(parts)
+
+
+def lloyd(
+    q: Complex,
+    bits: int,
+    rank: int,
+    *,
+    seed: int,
+    iterations: int = _ITERATIONS,
+    progress: Advance = quiet,
+) -> NDArray[np.complex64]:
+    """A codebook of 2^B subspaces of dimension `rank` for the samples' column spaces.
+
+    Args:
+        q: bases, (n, M, N).
+        bits: B, 1 to 16.
+        rank: columns of a codeword, 1 to N.
+        seed: of the samples that the codewords start from.
+        iterations: of assignment and update.
+        progress: called with iterations done and in all.
+
+    Returns:
+        complex64 (2^B, M, rank), orthonormal columns.
+
+    Raises:
+        InputError: fewer samples than codewords.
+    """
+    if len(q) < 1 << bits:
+        raise InputError(f"{len(q)} samples for a codebook of {1 << bits}: give more samples")
+    rng = np.random.default_rng(seed)
+    codebook = q[rng.choice(len(q), 1 << bits, replace=False)][:, :, :rank].astype(np.complex64)
+    for iteration in range(iterations):
+        index = nearest(q, codebook)
+        order = np.argsort(index, kind="stable")
+        ends = np.searchsorted(index[order], np.arange((1 << bits) + 1))
+        for j, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+            if begin == end:
+                # An empty cell takes a sample anew.
+                codebook[j] = q[rng.integers(len(q))][:, :rank]
+                continue
+            own = q[order[begin:end]].transpose(1, 0, 2).reshape(q.shape[1], -1)
+            codebook[j] = np.linalg.eigh(own @ own.conj().T)[1][:, : -rank - 1 : -1]
+        progress(iteration + 1, iterations)
+    return codebook
+
+
+def codebook(
+    setup: Setup, rank: int, *, seed: int, progress: Advance = quiet
+) -> NDArray[np.complex64]:
+    """The codebook of a set-up: of the estimates that its users make with DFT pilots.
+
+    Args:
+        setup: sizes.
+        rank: 1 for directions, N for the whole column space.
+        seed: of channels, noise and start.
+        progress: as in `lloyd`.
+
+    Returns:
+        complex64 (2^B, M, rank).
+    """
+    rng = np.random.default_rng(seed)
+    samples = _SAMPLES_A_CODEWORD << setup.bits
+    single = Setup(**{**setup.describe(), "users": 1})
+    pilots = dft_pilots(setup)
+    h = rayleigh(single, samples, rng)[:, 0]
+    q = basis(estimate(setup, observe(setup, h, pilots, rng), pilots))
+    return lloyd(q, setup.bits, rank, seed=seed, progress=progress)
