@@ -48,12 +48,14 @@ static int factor(root *l, uint32_t users) {
     return 1;
 }
 
-/* y -= x (re, im), over a column. */
+/* y -= x (re, im), over a column. Both parts are sums, one of them with -im: where one is a sum and
+   the other a difference, gcc 12 makes a fused multiply-add of them, whatever -ffp-contract says. */
 static void subtract(float *restrict y, const float *restrict x, float re, float im,
                      size_t antennas) {
+    const float minus_im = -im;
     for (size_t m = 0; m < antennas; m++) {
         const float x_re = x[2u * m], x_im = x[2u * m + 1u];
-        y[2u * m] -= x_re * re - x_im * im;
+        y[2u * m] -= x_re * re + x_im * minus_im;
         y[2u * m + 1u] -= x_re * im + x_im * re;
     }
 }
