@@ -1,4 +1,4 @@
-"""Generates what must agree with `bundle_fields`: three C headers and docs/bundle-format.md."""
+"""Generates what must agree with `bundle_fields`: four C headers and docs/bundle-format.md."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def outputs() -> dict[str, str]:
     """Path in the repository -> text of every generated file."""
     return {
         "runtime/include/csideploy/ops.h": ops_header(),
+        "runtime/include/csideploy/op_roles.h": roles_header(),
         "runtime/include/csideploy/format.h": format_header(),
         "runtime/src/tables.h": tables_header(),
         "docs/bundle-format.md": page(),
@@ -48,10 +49,10 @@ def _role(role: str) -> str:
 
 
 def ops_header() -> str:
-    """Operations, element types and the order of roles and parameters: all that a kernel knows."""
+    """Operations, element types and limits; with `op_roles.h`, all that a kernel knows."""
     parts = [
         _NOTICE,
-        "/* Operations: codes, element types, and the order of their inputs and parameters. */",
+        "/* Operations: codes, element types and limits. */",
         "#ifndef CSIDEPLOY_OPS_H\n#define CSIDEPLOY_OPS_H\n",
         _enum("csd_dtype", "CSD_", [(d.name, d) for d in DType]),
         _enum("csd_activation", "CSD_ACT_", [(a.name, a) for a in Activation]),
@@ -64,6 +65,17 @@ def ops_header() -> str:
         f"#define CSD_MAX_INPUTS {bf.MAX_INPUTS}u",
         f"#define CSD_MAX_OUTPUTS {bf.MAX_OUTPUTS}u",
         f"#define CSD_MAX_PARAMS {bf.MAX_PARAMS}u",
+        '\n#include "csideploy/op_roles.h"',
+    ]
+    return "\n".join([*parts, "\n#endif", ""])
+
+
+def roles_header() -> str:
+    """The order of each operation's inputs, outputs and parameters."""
+    parts = [
+        _NOTICE,
+        "/* Inputs, outputs and parameters of each operation, in their order; ops.h includes it. */",
+        "#ifndef CSIDEPLOY_OP_ROLES_H\n#define CSIDEPLOY_OP_ROLES_H",
     ]
     for op, spec in OPS.items():
         members = [f"    CSD_{op.name}_{_role(r)} = {i}" for i, r in enumerate(spec.inputs)]
@@ -236,11 +248,12 @@ compute nonsense or take long: where a file comes from remains the user's judgem
 message names both. A section that a reader does not know is refused if it is flagged as required
 and skipped otherwise. `reserved` fields are 0. Version 1.1 added operations 12 and above, the types
 i8, i16 and i32, and CONCAT's axis, so that a 1.0 file with CONCAT is refused: compile it anew.
-Version 1.2 added operations 40 and above, and payloads whose codes have a number of bits each.
+Version 1.2 added operations 40 to 44, and payloads whose codes have a number of bits each. Version
+1.3 added operations 45 and 46, and payloads of several users.
 
 **Payload.** Codes in order, MSB first, zero pad at the end of a sample. `bits` 0 stands for the
 `widths` of the PACK_WIDTHS or UNPACK_WIDTHS that makes or reads the payload, which the part must
-have.
+have. The part has an input or output u8 (n, bytes), or u8 (n, users, bytes), one message a user.
 
 **Order.** Header, directory, sections in ascending order of id. A section starts at the end of
 the one before, rounded up to {bf.ALIGN}; the first starts after the directory. The bytes between
@@ -295,6 +308,8 @@ def page() -> str:
             rules.ParamKind.F32_POSITIVE: "finite, above 0",
         }.get(limits.kind, f"{limits.lo}..{limits.hi}")
         default = "an error" if limits.default is None else int(limits.default)
+        own = [(op, r) for (op, param), r in rules.OWN_RULES.items() if param == name]
+        span += "".join(f"; {op.name}: {r.lo}..{r.hi}" for op, r in own)
         parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
     parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
     parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]

@@ -260,7 +260,7 @@ def _check_arena(plan: Plan) -> None:
 def _assemble(plan: Plan, sections: dict[str, bytes], part: int, side: int) -> bytes:
     present = [s for s in bf.SECTIONS if s.name in sections]
     at = bf.HEADER.size + bf.SECTION.size * len(present)
-    directory, body = b"", bytearray()
+    directory, body = b"", list[bytes]()
     for section in present:
         data = sections[section.name]
         directory += bf.SECTION.pack(
@@ -273,9 +273,9 @@ def _assemble(plan: Plan, sections: dict[str, bytes], part: int, side: int) -> b
                 "crc": zlib.crc32(data),
             }
         )
-        padded = data + bytes(-len(data) % bf.ALIGN)
-        body += padded
-        at += len(padded)
+        pad = bytes(-len(data) % bf.ALIGN)
+        body += [data, pad]
+        at += len(data) + len(pad)
     try:
         header = bf.HEADER.pack(
             {
@@ -301,4 +301,4 @@ def _assemble(plan: Plan, sections: dict[str, bytes], part: int, side: int) -> b
         raise FormatError(f"part {plan.part!r}: does not fit the header: {error}") from None
     covered = header[: bf.HEADER.offset("header_crc")]
     crc = zlib.crc32(directory, zlib.crc32(covered))
-    return covered + crc.to_bytes(4, "little") + directory + bytes(body)
+    return b"".join([covered, crc.to_bytes(4, "little"), directory, *body])

@@ -6,6 +6,7 @@ Written from the semantics in `operations`, without a look at the passes that ma
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import comb
 
 from csideploy.errors import CsideployError
 from csideploy.export.graph import BATCH, Node, Shape
@@ -143,6 +144,26 @@ def _unpacked_widths(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return (payload[0], result[1])
 
 
+def _precoder(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """From the messages of K users to (n, K, N, M, 2); a packed table lacks the last axis."""
+    n, users, size = shapes["payload"]
+    demand(size == -(-node.attributes["bits"] // 8), f"'{node.name}': {size} bytes a user")
+    demand(len(result) == 5, f"'{node.name}': {result}")
+    streams, antennas = int(result[2]), int(result[3])
+    if "codebook" in shapes:
+        wanted = (1 << node.attributes["bits"], antennas, 2)
+        demand(shapes["codebook"] == wanted, f"'{node.name}': {shapes['codebook']}")
+    else:
+        rows, *block = shapes["table"]
+        levels = 1 << node.attributes["bits"]
+        ordered = not node.attributes["sorted"]
+        count = levels ** int(users) if ordered else comb(levels + int(users) - 1, int(users))
+        demand(rows == count, f"'{node.name}': {rows} rows of {count}")
+        fits = block[0] == users and block[1] in (1, streams) and block[2] == antennas
+        demand(fits and block[3:] in ([2], []), f"'{node.name}': {block} to {result}")
+    return (n, users, streams, antennas, 2)
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -277,4 +298,6 @@ RESULTS: dict[Op, ResultRule] = {
     Op.UNPACK_WIDTHS: _unpacked_widths,
     Op.DEQUANTIZE_CODEBOOK: _by_codebook,
     Op.QCODEBOOK: _by_codebook,
+    Op.TABLE_PRECODER: _precoder,
+    Op.RZF_PRECODER: _precoder,
 }

@@ -64,7 +64,8 @@ class _Lowering:
         self.n_max = n_max
         self.result = Lowered()
         self.index: dict[str, int] = {}
-        self.packed = bytearray()
+        self.chunks: list[bytes | NDArray[np.uint8]] = []
+        self.stored_bytes = 0
         self.roots = self._roots()
         self.steps = [node for node in graph.nodes if isinstance(node.op, Op)]
         self.buffers = self._buffers()
@@ -72,7 +73,8 @@ class _Lowering:
         for node in self.steps:
             self.result.steps.append(self._step(node))
         self.result.outputs = tuple(self._tensor(name) for name in graph.outputs)
-        self.result.weights = np.frombuffer(bytes(self.packed), np.uint8)
+        # Tables may be a hundred megabytes: joined once.
+        self.result.weights = np.frombuffer(b"".join(self.chunks), np.uint8)
 
     def _roots(self) -> dict[str, str]:
         roots: dict[str, str] = {}
@@ -156,9 +158,9 @@ class _Lowering:
     def _store(self, data: NDArray[np.generic]) -> int:
         """Append a constant to the weights section; returns its offset."""
         little = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
-        self.packed.extend(bytes(-len(self.packed) % ALIGNMENT))
-        offset = len(self.packed)
-        self.packed.extend(little.tobytes())
+        offset = -(-self.stored_bytes // ALIGNMENT) * ALIGNMENT
+        self.chunks += [bytes(offset - self.stored_bytes), little.reshape(-1).view(np.uint8)]
+        self.stored_bytes = offset + little.nbytes
         return offset
 
     def _step(self, node: Node) -> Step:

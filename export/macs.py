@@ -18,7 +18,8 @@ from csideploy.export.widths import step_widths
 class StepCost:
     """One step, for one sample.
 
-    macs: multiply-accumulates of convolutions, linear layers (1-bit ones included) and MATMUL.
+    macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL and
+        RZF_PRECODER.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation; comparisons with thresholds, one a bit of the code.
@@ -90,6 +91,7 @@ _EACH = {
     Op.QADD: 8,  # two dequantized, one sum, one quantized
     Op.QACTIVATION: 5,
     Op.QTHRESHOLD: 8,  # a search among up to 255
+    Op.RZF_PRECODER: 4,  # largest, quotient, square, quotient
 }
 """Operations an element of the result, as their definitions in `operations` read."""
 
@@ -152,6 +154,12 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         return _count(result) * int(roles["x"].shape[-1])
     if step.op is Op.MATMUL:
         return _count(result) * int(roles["a"].shape[-1])
+    if step.op is Op.RZF_PRECODER:
+        # Complex products: A^H A from its lower half, its root, then K (K - 1) columns of M.
+        users, antennas = int(result.shape[1]), int(result.shape[3])
+        pairs = users * (users + 1) // 2
+        root = (users - 1) * users * (users + 1) // 6
+        return 4 * (pairs * antennas + root + users * (users - 1) * antennas)
     return 0
 
 
@@ -160,6 +168,8 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return _count(roles["x"])
     if step.op is Op.POOL2D:
         return _count(result) * int(step.params["kernel_h"]) * int(step.params["kernel_w"])
+    if step.op is Op.TABLE_PRECODER and roles["table"].dtype is not DType.F32:
+        return 3 * _count(result)  # square, sum, scale
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))
     each += sum(role in roles for role in ("bias", "residual"))
     each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)

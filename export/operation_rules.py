@@ -99,8 +99,17 @@ PARAM_RULES: dict[str, ParamRule] = {
     **dict.fromkeys(("zero", "a_zero", "b_zero", "x_zero", "y_zero"), _ZERO),
     "low": _LIMIT,
     "high": _LIMIT,
+    "sorted": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
+    "per_user": _FLAG,
+    "loading": _SCALE,
 }
 """Legal values of a parameter by name, whatever operation carries it, but for `function`."""
+
+OWN_RULES: dict[tuple[Op, str], ParamRule] = {
+    (Op.TABLE_PRECODER, "bits"): ParamRule(ParamKind.U32_RANGE, None, 1, 16),
+    (Op.RZF_PRECODER, "bits"): ParamRule(ParamKind.U32_RANGE, None, 1, 12),
+}
+"""Those of an operation where they are others."""
 
 FUNCTIONS: dict[Op, tuple[type[IntEnum], tuple[IntEnum, ...]]] = {
     Op.UNARY: (Unary, tuple(Unary)),
@@ -123,6 +132,7 @@ CONSTANT_ROLES = (
     "thresholds",
     "book",
     "widths",
+    "codebook",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -177,6 +187,8 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
         "widths": (DType.U8,),
         "codes": (DType.U8,),
     },
+    Op.TABLE_PRECODER: {"payload": (DType.U8,), "table": (DType.F32, DType.U8, DType.I8)},
+    Op.RZF_PRECODER: {"payload": (DType.U8,)},
 }
 """Element types that a role may have where it is not f32 alone."""
 
@@ -232,7 +244,7 @@ def param_rules(op: Op) -> list[tuple[str, ParamRule]]:
             codes = [int(code) for code in FUNCTIONS[op][1]]
             rule = ParamRule(ParamKind.U32_RANGE, None, min(codes), max(codes))
         else:
-            rule = PARAM_RULES[name]
+            rule = OWN_RULES.get((op, name), PARAM_RULES[name])
         if rule.kind.type != type_:
             raise TypeError(f"parameter {name} of {op.name}: the plan and the rules differ in type")
         rules.append((name, rule))

@@ -168,6 +168,8 @@ class Op(IntEnum):
     UNPACK_WIDTHS = 42
     DEQUANTIZE_CODEBOOK = 43
     QCODEBOOK = 44
+    TABLE_PRECODER = 45
+    RZF_PRECODER = 46
 
 
 @dataclass(frozen=True)
@@ -344,4 +346,27 @@ OPS: dict[Op, OpSpec] = {
     Op.DEQUANTIZE_CODEBOOK: OpSpec(("codes", "book", "widths"), ("y",), {}),
     # code = number of the output's thresholds <= x: thresholds i32, as in QUANTIZE_CODEBOOK.
     Op.QCODEBOOK: OpSpec(("x", "thresholds", "widths"), ("codes",), {}),
+    # payload u8 (n, K, ceil(B/8)): index q_k of user k in B bits, MSB first; the pad behind them is
+    # not read. K <= 16, B <= 16. v (n, K, N, M, 2): v[k, j] is column j of V_k, last (re, im).
+    # table (E, K, C, M, 2) f32 or i8, or (E, K, C, M) u8 with re in the high four bits and im in
+    # the low ones, -8 to 7. C = N, or C = 1: that column N times; N M <= 65535. E < 2^31 rows:
+    #   sorted 0: E = 2^(B K), row = sum q_k 2^(B (K-1-k)), p_k = k;
+    #   sorted 1: E = binomial(2^B + K - 1, K), p_k = number of users j with (q_j, j) < (q_k, k),
+    #             row = sum binomial(q_k + p_k, p_k + 1).
+    # V_k is block p_k of the row: f32 as it is; integers t in float32 and in this order:
+    #   v = f32(t) (r / sqrt(f32(max(sum, 1)))), sum = sum of t^2, exact, over a column, r = 1; with
+    #   per_user 1 over the C columns of a user, r = sqrt(f32(C)): then tr(V_k^H V_k) = N.
+    Op.TABLE_PRECODER: OpSpec(
+        ("payload", "table"),
+        ("v",),
+        {"bits": "u32", "sorted": "u32", "per_user": "u32"},
+    ),
+    # payload and v as above; codebook (2^B, M, 2), B <= 12. a_k = codebook[q_k], A = [a_0 a_1 ...],
+    # W = A (A^H A + loading I)^-1, v[k, j] = w_k / |w_k| for every j < N. In float32:
+    # G = A^H A + loading I = L L^H, row by row; Y L^H = A, column 0 first; W L = Y, the last column
+    # first. Sums from index 0 up; complex products (re re - im im, re im + im re); divided by L_jj
+    # is multiplied by 1 / L_jj. w_k is divided by its largest part, then by the root of the sum of
+    # its squares. A pivot that is not above 0 and finite makes all of v 0; a w_k that is 0 or not
+    # finite makes v[k] 0.
+    Op.RZF_PRECODER: OpSpec(("payload", "codebook"), ("v",), {"bits": "u32", "loading": "f32"}),
 }

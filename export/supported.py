@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from csideploy.errors import UnsupportedError
 from csideploy.export import batch_rules as batch
 from csideploy.export import fold_rules as fold
-from csideploy.export import function_rules
+from csideploy.export import function_rules, precoder_rules
 from csideploy.export.batch_axes import (
     dft_axes,
     extreme_axis,
@@ -253,6 +253,11 @@ _TABLE = (
          shape=function_rules.pack_bits, domain=DOMAIN),
     Rule("PackWidths", _WIDTHS, payload.widths_codes(Op.PACK_WIDTHS), batch.front,
          shape=function_rules.pack_widths, domain=DOMAIN),
+    *(
+        Rule(name, "1 to 16 bits a user, constant table", payload.table_precoder, batch.front,
+             shape=precoder_rules.table_precoder, domain=DOMAIN)
+        for name in precoder_rules.TABLE_DTYPES
+    ),
     Rule("UniformDequantize", "1 to 8 bits", payload.codes(Op.DEQUANTIZE_UNIFORM), batch.front,
          shape=function_rules.uniform_dequantize, domain=DOMAIN),
     Rule("UniformQuantize", "1 to 8 bits", payload.codes(Op.QUANTIZE_UNIFORM), batch.front,

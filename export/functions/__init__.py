@@ -1,7 +1,7 @@
 """ONNX local functions: what deserves a fast path, in standard operators.
 
 Any runtime that takes local functions runs them by their bodies; our compiler recognises them by
-name and maps each to one operation of the executor. One file a function.
+name and maps each to one operation of the executor. One file a function, or a family of them.
 """
 
 from onnx import FunctionProto, ModelProto
@@ -12,6 +12,7 @@ from csideploy.export.functions import (
     codebook_quantize,
     pack_bits,
     pack_widths,
+    table_precoder,
     uniform_dequantize,
     uniform_quantize,
     unpack_bits,
@@ -32,7 +33,7 @@ _MODULES = (
     unpack_widths,
     codebook_dequantize,
 )
-FUNCTIONS = {module.NAME: module.proto for module in _MODULES}
+FUNCTIONS = {module.NAME: module.proto for module in _MODULES} | table_precoder.FUNCTIONS
 """Name -> what builds the function."""
 
 QUANTIZERS = ("UniformQuantize", "CodebookQuantize")

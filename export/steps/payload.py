@@ -49,3 +49,10 @@ def widths_codes(op: Op) -> Steps:
         site.result(site.step(op, names, shape, dtype))
 
     return steps
+
+
+def table_precoder(site: Site) -> None:
+    """The table as it is; the row's terms are the executor's own business."""
+    flags = {name: int(site.attribute(name, 0)) for name in ("bits", "sorted", "per_user")}
+    names = [site.x(0), site.x(1)]
+    site.result(site.step(Op.TABLE_PRECODER, names, stored_shape(site.out), **flags))

@@ -227,8 +227,9 @@ static csd_status check_payload(csd_part *part) {
         return csd_refuse(part, CSD_BAD_PAYLOAD, "payload", 0, "nbytes");
     for (uint32_t i = 0; i < part->input_count + part->output_count; i++) {
         const csd_tensor_record *tensor = &part->tensors[part->interface[i].tensor];
-        if (tensor->dtype == CSD_U8 && tensor->rank == 2 && tensor->dims[0] == CSD_DIM_N &&
-            tensor->dims[1] == payload->nbytes)
+        /* (n, bytes), or (n, users, bytes): one message a user. */
+        if (tensor->dtype == CSD_U8 && (tensor->rank == 2 || tensor->rank == 3) &&
+            tensor->dims[0] == CSD_DIM_N && tensor->dims[tensor->rank - 1u] == payload->nbytes)
             return CSD_OK;
     }
     return csd_refuse(part, CSD_BAD_PAYLOAD, "payload", 0, "nbytes");

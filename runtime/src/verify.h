@@ -51,7 +51,7 @@ csd_status csd_check_order(csd_part *part);
 /* Shapes and parameters of one operation. */
 csd_status csd_check_op(csd_op op, const csd_operands *operands, const csd_part *part);
 
-/* One operation each: in verify_ops.c, verify_float.c, verify_integer.c and verify_codebook.c. */
+/* One operation each: in verify_ops.c and the files named by a family, verify_float.c and so on. */
 #define CSD_DECLARE(NAME, name)                                                                    \
     csd_status csd_check_##name(const csd_operands *operands, const csd_part *part);
 CSD_FOR_EACH_OP(CSD_DECLARE)
