@@ -22,24 +22,25 @@ _EXACT = {
 
 
 class Session:
-    """One ONNX file in ONNX Runtime, on one thread of the CPU.
+    """One ONNX file in ONNX Runtime.
 
     Args:
         model: the file's bytes.
         name: the file's name, for messages.
+        threads: of the CPU; 0: ONNX Runtime's own choice.
 
     Raises:
         FormatError: the bytes are no ONNX network that ONNX Runtime loads.
     """
 
-    def __init__(self, model: bytes, *, name: str) -> None:
+    def __init__(self, model: bytes, *, name: str, threads: int = 1) -> None:
         self._name = name
         try:
             try:
-                self._session = _open(model, _EXACT)
+                self._session = _open(model, _EXACT, threads)
             except Exception:
                 # It cannot load a file whose weights share a zero point under the first of them.
-                self._session = _open(model, {})
+                self._session = _open(model, {}, threads)
         except Exception as error:
             # ONNX Runtime raises types of its own, without a common root.
             raise FormatError(
@@ -64,9 +65,9 @@ class Session:
         return {name: np.asarray(x) for name, x in zip(self.outputs, values, strict=True)}
 
 
-def _open(model: bytes, settings: dict[str, str]) -> Any:
+def _open(model: bytes, settings: dict[str, str], threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what fails is raised
     for key, value in settings.items():
@@ -75,11 +76,12 @@ def _open(model: bytes, settings: dict[str, str]) -> Any:
 
 
 class Oracle:
-    """One ONNX file in ONNX Runtime, on one thread of the CPU.
+    """One ONNX file in ONNX Runtime.
 
     Args:
         model: the file's bytes.
         name: the file's name, for messages.
+        threads: of the CPU; 0: ONNX Runtime's own choice.
         expose: tensors inside the graph to give out besides its outputs; names that the graph
             does not have are left out.
 
@@ -87,7 +89,9 @@ class Oracle:
         FormatError: the bytes are no ONNX network that ONNX Runtime loads.
     """
 
-    def __init__(self, model: bytes, *, name: str, expose: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, model: bytes, *, name: str, expose: tuple[str, ...] = (), threads: int = 1
+    ) -> None:
         try:
             graph = onnx.load_model_from_string(model)
         except Exception as error:
@@ -96,7 +100,9 @@ class Oracle:
                 f"ONNX Runtime does not load {name}: {str(error).splitlines()[0]}"
             ) from error
         self.exposed = _expose(graph, expose)
-        self._session = Session(graph.SerializeToString() if self.exposed else model, name=name)
+        self._session = Session(
+            graph.SerializeToString() if self.exposed else model, name=name, threads=threads
+        )
         self.input = self._session.inputs[0]
 
     def run(self, x: NDArray[Any]) -> Arrays:

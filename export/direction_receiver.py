@@ -110,15 +110,15 @@ def direction_receiver(
         "ReduceSum", [shaped, nodes.constant("axis", [2], np.int64)], "scores", keepdims=0
     )
     best = nodes.add("ArgMax", [scores], "best", axis=1, keepdims=1)
-    model.graph.node.append(helper.make_node("Cast", [best], ["codes"], "codes", to=TensorProto.UINT8))
+    model.graph.node.append(
+        helper.make_node("Cast", [best], ["codes"], "codes", to=TensorProto.UINT8)
+    )
     model.graph.node.append(function_call("PackBits", ["codes"], ["payload"], bits=bits))
     attach_functions(model)
     return model
 
 
-def _basis(
-    nodes: _Nodes, columns: str, streams: int, depth: int, *, normalise: bool
-) -> list[str]:
+def _basis(nodes: _Nodes, columns: str, streams: int, depth: int, *, normalise: bool) -> list[str]:
     """Gram-Schmidt on N rows (n, N, 2 depth): a list of (n, 1, 2 depth)."""
     if streams == 1:
         rows = [columns]
