@@ -3,7 +3,7 @@
 A network computed in another order differs in the last bits, so that a value on a threshold may
 fall to either side of it. The band around a threshold t is 1e-5 max(1, |t|) to both sides; for a
 vector quantizer, codes may differ where the two smallest distances d <= e are as near as that,
-e - d < 1e-5 max(1, |d|).
+e - d < 1e-5 max(1, |d|). Likewise for the largest of several scores.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def _near(plan: Plan, step: Step) -> Near | None:
         raw = plan.weights[stored.place : stored.place + stored.nbytes]
         thresholds = np.frombuffer(raw.tobytes(), np.float32)
         return lambda value: near_codebook(value, thresholds, widths)
-    smallest = step.op is Op.ARG_EXTREME and int(step.params["function"]) == Reduction.MIN
-    if smallest and plan.payload is not None:
-        return near_distances
+    if step.op is Op.ARG_EXTREME and plan.payload is not None:
+        smallest = int(step.params["function"]) == Reduction.MIN
+        return near_distances if smallest else lambda scores: near_distances(-scores)
     return None
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from csideploy.bundles import read_file
 from csideploy.errors import FormatError, InputError
 from csideploy.quantizers.scalar import Codebook
 from csideploy.quantizers.scalar.files import read_codebooks
@@ -145,7 +143,7 @@ def from_zoo(
         quantizer=quantizer,
     )
     card = entry.card
-    files = {name: _zoo_file(entry.path / name, card) for name in entry.files}
+    files = {name: zoo.checked_file(entry, name) for name in entry.files}
     codebooks: dict[int, Codebook] = {}
     if zoo.CODEBOOKS in files:
         path = entry.path / zoo.CODEBOOKS
@@ -165,14 +163,6 @@ def from_zoo(
         quantizer=entry.quantizer,
         codebooks=codebooks,
     )
-
-
-def _zoo_file(path: Path, card: dict[str, Any]) -> bytes:
-    """A file of the zoo, checked against its card."""
-    data = read_file(path)
-    if hashlib.sha256(data).hexdigest() != card["sha256"].get(path.name):
-        raise FormatError(f"{path} is not the file of its card: its sha256 differs")
-    return data
 
 
 def _scenario(about: dict[str, Any]) -> str:

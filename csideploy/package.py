@@ -12,6 +12,9 @@ feature -> h, and for each budget B there are two small parts more:
     ue-quantizer-B.onnx  .csib   feature -> codes, payload
     bs-quantizer-B.onnx  .csib   payload -> feature
 
+The package of a precoder (`kind` "precoder") has the receiver at the UE, y -> codes, payload, and
+at the BS payload -> V: a network, a table, or a native part, which has no ONNX file.
+
 With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
 `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
 by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
@@ -67,8 +70,21 @@ class LinkPackage:
     def name(self) -> str:
         """System and sizes: `bacrnet10x, cr 4, 4 bits, binarize encoder`."""
         m = self.manifest
+        if self.is_precoder:
+            sizes = m["setup"]
+            form = (m["table"] or {}).get("form")
+            end = f"table {form}" if form else m["transmitter"]
+            return (
+                f"{m['system']}, M {sizes['antennas']}, N {sizes['streams']}, K {sizes['users']}, "
+                f"{sizes['bits']} bits a user, P {m['snr_db']:g} dB, BS: {end}"
+            )
         bits = f"{self.budgets} bits" if m["payload"] is not None else "float feature"
         return f"{m['system']}, cr {m['cr']}, {bits}, binarize {m['binarize']}"
+
+    @property
+    def is_precoder(self) -> bool:
+        """Whether its sides are receiver and precoder of a downlink, not encoder and decoder."""
+        return self.manifest.get("kind") == "precoder"
 
     @property
     def pairing_id(self) -> bytes:
@@ -260,16 +276,25 @@ def open_package(path: Path) -> LinkPackage:
     return LinkPackage(path, manifest)
 
 
-_KEYS: dict[str, type | tuple[type, ...]] = {
+_Types = dict[str, type | tuple[type, ...]]
+_KEYS: _Types = {
     "version": int,
     "system": str,
-    "cr": int,
     "bits": (int, type(None)),
-    "binarize": str,
     "payload": (dict, type(None)),
     "pairing_id": str,
     "files": dict,
 }
+_KEYS_BY_KIND: dict[str, _Types] = {
+    "feedback": {"cr": int, "binarize": str},
+    "precoder": {
+        "setup": dict,
+        "snr_db": (int, float),
+        "transmitter": str,
+        "table": (dict, type(None)),
+    },
+}
+"""A manifest without `kind` is of CSI feedback."""
 
 
 def _check_manifest(manifest: object, path: Path) -> None:
@@ -279,10 +304,15 @@ def _check_manifest(manifest: object, path: Path) -> None:
         raise FormatError(
             f"{path} has version {manifest.get('version')}; this csideploy reads {MANIFEST_VERSION}"
         )
-    for key, kind in _KEYS.items():
-        if not isinstance(manifest.get(key, ...), kind):
+    kind = manifest.get("kind", "feedback")
+    if kind not in _KEYS_BY_KIND:
+        raise FormatError(f"{path} is of kind {kind!r}; {', '.join(_KEYS_BY_KIND)} are known")
+    for key, types in {**_KEYS, **_KEYS_BY_KIND[kind]}.items():
+        if not isinstance(manifest.get(key, ...), types):
             raise FormatError(f"{path} has no valid {key!r}: export the package again")
     _check_layouts(manifest, path)
+    if kind == "precoder":
+        _check_setup(manifest["setup"], path)
     try:
         good = len(bytes.fromhex(manifest["pairing_id"])) == 16
     except ValueError:
@@ -292,6 +322,15 @@ def _check_manifest(manifest: object, path: Path) -> None:
     for name, entry in manifest["files"].items():
         if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str)) or "/" in name:
             raise FormatError(f"{path} has no valid entry for file {name!r}")
+
+
+def _check_setup(sizes: dict[str, Any], path: Path) -> None:
+    from csideploy.downlink.setup import Setup
+
+    try:
+        Setup(**sizes)
+    except (InputError, TypeError) as error:
+        raise FormatError(f"{path} has no valid 'setup': {error}; export it again") from error
 
 
 def _check_layouts(manifest: dict[str, Any], path: Path) -> None:

@@ -25,6 +25,7 @@ from csideploy.band import Band, Near, band_of
 from csideploy.channels.conventions import from_input
 from csideploy.compare import CodeCount, FloatError
 from csideploy.divergence import NONE_ALONE, first_diverging
+from csideploy.downlink.validate import validate_precoder
 from csideploy.errors import InputError
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import LinkPackage, open_package
@@ -72,6 +73,10 @@ def validate(
     if onnx_file is not None:
         raise InputError("--onnx goes with a bundle (.csib): a package has its own ONNX files")
     package = open_package(target)
+    if package.is_precoder:
+        if reference is not None:
+            raise InputError(f"--reference: {target} is a precoder; it is run on channels of --seed")
+        return validate_precoder(package, samples=samples, seed=seed, progress=progress)
     link: IntegerLink | _FloatLink
     link = IntegerLink(package) if package.is_integer else _FloatLink(package)
     x, source = link.inputs(reference, samples, domain, convention)

@@ -8,6 +8,10 @@ bit budgets: its files are x -> feature and feature -> h, `codebooks.npz` holds 
 each budget, `bits` is the budget that is taken where none is named, and the card has more keys:
 `budgets`, a list; `payload_bits`, the exact bits of a sample for each budget; and
 `metrics_per_budget`, of which `metrics` are those of `bits`.
+
+A card with `"kind": "precoder"` is of a downlink's receiver (ue.onnx) and transmitter (bs.onnx). It
+has no cr, bits and binarize but `setup`, the sizes, `options` and `snr_db`: the P in dB that it was
+trained for, one number, or [least, most] where P is an input of the transmitter.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ FILES = ("ue.onnx", "bs.onnx")
 CODEBOOKS = "codebooks.npz"
 CARD = "card.json"
 _CARD_KEYS = ("system", "cr", "bits", "binarize", "data", "metrics", "sha256", "command")
+_PRECODER_KEYS = ("system", "setup", "options", "snr_db", "metrics", "sha256", "command")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class ZooEntry:
 
     path: Path
     card: dict[str, Any]
+
+    @property
+    def is_precoder(self) -> bool:
+        """Whether it is a receiver and a transmitter, not an encoder and a decoder."""
+        return self.card.get("kind") == "precoder"
 
     @property
     def quantizer(self) -> str:
@@ -74,13 +84,84 @@ def folder() -> Path:
 
 
 def entries() -> list[ZooEntry]:
-    """All entries, by name.
+    """All CSI feedback links, by name.
 
     Raises:
         InputError: there is no zoo. FormatError: a card is broken.
     """
+    return [entry for entry in _all_entries() if not entry.is_precoder]
+
+
+def precoder_entries() -> list[ZooEntry]:
+    """All precoders, by name; raises as `entries`."""
+    return [entry for entry in _all_entries() if entry.is_precoder]
+
+
+def _all_entries() -> list[ZooEntry]:
     cards = sorted(folder().glob(f"*/{CARD}"))
     return [ZooEntry(card.parent, _read_card(card)) for card in cards]
+
+
+def find_precoder(name: str, sizes: Mapping[str, Any] | None = None) -> ZooEntry:
+    """A precoder's entry.
+
+    Args:
+        name: of the entry, or of a system, whose first entry with these sizes is taken.
+        sizes: of the set-up that are asked for, such as users.
+
+    Raises:
+        InputError: no such entry; the message lists what is there.
+    """
+    found = precoder_entries()
+    asked = dict(sizes or {})
+    named = [entry for entry in found if name == entry.path.name]
+    # An entry's own name first, whatever the sizes; then they are checked below.
+    for entry in named or [entry for entry in found if name == entry.card["system"]]:
+        if all(entry.card["setup"].get(key) == value for key, value in asked.items()):
+            return entry
+    there = ", ".join(entry.path.name for entry in found) or "none"
+    of_sizes = "".join(f", {key} {value}" for key, value in asked.items())
+    raise InputError(
+        f"no trained precoder {name!r}{of_sizes} in {folder()}: there is {there}; train it "
+        f"(`csideploy train {name}`), or --checkpoint"
+    )
+
+
+def checked_file(entry: ZooEntry, name: str) -> bytes:
+    """A file of an entry, checked against its card.
+
+    Raises:
+        InputError: it cannot be read. FormatError: it is not its card's.
+    """
+    path = entry.path / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {(error.strerror or '').lower()}") from error
+    if hashlib.sha256(data).hexdigest() != entry.card["sha256"].get(name):
+        raise FormatError(f"{path} is not the file of its card: its sha256 differs")
+    return data
+
+
+def write_precoder(zoo: Path, name: str, card: dict[str, Any], *, ue: bytes, bs: bytes) -> Path:
+    """Write a precoder's entry; an older one of the same name is replaced.
+
+    Args:
+        zoo: the folder of entries; made if it is not there.
+        name: of the entry.
+        card: system, setup, options, snr_db, metrics, command and what else is to be known.
+        ue: ONNX, y -> codes, payload.
+        bs: ONNX, payload (and snr_db) -> V.
+
+    Raises:
+        InputError: the card lacks a key. OutputError: the zoo cannot be written.
+    """
+    files = {"ue.onnx": ue, "bs.onnx": bs}
+    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+    whole = {"kind": "precoder", **card, "sha256": hashes}
+    _check_card(whole)
+    _write(zoo, name, whole, files)
+    return zoo / name
 
 
 def find(
@@ -199,13 +280,17 @@ def write_entry(
     # Vectors of another length are another entry.
     kind += str(whole["length"]) if kind == "vector" and "length" in whole else ""
     name = registry.entry_name(spec, *options, kind)
+    _write(zoo, name, whole, files)
+    return zoo / name
+
+
+def _write(zoo: Path, name: str, card: dict[str, Any], files: Mapping[str, bytes]) -> None:
     zoo.mkdir(parents=True, exist_ok=True)
     with folder_aside(zoo / name, force=True, holding=CARD) as aside:
         for file, data in files.items():
             (aside / file).write_bytes(data)
-        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        text = json.dumps(card, indent=2, ensure_ascii=False)
         (aside / CARD).write_text(text + "\n", encoding="utf-8")
-    return zoo / name
 
 
 def _check_card(card: dict[str, Any]) -> None:
@@ -214,9 +299,12 @@ def _check_card(card: dict[str, Any]) -> None:
     Raises:
         InputError: a key is missing, or the keys contradict each other.
     """
-    missing = [key for key in _CARD_KEYS if key not in card]
+    precoder = card.get("kind") == "precoder"
+    missing = [key for key in (_PRECODER_KEYS if precoder else _CARD_KEYS) if key not in card]
     if missing:
         raise InputError(f"card without {', '.join(missing)}")
+    if precoder:
+        return
     kind = card.get("quantizer", "uniform")
     if kind not in registry.QUANTIZERS:
         raise InputError(

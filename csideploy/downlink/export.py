@@ -111,7 +111,7 @@ def make_precoder(
     names = {"ue": "ue" if quantization is None else "ue.int8", "bs": "bs"}
     plans = _plans(source, running, pairing, "fp32" if quantization is None else "int8")
     golden = _golden(source, wanted, plans, networks, integers=quantization is not None)
-    files = {"vectors.npz": _npz(golden)}
+    files = {"vectors.npz": _npz({"pilots": source.pilots, **golden})}
     if "onnx" in wanted.emit:
         for side, data in networks.items():
             files[f"{side}.onnx"] = _onnx(data, inline=wanted.inline)

@@ -42,6 +42,12 @@ def _show_figures(
             f"{measured['nmse_db_onnxruntime']:.4f} dB by ONNX Runtime, "
             f"{result['samples']} samples."
         )
+    if "sum_rate" in measured:
+        console.print(
+            f"{mark}Sum rate {measured['sum_rate']:.4f} bit/s/Hz by our runtime, "
+            f"{measured['sum_rate_reference']:.4f} by what it is judged by, "
+            f"{result['samples']} samples."
+        )
     if "nmse_db_fp32" in measured:
         more = measured["nmse_db"] - measured["nmse_db_fp32"]
         console.print(
