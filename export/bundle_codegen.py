@@ -74,7 +74,7 @@ def roles_header() -> str:
     """The order of each operation's inputs, outputs and parameters."""
     parts = [
         _NOTICE,
-        "/* Inputs, outputs and parameters of each operation, in their order; ops.h includes it. */",
+        "/* The order of each operation's inputs, outputs and parameters; ops.h includes it. */",
         "#ifndef CSIDEPLOY_OP_ROLES_H\n#define CSIDEPLOY_OP_ROLES_H",
     ]
     for op, spec in OPS.items():

@@ -81,9 +81,7 @@ def table_precoder(
     return np.array(out, np.float32).reshape(shape)
 
 
-def rzf_precoder(
-    payload: Array, codebook: Array, streams: int, bits: int, loading: float
-) -> Array:
+def rzf_precoder(payload: Array, codebook: Array, streams: int, bits: int, loading: float) -> Array:
     """V (n, K, N, M, 2) float64, by numpy.linalg.solve."""
     chosen = codebook.astype(np.float64)[indices_of(payload, bits)]
     a = np.swapaxes(chosen[..., 0] + 1j * chosen[..., 1], 1, 2)  # (n, M, K)

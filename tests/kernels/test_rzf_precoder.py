@@ -50,7 +50,7 @@ def test_against_numpy(bits: int, users: int, streams: int, antennas: int, loadi
 
 
 def bound(users: int, loading: float) -> float:
-    """1e-4, or the condition of A^H A + loading I, at most (K + loading) / loading, in roundings."""
+    """1e-4, or two roundings times the condition of A^H A + loading I, (K + loading) / loading."""
     return max(1e-4, 2 * EPS * (users + loading) / loading)
 
 

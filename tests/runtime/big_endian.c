@@ -4,6 +4,7 @@
 
 void *memcpy(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
 void _start(void);
 
 void *memcpy(void *to, const void *from, size_t size) {
@@ -17,6 +18,13 @@ void *memset(void *to, int value, size_t size) {
     for (volatile uint8_t *t = to; size > 0; size--)
         *t++ = (uint8_t)value;
     return to;
+}
+
+int memcmp(const void *a, const void *b, size_t size) {
+    const uint8_t *x = a, *y = b;
+    for (; size > 0 && *x == *y; size--, x++, y++) {
+    }
+    return size > 0;
 }
 
 void _start(void) {

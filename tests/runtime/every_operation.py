@@ -227,6 +227,27 @@ def codebooks(hand: HandPlan, c: _Constants, x: int, q: int, message: int) -> No
     hand.step(Op.DEQUANTIZE_CODEBOOK, [got, halves, widths], [small])
 
 
+SAID_BITS, SAID_USERS = 2, 3
+"""Of the precoders' strand."""
+
+
+def precoders(hand: HandPlan, c: _Constants, said: int) -> None:
+    """Tables of sets of indices and of sequences, in each form, and zero forcing."""
+    table = c.whole("pre.sets", np.int8, -128, 128, 20, SAID_USERS, 2, 2, 2)
+    v = hand.output("v.sets", ("n", SAID_USERS, 2, 2, 2))
+    how = {"bits": SAID_BITS, "sorted": 1, "per_user": 1}
+    hand.step(Op.TABLE_PRECODER, [said, table], [v], **how)
+    table = c.whole("pre.packed", np.uint8, 0, 256, 64, SAID_USERS, 1, 2)
+    v = hand.output("v.packed", ("n", SAID_USERS, 2, 2, 2))
+    hand.step(Op.TABLE_PRECODER, [said, table], [v], bits=SAID_BITS, sorted=0)
+    v = hand.output("v.real", ("n", SAID_USERS, 1, 1, 2))
+    table = c.f32("pre.real", 20, SAID_USERS, 1, 1, 2)
+    hand.step(Op.TABLE_PRECODER, [said, table], [v], bits=SAID_BITS, sorted=1)
+    v = hand.output("v.rzf", ("n", SAID_USERS, 2, 4, 2))
+    book = c.f32("pre.book", 1 << SAID_BITS, 4, 2)
+    hand.step(Op.RZF_PRECODER, [said, book], [v], bits=SAID_BITS, loading=0.25)
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -235,6 +256,7 @@ def plan() -> Plan:
     q, t = hand.input("q", IMAGE, np.int8), hand.input("t", ("n", 6), np.int32)
     message = hand.input("message", ("n", -(-int(WIDTHS.sum()) // 8)), np.uint8)
     air = hand.input("air", ("n", 2), np.uint8)
+    said = hand.input("said", ("n", SAID_USERS, 1), np.uint8)
     link(hand, c, x, air)
     elementwise(hand, c, x)
     matrices(hand, c, x)
@@ -243,10 +265,11 @@ def plan() -> Plan:
     users(hand, c, h)
     integers(hand, c, x, q)
     codebooks(hand, c, x, q, message)
+    precoders(hand, c, said)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "3"},
+        metadata={"system": "micro", "version": "4"},
     )
 
 
@@ -259,6 +282,7 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.integers(-3, 6, (count, 6)).astype(np.int32),
         rng.integers(0, 256, (count, -(-int(WIDTHS.sum()) // 8))).astype(np.uint8),
         rng.integers(0, 256, (count, 2)).astype(np.uint8),
+        rng.integers(0, 256, (count, SAID_USERS, 1)).astype(np.uint8),
     )
 
 

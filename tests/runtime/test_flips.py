@@ -77,15 +77,16 @@ def test_a_step_may_touch_its_operands_alone(driver: Path) -> None:
     [
         *("unpack_bits", "dequantize_uniform", "pack_bits"),
         *("unpack_widths", "dequantize_codebook", "pack_widths"),
+        *("table_precoder", "rzf_precoder"),
     ],
 )
 def test_every_payload_byte(driver: Path, name: str) -> None:
     """All 65,536 values of each pair of bytes; what comes out is tested in test_payload_attack."""
     seed = SEEDS / f"{name}.csib"
     pairs = np.stack(np.divmod(np.arange(65536), 256), axis=1)
-    (size,) = Part(seed).inputs[0].shape[1:]
-    rows = pairs[:, np.arange(int(size)) % 2]
-    (result,) = Part(seed).run(rows.astype(np.uint8))
+    sizes = [int(size) for size in Part(seed).inputs[0].shape[1:]]
+    rows = pairs[:, np.arange(np.prod(sizes)) % 2]
+    (result,) = Part(seed).run(rows.reshape(-1, *sizes).astype(np.uint8))
     assert (
         run([driver, "payload", seed])
         == f"OK\n{Part(seed).outputs[0].name} {zlib.crc32(result):08x}\n"

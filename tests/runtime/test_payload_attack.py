@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from every_operation import FILE, SEEDS, WIDTHS, inputs
+from every_operation import FILE, SAID_BITS, SAID_USERS, SEEDS, WIDTHS, inputs
 
 from csideploy.runtime import Part
 
@@ -32,9 +32,10 @@ def test_every_payload_of_two_bytes_unpacks() -> None:
 
 def test_payloads_in_a_whole_part() -> None:
     part, some = Part(FILE), EVERY[::13]
-    others = [np.repeat(a, len(some), axis=0) for a in inputs(1, 1, seed=8)]
-    others[-1] = some
-    results = dict(zip([t.name for t in part.outputs], part.run(*others), strict=True))
+    given = dict(zip([t.name for t in part.inputs], inputs(1, 1, seed=8), strict=True))
+    given = {name: np.repeat(a, len(some), axis=0) for name, a in given.items()}
+    given["air"] = some
+    results = dict(zip([t.name for t in part.outputs], part.run(*given.values()), strict=True))
     assert np.array_equal(results["y"][:, :, 0], (unpacked(some) + 0.5) / 8)
     # Nothing else depends on the payload.
     assert all(len(np.unique(a, axis=0)) == 1 for name, a in results.items() if name != "y")
@@ -86,6 +87,18 @@ def test_codes_that_no_payload_of_widths_holds() -> None:
     assert np.array_equal(dequantizer.run(every)[0], dequantizer.run(low.astype(np.uint8))[0])
     (packed,) = Part(SEEDS / "pack_widths.csib").run(every)
     assert np.array_equal(unpacked_widths(packed), low)
+
+
+@pytest.mark.parametrize("name", ["table_precoder", "rzf_precoder"])
+def test_every_message_of_two_users(name: str) -> None:
+    """The low bits of a byte are padding; the third user says the same each time."""
+    part = Part(SEEDS / f"{name}.csib")
+    said = np.full((len(EVERY), SAID_USERS, 1), 0x5A, np.uint8)
+    said[:, :2, 0] = EVERY
+    (v,) = part.run(said)
+    assert np.isfinite(v).all()
+    assert np.array_equal(v, part.run(said & (0xFF00 >> SAID_BITS & 0xFF))[0])
+    assert len(np.unique(v.reshape(len(v), -1), axis=0)) == 1 << 2 * SAID_BITS
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 /* Generated from export/bundle_fields.py: do not edit.
    python -m csideploy.export.bundle_fields --write */
-/* Inputs, outputs and parameters of each operation, in their order; ops.h includes it. */
+/* The order of each operation's inputs, outputs and parameters; ops.h includes it. */
 #ifndef CSIDEPLOY_OP_ROLES_H
 #define CSIDEPLOY_OP_ROLES_H
 
