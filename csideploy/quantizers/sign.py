@@ -58,9 +58,6 @@ def straight_through(u: Tensor, estimator: str, slope: Tensor) -> Tensor:
             FDD Massive MIMO"), whose slope rises while training goes on.
         slope: a of "sigmoid", a scalar tensor, so that a captured step sees it change.
     """
-    made: Tensor
     if estimator == "tanh":
-        made = _TanhSign.apply(u)  # type: ignore[no-untyped-call]
-    else:
-        made = _SigmoidSign.apply(u, slope)  # type: ignore[no-untyped-call]
-    return made
+        return _TanhSign.apply(u)  # type: ignore[no-any-return,no-untyped-call]
+    return _SigmoidSign.apply(u, slope)  # type: ignore[no-any-return,no-untyped-call]

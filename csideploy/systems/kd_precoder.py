@@ -12,6 +12,7 @@ ReLU between the layers, weights from N(0, 2 / inputs), no bias at first (the pu
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ class Options:
 def _fully_connected(*sizes: int) -> nn.Sequential:
     """Linear layers with ReLU between them (eq. 3), He-normal, zero bias."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         linear = nn.Linear(inputs, outputs)
         nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
         nn.init.zeros_(linear.bias)

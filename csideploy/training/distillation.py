@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ class Recipe:
     update: str = "teacher-first"
     estimator: str = "tanh"
     precision: str = "bf16"
-    powers: Powers = Powers()
+    powers: Powers = field(default_factory=Powers)
     anneal: float = 0.0
 
     def __post_init__(self) -> None:

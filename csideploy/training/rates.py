@@ -44,7 +44,7 @@ def user_rates(h: Tensor, v: Tensor, power: Tensor) -> Tensor:
 
 
 def _log_det(re: Tensor, im: Tensor) -> Tensor:
-    """log det(I + G G^H), G (..., N, columns) by its real and imaginary parts.
+    """Natural log det(I + G G^H), G (..., N, columns) by its real and imaginary parts.
 
     Elimination without pivoting: the matrix is Hermitian and its pivots are at least 1.
     """
