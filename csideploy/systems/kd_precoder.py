@@ -169,7 +169,8 @@ class Transmitter(nn.Module):
             inputs = torch.cat([inputs, snr_db * 0.1], 1)
         v = self.net(inputs).float().view(self._shape)
         norm = (v * v).sum((-2, -1), keepdim=True).sqrt()
-        return v / norm.clamp_min(_SMALLEST_NORM)
+        columns: Tensor = v / norm.clamp_min(_SMALLEST_NORM)
+        return columns
 
 
 def _permuted(places: Tensor, rows: Tensor) -> Tensor:
@@ -209,7 +210,8 @@ class KdPrecoder(nn.Module):
             return dft_pilots(self.setup)
         pilot = self.pilot.detach().cpu().double().numpy().copy()
         made: NDArray[np.complex128] = pilot.view(np.complex128)[..., 0]
-        return made / np.linalg.norm(made, axis=0)
+        made /= np.linalg.norm(made, axis=0)
+        return made
 
     def hear(self, h: Tensor, noise: Tensor) -> Tensor:
         """What users hear of the pilots: y_l = sqrt(P_train) H^H p_l + noise.
@@ -227,8 +229,8 @@ class KdPrecoder(nn.Module):
         # conj(h) p = hr pr + hi pi + j (hr pi - hi pr).
         both = torch.stack([torch.cat([re, im], 1), torch.cat([im, -re], 1)], 1)
         with torch.autocast(h.device.type, enabled=False):
-            y = h.flatten(-2) @ both.flatten(0, 1)
-        return y.unflatten(-1, (2, -1)).permute(0, 1, 4, 2, 3) + noise
+            y = (h.flatten(-2) @ both.flatten(0, 1)).view(*h.shape[:3], 2, -1)
+        return y.permute(0, 1, 4, 2, 3) + noise
 
     def feedback(self, y: Tensor) -> Tensor:
         """What all users heard, (n, K, L, N, 2) -> u (n, K, B)."""

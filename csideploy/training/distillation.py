@@ -208,7 +208,7 @@ class Learner:
         """Record an iteration as a CUDA graph; where that fails, go on without."""
         before = copy.deepcopy(self.state())
         try:
-            stream = torch.cuda.Stream()
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UPS):

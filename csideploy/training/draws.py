@@ -60,8 +60,9 @@ class Powers:
     def spread(self, samples: int) -> Tensor:
         """P in dB of a fixed set, (n, 1): all values equally often, or evenly over the range."""
         if self.even:
-            return torch.linspace(*self.values, samples)[:, None]
-        return torch.tensor(self.values)[torch.arange(samples) % len(self.values)][:, None]
+            lowest, highest = self.values
+            return torch.linspace(lowest, highest, samples).unsqueeze(1)
+        return torch.tensor(self.values)[torch.arange(samples) % len(self.values)].unsqueeze(1)
 
 
 @dataclass

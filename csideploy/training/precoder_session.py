@@ -58,7 +58,7 @@ class Run:
 
     def described(self) -> dict[str, Any]:
         """What a resumed run must share with the one that stopped."""
-        return checkpoint.plain(
+        described: dict[str, Any] = checkpoint.plain(
             {
                 "system": SYSTEM,
                 "setup": self.setup.describe(),
@@ -69,6 +69,7 @@ class Run:
                 "validation samples": len(self.fixed.h),
             }
         )
+        return described
 
     def resume(self) -> None:
         """Take up the state in the run's folder.
