@@ -20,6 +20,7 @@ from csideploy.cli_shell import (
     say,
     table_console,
 )
+from csideploy.errors import InputError
 
 CompressionRatio = Annotated[
     int, typer.Option("--cr", help="Compression ratio: 4 means 1/4 of the 2048 real values.")
@@ -124,6 +125,7 @@ def info(
 
 
 def train(
+    context: typer.Context,
     system: Annotated[str, typer.Argument(help="A system; `csideploy systems` lists them.")],
     out: Annotated[Path, typer.Option(help="The run's folder: weights, checkpoint, log.")],
     data: Annotated[
@@ -132,7 +134,11 @@ def train(
     ] = None,
     cr: CompressionRatio = 4,
     bits: Annotated[
-        str, typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks.")
+        str,
+        typer.Option(
+            help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks. Of kd-precoder: "
+            "bits a user, 6 if left out."
+        ),
     ] = "4",
     binarize: Annotated[
         Binarize | None, typer.Option(help="Layers with 1-bit weights; the system's, if left out.")
@@ -145,7 +151,8 @@ def train(
         str | None,
         typer.Option(
             help="Of paper-001: proposed (if left out), equal-bits, fixed-beta, var1, var2, lloyd, "
-            "lloyd-log, lloyd-allocated, round, vector, float."
+            "lloyd-log, lloyd-allocated, round, vector, float. Of kd-precoder: distilled (if left "
+            "out), plain."
         ),
     ] = None,
     rate: Annotated[
@@ -164,6 +171,17 @@ def train(
     test_data: Annotated[
         Path | None, typer.Option(help="CSI to measure the finished link on.")
     ] = None,
+    snr: Annotated[
+        str, typer.Option(help="Of kd-precoder: P in dB; 0,10,20,30 or 0:30 for one network.")
+    ] = "10",
+    users: Annotated[int | None, typer.Option(help="Of kd-precoder: K, 4 if left out.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Of kd-precoder: 50000 if left out.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Of kd-precoder: NAME=VALUE; a wrong name lists all."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -172,11 +190,42 @@ def train(
     Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
 
     One link for several scenarios or numbers of subcarriers: --data a.npz --data b.npz.
+
+    A precoder draws its channels itself: csideploy train kd-precoder --snr 10 --out run
     """
     from csideploy import registry
     from csideploy.link_source import parse_bits
+    from csideploy.precoders import PRECODERS
     from csideploy.training import train as run_training
 
+    if system in PRECODERS:
+        _check_given(context, system, _OF_LINKS, "CSI feedback links")
+        if not PRECODERS[system].trained:
+            raise InputError(f"{system} is computed, not trained: there is nothing to train")
+        from csideploy.training import train_precoder
+
+        result = train_precoder(
+            out=out,
+            snr=snr,
+            users=users,
+            bits=_bits_of_user(bits) if _given(context, "bits") else None,
+            settings=settings or (),
+            iterations=iterations,
+            method=method,
+            batch=batch,
+            rate=rate,
+            seed=seed,
+            device=device,
+            threads=threads,
+            resume=resume,
+        )
+        if as_json:
+            print_json({"weights": str(result.weights), **result.metadata})
+        else:
+            reached = result.metadata["training"]["validation_sum_rate"]
+            say(f"{result.weights}: {system}, trained; {reached:.3f} bit/s/Hz on validation")
+        return
+    _check_given(context, system, _OF_PRECODERS, "kd-precoder")
     budgets = parse_bits(bits).numbers
     if recipe is None:
         own = registry.get(system).default_quantizer == "codebook"
@@ -206,3 +255,46 @@ def train(
         print_json({"weights": str(result.weights), **result.metadata})
     else:
         say(f"{result.weights}: {system}, trained; csideploy export --checkpoint {result.weights}")
+
+
+_OF_LINKS = {
+    "data": "--data",
+    "cr": "--cr",
+    "binarize": "--binarize",
+    "epochs": "--epochs",
+    "recipe": "--recipe",
+    "start_from": "--start-from",
+    "length": "--length",
+    "test_data": "--test-data",
+}
+_OF_PRECODERS = {
+    "snr": "--snr",
+    "users": "--users",
+    "iterations": "--iterations",
+    "settings": "--set",
+}
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    # By its name: typer brings its own copy of click.
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _check_given(context: typer.Context, system: str, options: dict[str, str], of: str) -> None:
+    """Refuse options that say nothing about the system.
+
+    Raises:
+        InputError: some were given.
+    """
+    wrong = [option for name, option in options.items() if _given(context, name)]
+    if wrong:
+        verb = "go" if len(wrong) > 1 else "goes"
+        raise InputError(f"{', '.join(wrong)} {verb} with {of}, not with {system}: leave it out")
+
+
+def _bits_of_user(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise InputError(f"--bits {text!r}: a user of kd-precoder sends a whole number of bits")
+    return int(text)

@@ -14,7 +14,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -96,11 +96,8 @@ def export_part(
         raise InputError("a BS part needs `features`, the length M of the feature it receives")
     prefix = name or {"ue": "encoder", "bs": "decoder"}[side]
     shape = csi_shape if side == "ue" else (int(features or 0),)
-    ends = ("x", "feature") if side == "ue" else ("feature", "h")
-    model = _export_float(module, shape, *ends)
-    _name_by_modules(model, prefix)
-    if half_weights:
-        _store_half(model)
+    begin, end = ("x", "feature") if side == "ue" else ("feature", "h")
+    model = export_network(module, {begin: shape}, end, prefix, half_weights=half_weights)
     if bits is not None and side == "ue":
         append_quantizer(model, bits)
     elif bits is not None:
@@ -114,8 +111,35 @@ def export_part(
     return model
 
 
+def export_network(
+    module: torch.nn.Module,
+    inputs: Mapping[str, tuple[int, ...]],
+    output: str,
+    prefix: str,
+    *,
+    half_weights: bool = False,
+) -> ModelProto:
+    """Export a network as it is, without a payload's end; `attach_functions` is left to do.
+
+    Args:
+        module: takes the inputs in their order, float32, and gives one tensor.
+        inputs: name -> shape without the batch.
+        output: name of what it gives.
+        prefix: of node names.
+        half_weights: see `export_part`.
+
+    Raises:
+        InputError: torch cannot export it. MissingDependencyError: torch or onnxscript is missing.
+    """
+    model = _export_float(module, inputs, output)
+    _name_by_modules(model, prefix)
+    if half_weights:
+        _store_half(model)
+    return model
+
+
 def _export_float(
-    module: torch.nn.Module, shape: tuple[int, ...], input_name: str, output_name: str
+    module: torch.nn.Module, inputs: Mapping[str, tuple[int, ...]], output: str
 ) -> ModelProto:
     """Torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
     try:
@@ -126,7 +150,7 @@ def _export_float(
         raise MissingDependencyError(_MISSING.format("onnxscript"))
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     # Two samples: torch specialises a batch of one.
-    example = torch.full((2, *shape), 0.5, device=device)
+    examples = tuple(torch.full((2, *shape), 0.5, device=device) for shape in inputs.values())
     # Warnings of the exporter speak about torchvision and its own deprecations.
     with (
         _packed_layers(module, device),
@@ -139,21 +163,21 @@ def _export_float(
             with contextlib.redirect_stdout(io.StringIO()):
                 program = torch.onnx.export(
                     module,
-                    (example,),
+                    examples,
                     dynamo=True,
                     opset_version=OPSET,
-                    input_names=[input_name],
-                    output_names=[output_name],
-                    dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                    input_names=list(inputs),
+                    output_names=[output],
+                    dynamic_shapes=tuple({0: torch.export.Dim(BATCH)} for _ in inputs),
                     verbose=False,
                 )
         # Any module may come here, and its forward may raise anything.
         except Exception as error:
             cause = error.__cause__ or error
             first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+            shapes = ", ".join(f"(n, {', '.join(map(str, shape))})" for shape in inputs.values())
             raise InputError(
-                f"torch cannot export {type(module).__name__} on input (n, "
-                f"{', '.join(map(str, shape))}): {first}"
+                f"torch cannot export {type(module).__name__} on input {shapes}: {first}"
             ) from error
     if program is None:
         raise InputError("torch exported nothing for this module")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from csideploy.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from csideploy.systems.kd_precoder import KdPrecoder
     from csideploy.systems.link import Link
     from csideploy.training.session import Result
 
@@ -80,6 +81,98 @@ def train(
     session = _import("session")
     result: Result = session.train(arguments.pop("system"), **arguments)
     return result
+
+
+def train_precoder(
+    *,
+    out: Path,
+    snr: str = "10",
+    users: int | None = None,
+    bits: int | None = None,
+    settings: Sequence[str] = (),
+    iterations: int | None = None,
+    method: str | None = None,
+    batch: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    threads: int | None = None,
+    resume: bool = False,
+    checkpoint_seconds: float = 60.0,
+    validations: int = 50,
+    validation_samples: int = 10_000,
+    quiet: bool = False,
+) -> Result:
+    """Train the receivers and the transmitter of `kd-precoder` into a folder (paper 004).
+
+    Channels and noise are drawn while it trains, so it needs no data. The folder gets
+    `weights.safetensors` (the best on the validation set, with set-up, options, recipe, seed and
+    that rate in its metadata), `checkpoint.pt`, and `log/` for TensorBoard.
+
+    Args:
+        out: the run's folder, new or empty unless `resume`.
+        snr: P in dB: "10", or with P as an input of the transmitter "0,10,20,30" or "0:30".
+        users: K; None: 4.
+        bits: B of a user; None: 6.
+        settings: "NAME=VALUE", see `training.precoder_settings`.
+        iterations: None: the paper's 50,000.
+        method: "distilled" (None) or "plain".
+        batch: samples an iteration; None: 1000.
+        rate: Adam's first; None: 2e-4.
+        seed: of weights, channels and noise.
+        device: "cpu", "cuda", or None for CUDA where there is one.
+        threads: of torch on the CPU; None: torch's own choice.
+        resume: go on from the folder's checkpoint; bit for bit the run that was never stopped, on
+            the same CPU with the same number of threads.
+        checkpoint_seconds: time between checkpoints.
+        validations: measurements in all.
+        validation_samples: channels of each, the same always.
+        quiet: print nothing.
+
+    Raises:
+        InputError: an option or value that is none, or does not fit, a checkpoint of another run.
+        OutputError: the folder has content, or cannot be written. FormatError: the checkpoint is
+            broken. MissingDependencyError: the extra is missing.
+    """
+    session = _import("precoder_session")
+    powers = _import("draws").Powers.parse(snr)
+    setup, options, recipe = _import("precoder_settings").assemble(
+        settings,
+        sizes={"users": users, "bits": bits},
+        recipe={
+            "powers": powers,
+            "iterations": iterations,
+            "method": method,
+            "batch": batch,
+            "rate": rate,
+        },
+    )
+    result: Result = session.train_precoder(
+        setup,
+        options,
+        recipe,
+        out=out,
+        seed=seed,
+        device=device,
+        threads=threads,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        validations=validations,
+        validation_samples=validation_samples,
+        quiet=quiet,
+    )
+    return result
+
+
+def load_precoder(path: Path) -> tuple[KdPrecoder, dict[str, Any]]:
+    """The trained precoder in a weights file or a finished run's folder, and its metadata.
+
+    Raises:
+        InputError: no such file. FormatError: not a precoder's weights that training wrote.
+        MissingDependencyError: the extra `train` is not installed.
+    """
+    loaded: tuple[KdPrecoder, dict[str, Any]] = _import("precoder_weights").load_precoder(path)
+    return loaded
 
 
 def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:

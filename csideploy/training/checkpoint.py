@@ -28,6 +28,15 @@ WEIGHTS = "weights.safetensors"
 _METADATA_KEY = "csideploy"
 
 
+def plain(value: Any) -> Any:
+    """Tuples as lists, so that what was saved equals what is described."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state aside, then put it in place.
 

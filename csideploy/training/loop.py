@@ -103,7 +103,7 @@ class Run:
         state = checkpoint.read_checkpoint(path)
         now = {**self.options.describe(), "data": self.data.description["sha256"]}
         for key, value in now.items():
-            if _plain(state["options"].get(key)) != _plain(value):
+            if checkpoint.plain(state["options"].get(key)) != checkpoint.plain(value):
                 raise InputError(
                     f"{path}: that run has another {key} than this one; "
                     "repeat its options, or name another --out"
@@ -290,7 +290,9 @@ class Run:
         assert self.link is not None
         state = {
             "position": dict(self.position.__dict__),
-            "options": _plain({**self.options.describe(), "data": self.data.description["sha256"]}),
+            "options": checkpoint.plain(
+                {**self.options.describe(), "data": self.data.description["sha256"]}
+            ),
             "link": self.link.state_dict(),
             "optimizer": None if optimizer is None else optimizer.state_dict(),
             "random": torch.get_rng_state(),
@@ -303,12 +305,3 @@ def _budgets(link: Link) -> list[tuple[str, int | None]]:
     if isinstance(link.quantizer, CodebookQuantizer) and len(link.quantizer.budgets) > 1:
         return [(f", {budget} bits", budget) for budget in link.quantizer.budgets]
     return [("", link.bits)]
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, so that what was saved equals what is described."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

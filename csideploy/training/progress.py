@@ -73,7 +73,11 @@ class Progress:
 
     def validation(self, step: int, nmse_db: float) -> None:
         """A measurement on the validation rows."""
-        self._note = f"validation {nmse_db:.2f} dB"
-        self.say(f"stage {self._stage}: step {step} of {self._steps}: {self._note}")
+        self.measured(step, "validation_nmse_db", nmse_db, f"validation {nmse_db:.2f} dB")
+
+    def measured(self, step: int, name: str, value: float, note: str) -> None:
+        """Any measurement: its name in the log, its value, and what the bar and the line say."""
+        self._note = note
+        self.say(f"stage {self._stage}: step {step} of {self._steps}: {note}")
         if self._writer is not None:
-            self._writer.add_scalar(f"{self._stage}/validation_nmse_db", nmse_db, step)
+            self._writer.add_scalar(f"{self._stage}/{name}", value, step)

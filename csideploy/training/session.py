@@ -97,7 +97,7 @@ def train(
             raise InputError(f"--threads {threads}: must be at least 1")
         torch.set_num_threads(threads)
     with open_place(device) as place:
-        going_on = _prepare(out, resume=resume) if place.leads else resume
+        going_on = prepare_folder(out, resume=resume) if place.leads else resume
         if place.world > 1:
             torch.distributed.barrier()
             going_on = resume and (out / checkpoint.CHECKPOINT).is_file()
@@ -128,7 +128,7 @@ def train(
     return Result(out / checkpoint.WEIGHTS, metadata)
 
 
-def _prepare(out: Path, *, resume: bool) -> bool:
+def prepare_folder(out: Path, *, resume: bool) -> bool:
     """Make the run's folder; whether there is a checkpoint to go on from."""
     state = out / checkpoint.CHECKPOINT
     if resume:
