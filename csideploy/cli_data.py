@@ -15,8 +15,10 @@ from csideploy.cli_shell import (
     Domains,
     Json,
     Seed,
+    given,
     print_json,
     progress,
+    refuse_given,
     say,
     table_console,
 )
@@ -199,7 +201,7 @@ def train(
     from csideploy.training import train as run_training
 
     if system in PRECODERS:
-        _check_given(context, system, _OF_LINKS, "CSI feedback links")
+        refuse_given(context, _OF_LINKS, "CSI feedback links")
         if not PRECODERS[system].trained:
             raise InputError(f"{system} is computed, not trained: there is nothing to train")
         from csideploy.training import train_precoder
@@ -208,7 +210,7 @@ def train(
             out=out,
             snr=snr,
             users=users,
-            bits=_bits_of_user(bits) if _given(context, "bits") else None,
+            bits=_bits_of_user(bits) if given(context, "bits") else None,
             settings=settings or (),
             iterations=iterations,
             method=method,
@@ -225,7 +227,7 @@ def train(
             reached = result.metadata["training"]["validation_sum_rate"]
             say(f"{result.weights}: {system}, trained; {reached:.3f} bit/s/Hz on validation")
         return
-    _check_given(context, system, _OF_PRECODERS, "kd-precoder")
+    refuse_given(context, _OF_PRECODERS, "kd-precoder")
     budgets = parse_bits(bits).numbers
     if recipe is None:
         own = registry.get(system).default_quantizer == "codebook"
@@ -257,41 +259,18 @@ def train(
         say(f"{result.weights}: {system}, trained; csideploy export --checkpoint {result.weights}")
 
 
-_OF_LINKS = {
-    "data": "--data",
-    "cr": "--cr",
-    "binarize": "--binarize",
-    "epochs": "--epochs",
-    "recipe": "--recipe",
-    "start_from": "--start-from",
-    "length": "--length",
-    "test_data": "--test-data",
-}
-_OF_PRECODERS = {
-    "snr": "--snr",
-    "users": "--users",
-    "iterations": "--iterations",
-    "settings": "--set",
-}
-
-
-def _given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    source = context.get_parameter_source(name)
-    # By its name: typer brings its own copy of click.
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _check_given(context: typer.Context, system: str, options: dict[str, str], of: str) -> None:
-    """Refuse options that say nothing about the system.
-
-    Raises:
-        InputError: some were given.
-    """
-    wrong = [option for name, option in options.items() if _given(context, name)]
-    if wrong:
-        verb = "go" if len(wrong) > 1 else "goes"
-        raise InputError(f"{', '.join(wrong)} {verb} with {of}, not with {system}: leave it out")
+_OF_LINKS = (
+    "data",
+    "cr",
+    "binarize",
+    "epochs",
+    "recipe",
+    "start_from",
+    "length",
+    "test_data",
+)
+_OF_PRECODERS = ("snr", "users", "iterations", "settings")
+"""Parameters of `train` that say nothing about the other kind of system."""
 
 
 def _bits_of_user(text: str) -> int:

@@ -11,6 +11,7 @@ import typer
 from csideploy.cli_shell import (
     Binarize,
     Convention,
+    Distances,
     Domain,
     Domains,
     Json,
@@ -22,6 +23,7 @@ from csideploy.cli_shell import (
     print_json,
     progress,
     refuse,
+    refuse_given,
     say,
     table_console,
 )
@@ -29,9 +31,13 @@ from csideploy.errors import CheckFailedError
 
 Package = Annotated[Path, typer.Argument(help="A link package: the folder that export made.")]
 _later = {"hidden": True}
+OF_LINKS = ("cr", "quantizer", "binarize", "calibration")
+OF_PRECODERS = ("table", "bs_memory", "snr", "users", "distance", "settings")
+"""Parameters of `export` that say nothing about the other kind of system."""
 
 
 def export(
+    context: typer.Context,
     model: Annotated[str | None, typer.Option(help="A system; `csideploy systems` lists.")] = None,
     cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
     bits: Annotated[
@@ -57,7 +63,22 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(help="CSI for int8 scales; generated channels if left out.")
     ] = None,
-    table: Annotated[str | None, typer.Option(**_later)] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(help="Of a precoder: none, auto, or a form such as sorted-rank1-int8."),
+    ] = None,
+    bs_memory: Annotated[
+        str | None, typer.Option(help="Of a precoder: what table auto may take, such as 64MB.")
+    ] = None,
+    snr: Annotated[float | None, typer.Option(help="Of a precoder: P in dB.")] = None,
+    users: Annotated[int | None, typer.Option(help="Of a precoder: K.")] = None,
+    distance: Annotated[
+        Distances | None, typer.Option(help="Of rank1-rzf: how a user chooses its codeword.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Of a precoder: antennas, streams, pilots, pilot-power = N."),
+    ] = None,
     max_users: Annotated[int | None, typer.Option(**_later)] = None,
     profile: Annotated[str | None, typer.Option(**_later)] = None,
     out: Annotated[
@@ -70,15 +91,41 @@ def export(
     """Make a link package: ONNX and a bundle for each side, golden vectors, report.
 
     Example: csideploy export --model bacrnet10x --precision auto --out P
+
+    A precoder: csideploy export --model rank1-rzf --snr 20 --table auto --bs-memory 64MB
     """
-    from csideploy import link_export
+    from csideploy import cli_precoder, link_export
+    from csideploy.downlink.export import PrecoderWanted
+    from csideploy.downlink.forms import parse_memory
+    from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
     from csideploy.link_source import parse_bits
     from csideploy.report import precision_table
 
-    check_calibration(precision, calibration)
-    refuse(table, "--table", "no system with a table is there yet")
-    refuse(max_users, "--max-users", "no system with several users is there yet")
+    refuse(max_users, "--max-users", "no system for any number of users is there yet")
     refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
+    if is_precoder(model, checkpoint):
+        refuse_given(context, OF_LINKS, "CSI feedback links")
+        cli_precoder.export(
+            model,
+            checkpoint,
+            parse_sizes(settings or (), users=users, bits=parse_number(bits, "--bits")),
+            PrecoderWanted(
+                table=table,
+                memory=None if bs_memory is None else parse_memory(bs_memory, "--bs-memory"),
+                precision=precision.value,
+                emit=link_export.parse_emit(emit),
+                inline=inline,
+                seed=seed,
+            ),
+            snr_db=snr,
+            distance=None if distance is None else distance.value,
+            out=out,
+            force=force,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, OF_PRECODERS, "precoders")
+    check_calibration(precision, calibration)
     wanted = link_export.Wanted(
         model=model,
         cr=cr,

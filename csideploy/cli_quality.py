@@ -7,27 +7,49 @@ from typing import Annotated
 
 import typer
 
-from csideploy.cli_shell import Json, Seed, print_json, progress, refuse, say, table_console
-
-_later = {"hidden": True}
+from csideploy.cli_shell import (
+    Distances,
+    Json,
+    Seed,
+    print_json,
+    progress,
+    refuse_given,
+    say,
+    table_console,
+)
 
 
 def evaluate(
+    context: typer.Context,
     systems: Annotated[
         str,
         typer.Argument(
             help="With commas: zoo entries, systems, link packages, folders of trained runs."
         ),
     ],
-    snr: Annotated[str | None, typer.Option(**_later)] = None,
-    users: Annotated[str | None, typer.Option(**_later)] = None,
+    snr: Annotated[
+        str | None, typer.Option(help="Of precoders: P in dB, with commas; 0,10,20,30.")
+    ] = None,
+    users: Annotated[
+        str | None, typer.Option(help="Of precoders: numbers of users, with commas.")
+    ] = None,
     bits: Annotated[
         str | None, typer.Option(help="Budgets to measure, 2,3,4; all, if left out.")
     ] = None,
     channel: Annotated[
         str, typer.Option(help="indoor, outdoor or rayleigh, or a CSI file.")
     ] = "indoor",
-    samples: Annotated[int, typer.Option(min=2, help="How many.")] = 2000,
+    distance: Annotated[
+        Distances | None, typer.Option(help="Of conventional precoders' codewords.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Of precoders: antennas, streams, pilots, pilot-power = N."),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=2, help="How many; 2000, of precoders 20000, if left out."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file for the figures.")] = None,
     chart: Annotated[Path | None, typer.Option(help="A chart: .svg, .png or .pdf.")] = None,
     seed: Seed = 20261,
@@ -36,9 +58,13 @@ def evaluate(
     """Link quality (NMSE, SGCS) against payload bits, systems side by side, with intervals.
 
     Example: csideploy evaluate acrnet1x-cr8-codebook,pca-cr8 --bits 2,3,4 --chart quality.svg
+
+    Precoders, sum rate against P: csideploy evaluate kd-precoder --snr 0,10,20,30
     """
     import json
 
+    from csideploy import cli_precoder
+    from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
     from csideploy.errors import InputError
     from csideploy.evaluate import channels
     from csideploy.evaluate import evaluate as run
@@ -46,18 +72,36 @@ def evaluate(
     from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
 
-    refuse(snr, "--snr", "no system with a noisy channel is there yet")
-    refuse(users, "--users", "no system with several users is there yet")
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
         raise InputError("evaluate needs systems, with commas between them")
+    kinds = {name: is_precoder(name) for name in names}
+    if all(kinds.values()):
+        refuse_given(context, ("channel",), "CSI feedback links")
+        cli_precoder.evaluate(
+            names,
+            parse_sizes(settings or (), users=None, bits=parse_number(bits, "--bits")),
+            cli_precoder.parse_users(users),
+            snr=snr,
+            samples=20_000 if samples is None else samples,
+            distance=None if distance is None else distance.value,
+            out=out,
+            chart=chart,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    if any(kinds.values()):
+        mixed = ", ".join(name for name, of_precoder in kinds.items() if of_precoder)
+        raise InputError(f"{mixed}: precoders are measured by sum rate, apart from the others")
+    refuse_given(context, ("snr", "users", "distance", "settings"), "precoders")
     if chart is not None:
         quality_chart.check_format(chart)
     with progress("evaluate") as advance:
         result = run(
             names,
             bits=parse_bits(bits),
-            data=channels(channel, samples, seed=seed),
+            data=channels(channel, 2000 if samples is None else samples, seed=seed),
             seed=seed,
             progress=advance,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +52,13 @@ class Quantizers(StrEnum):
     CODEBOOK = "codebook"
     VECTOR = "vector"
     ROUND = "round"
+
+
+class Distances(StrEnum):
+    """How a user chooses its codeword (`csideploy.baselines.feedback`)."""
+
+    CHORDAL = "chordal"
+    SINR = "sinr"
 
 
 class Domains(StrEnum):
@@ -205,6 +212,31 @@ def refuse(given: object, option: str, instead: str) -> None:
     """
     if given not in (None, False):
         raise InputError(f"{option} is not available in this version: {instead}")
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    # By its name: typer brings its own copy of click.
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], of: str) -> None:
+    """Refuse options that go with another kind of system.
+
+    Args:
+        context: of the verb.
+        names: of its parameters.
+        of: whose options they are.
+
+    Raises:
+        InputError: some stand on the command line.
+    """
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    wrong = [options[name] for name in names if given(context, name)]
+    if wrong:
+        verb = "go" if len(wrong) > 1 else "goes"
+        raise InputError(f"{', '.join(wrong)} {verb} with {of}: leave it out here")
 
 
 @contextmanager

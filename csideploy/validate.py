@@ -75,7 +75,9 @@ def validate(
     package = open_package(target)
     if package.is_precoder:
         if reference is not None:
-            raise InputError(f"--reference: {target} is a precoder; it is run on channels of --seed")
+            raise InputError(
+                f"--reference: {target} is a precoder; it is run on channels of --seed"
+            )
         return validate_precoder(package, samples=samples, seed=seed, progress=progress)
     link: IntegerLink | _FloatLink
     link = IntegerLink(package) if package.is_integer else _FloatLink(package)

@@ -43,7 +43,7 @@ def direction_receiver(
     streams: int,
     loading: float | None,
 ) -> ModelProto:
-    """y -> codes, payload, batch symbolic.
+    """Y -> codes, payload, batch symbolic.
 
     Args:
         codebook: complex (2^B, M, r), B from 1 to 8.

@@ -100,7 +100,7 @@ def expected_gain(
 
 
 def weights(setup: Setup, power: float, rank: int) -> tuple[float, float]:
-    """s and e of `expected_gain`: noise with the estimate's error, and interference around."""
+    """S and e of `expected_gain`: noise with the estimate's error, and interference around."""
     share = power / (setup.users * rank)
     dimensions = max(1, setup.antennas - rank)
     around = LEAKAGE * share * rank * (setup.users - 1) / dimensions

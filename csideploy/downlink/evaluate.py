@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from csideploy.baselines.feedback import Distance
 from csideploy.downlink.channels import Complex, observe, rayleigh
 from csideploy.downlink.rate import user_rates
+from csideploy.downlink.request import Sizes
 from csideploy.downlink.schemes import BASELINES, Baselines
 from csideploy.downlink.setup import Setup
 from csideploy.downlink.source import PrecoderSource, as_complex
@@ -68,6 +69,41 @@ def parse_snrs(text: str | None) -> tuple[float, ...]:
     if len(set(values)) != len(values):
         raise InputError(f"--snr {text}: a value stands there twice")
     return tuple(sorted(values))
+
+
+def setups(names: list[str], sizes: Sizes, users: tuple[int, ...]) -> list[Setup]:
+    """What to measure: one set-up for each number of users.
+
+    Sizes that were not asked for are those of the first package, run or zoo entry named.
+
+    Raises:
+        InputError: sizes that do not go together.
+    """
+    if users:
+        return [Sizes({**sizes.asked, "users": k}).setup() for k in users]
+    for name in names:
+        if name in BASELINES:
+            continue
+        own = _own_setup(name, sizes)
+        if own is not None:
+            return [own]
+    return [sizes.setup()]
+
+
+def _own_setup(name: str, sizes: Sizes) -> Setup | None:
+    from csideploy import zoo
+    from csideploy.training import load_precoder
+
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        return Setup(**open_package(path).manifest["setup"])
+    if path.exists():
+        return Setup(**load_precoder(path)[1]["setup"])
+    for entry in zoo.precoder_entries():
+        fits = all(entry.card["setup"].get(key) == value for key, value in sizes.asked.items())
+        if name in (entry.path.name, entry.card["system"]) and fits:
+            return Setup(**entry.card["setup"])
+    return None
 
 
 def evaluate_precoders(
@@ -202,9 +238,7 @@ def _sources(name: str, setup: Setup, snr: float) -> list[tuple[PrecoderSource, 
     return found
 
 
-def _of_package(
-    package: LinkPackage, name: str, setup: Setup, snr: float
-) -> list[_Candidate]:
+def _of_package(package: LinkPackage, name: str, setup: Setup, snr: float) -> list[_Candidate]:
     if not package.is_precoder:
         raise InputError(f"{name} is a package of CSI feedback; --snr measures precoders")
     manifest = package.manifest
@@ -251,9 +285,7 @@ def _through(ue: Part, bs: Part, setup: Setup) -> Precode:
 def _rows(
     measured: dict[str, tuple[_Candidate, NDArray[np.float64]]], snr: float
 ) -> list[dict[str, Any]]:
-    simple = [
-        rates for name, (_, rates) in measured.items() if name.startswith("rank1-rzf (")
-    ]
+    simple = [rates for name, (_, rates) in measured.items() if name.startswith("rank1-rzf (")]
     beside = max(simple, key=lambda rates: float(rates.mean()), default=None)
     rows = []
     for name, (one, rates) in measured.items():
@@ -288,5 +320,3 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, str]:
         if before is None or row["sum_rate"] > before["sum_rate"]:
             best[row["snr_db"]] = row
     return {f"{snr:g}": row["system"] for snr, row in best.items()}
-
-

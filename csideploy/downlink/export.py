@@ -1,4 +1,4 @@
-"""`export` for precoders: from a source to a package with a bundle for the UE and one for the BS."""
+"""`export` for precoders: from a source to a package with a bundle for each side."""
 
 from __future__ import annotations
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from csideploy.baselines.feedback import Distance
 from csideploy.downlink.setup import Setup
+from csideploy.downlink.source import (
+    COMPUTED,
+    PrecoderSource,
+    computed,
+    from_checkpoint,
+    from_zoo,
+)
 from csideploy.errors import InputError
+from csideploy.precoders import PRECODERS
+from csideploy.progress import Advance, quiet
 
 DEFAULT_SNR_DB = 10.0
+_LARGEST_HEADER = 1 << 24
 
 _SIZES = {"antennas": int, "streams": int, "pilots": int, "pilot-power": float}
 
@@ -62,12 +74,24 @@ def parse_sizes(given: Sequence[str], *, users: int | None, bits: int | None) ->
     return sizes
 
 
+def parse_number(text: str | None, option: str) -> int | None:
+    """A whole number, if one was given.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{option} {text}: a whole number is needed here")
+    return int(text)
+
+
 def is_precoder(name: str | None, checkpoint: Path | None = None) -> bool:
     """Whether a name on the command line means a precoder, not a CSI feedback link."""
     from csideploy import zoo
     from csideploy.downlink.schemes import BASELINES
     from csideploy.package import MANIFEST, open_package
-    from csideploy.precoders import PRECODERS
 
     if name is not None:
         path = Path(name)
@@ -86,16 +110,57 @@ def is_precoder(name: str | None, checkpoint: Path | None = None) -> bool:
 
 
 def _of_precoder(path: Path) -> bool:
-    """Whether weights that `train` wrote are a precoder's: their metadata say so, without torch."""
-    import json
-
+    """Whether weights are a precoder's: the header of a safetensors file says so, without torch."""
     weights = path / "weights.safetensors" if path.is_dir() else path
     try:
         with weights.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(min(size, 1 << 24)))
-        return "precoder" in json.dumps(head.get("__metadata__", {}).get("system", "")) or (
-            '"system": "kd-precoder"' in json.dumps(head.get("__metadata__", {})).replace("\\", "")
-        )
-    except (OSError, ValueError, AttributeError):
+            head = json.loads(stream.read(min(size, _LARGEST_HEADER)))
+        about = json.loads(head["__metadata__"]["csideploy"])
+        return about["system"] in PRECODERS
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def find_source(
+    model: str | None,
+    checkpoint: Path | None,
+    sizes: Sizes,
+    *,
+    snr_db: float | None,
+    distance: Distance | None,
+    seed: int,
+    progress: Advance = quiet,
+) -> PrecoderSource:
+    """What `export --model NAME` means for a precoder.
+
+    Args:
+        model: a system or a zoo entry; None with a checkpoint.
+        checkpoint: weights that `train` wrote.
+        sizes: asked for; those of weights must agree.
+        snr_db: P; None: what weights were trained for, 10 dB where the precoder is computed.
+        distance: of codewords, for computed precoders.
+        seed: of codebooks.
+        progress: of codebooks.
+
+    Raises:
+        InputError: no such precoder, or options that do not go with it.
+    """
+    if checkpoint is None and model in COMPUTED:
+        snr = DEFAULT_SNR_DB if snr_db is None else snr_db
+        return computed(
+            model, sizes.setup(), snr_db=snr, seed=seed, distance=distance, progress=progress
+        )
+    if distance is not None:
+        raise InputError("--distance goes with codewords: rank1-rzf, bd and rbd")
+    if model == "rbd-infinite":
+        raise InputError("rbd-infinite feeds back without bound: it is to compare with only")
+    if checkpoint is not None:
+        source = from_checkpoint(checkpoint, snr_db)
+    else:
+        assert model is not None
+        source = from_zoo(model, snr_db, sizes.asked)
+    for key, value in sizes.asked.items():
+        if getattr(source.setup, key) != value:
+            raise InputError(f"{key} {value}: these weights are for {source.setup}")
+    return source

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.baselines.block_diagonal import bd, rbd
-from csideploy.baselines.grassmann import codebook
 from csideploy.baselines.feedback import Distance, choose
+from csideploy.baselines.grassmann import codebook
 from csideploy.baselines.rank1_rzf import rzf
 from csideploy.downlink.channels import Complex, dft_pilots, estimate, observe, rayleigh
 from csideploy.downlink.rate import user_rates

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,29 +208,34 @@ def from_checkpoint(path: Path, snr_db: float | None) -> PrecoderSource:
             was trained for several. FormatError: it is no checkpoint of a precoder.
         MissingDependencyError: torch is not installed.
     """
-    from csideploy.training import load_precoder
-    from csideploy.training.precoder_export import export_precoder
+    from csideploy.training import export_precoder
 
-    module, about = load_precoder(path)
-    made = export_precoder(module)
+    made = export_precoder(path)
     return from_networks(
         ue=made.ue,
         bs=made.bs,
-        about={**about, "pilots": module.pilots()},
+        about={**made.about, "pilots": made.pilots},
         snr_db=snr_db,
-        provenance={"source": "checkpoint", "file": path.name, **about},
+        provenance={"source": "checkpoint", "file": path.name, **made.about},
     )
 
 
-def from_zoo(name: str, snr_db: float | None) -> PrecoderSource:
+def from_zoo(
+    name: str, snr_db: float | None, sizes: dict[str, Any] | None = None
+) -> PrecoderSource:
     """A precoder that comes with csideploy.
+
+    Args:
+        name: of the entry, or of the system.
+        snr_db: P to make it for; None: what it was trained for.
+        sizes: of the set-up that are asked for.
 
     Raises:
         InputError: no such entry. FormatError: a file is not its card's.
     """
     from csideploy import zoo
 
-    entry = zoo.find_precoder(name)
+    entry = zoo.find_precoder(name, sizes)
     files = {file: zoo.checked_file(entry, file) for file in entry.files}
     return from_networks(
         ue=files["ue.onnx"],
@@ -324,7 +328,3 @@ def _at_power(bs: bytes, snr_db: float) -> bytes:
     model.graph.node.extend([*nodes, *rest])
     data: bytes = model.SerializeToString()
     return data
-
-
-Maker = Callable[[float], PrecoderSource]
-"""A precoder for a P in dB."""

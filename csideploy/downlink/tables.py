@@ -21,7 +21,7 @@ _LARGEST = {"int8": 127, "int4": 7}
 
 
 def pack_indices(setup: Setup, indices: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """The payloads of feedback indices: B bits, MSB first, zero pad at the end of each user's bytes.
+    """Payloads of feedback indices: B bits, MSB first, zero pad at the end of a user's bytes.
 
     Args:
         setup: sizes.

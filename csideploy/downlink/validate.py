@@ -7,7 +7,6 @@ import zipfile
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from csideploy.band import band_of

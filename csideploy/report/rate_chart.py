@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ from csideploy.outputs import file_aside
 from csideploy.report.quality_chart import check_format
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Write the chart, aside first.
+def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the chart, aside first: one picture for each number of users.
 
     Args:
-        result: of `downlink.evaluate.evaluate_precoders`.
+        results: of `downlink.evaluate.evaluate_precoders`.
         path: ends in .svg, .png or .pdf.
 
     Raises:
@@ -23,8 +24,15 @@ def draw(result: dict[str, Any], path: Path) -> None:
     check_format(path)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(7.5 * len(results), 5), layout="constrained")
+    (row,) = figure.subplots(1, len(results), squeeze=False)
+    for axes, result in zip(row, results, strict=True):
+        _draw_one(axes, result)
+    with file_aside(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
+
+
+def _draw_one(axes: Any, result: dict[str, Any]) -> None:
     markers = "osD^vP*X<>hp"
     systems = list(dict.fromkeys(row["system"] for row in result["rows"]))
     for index, system in enumerate(systems):
@@ -46,5 +54,3 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     axes.set_title(result["channels"], fontsize=9)
-    with file_aside(path) as file:
-        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)

@@ -11,6 +11,7 @@ from csideploy.errors import MissingDependencyError
 if TYPE_CHECKING:
     from csideploy.systems.kd_precoder import KdPrecoder
     from csideploy.systems.link import Link
+    from csideploy.training.precoder_export import ExportedPrecoder
     from csideploy.training.session import Result
 
 
@@ -173,6 +174,13 @@ def load_precoder(path: Path) -> tuple[KdPrecoder, dict[str, Any]]:
     """
     loaded: tuple[KdPrecoder, dict[str, Any]] = _import("precoder_weights").load_precoder(path)
     return loaded
+
+
+def export_precoder(path: Path, *, half_weights: bool = False) -> ExportedPrecoder:
+    """A trained precoder as two ONNX files; see `training.precoder_export.export_precoder`."""
+    module = _import("precoder_export")
+    made: ExportedPrecoder = module.export_precoder(path, half_weights=half_weights)
+    return made
 
 
 def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
