@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from csideploy import registry, zoo
+from csideploy import precoders, registry, zoo
+from csideploy.downlink.setup import Setup
 from csideploy.errors import InputError
 from csideploy.report.tables import plain_table
 
@@ -49,7 +50,44 @@ def collect(*, cr: int, bits: int, every: bool) -> dict[str, Any]:
                 "zoo": [entry["entry"] for entry in entries if entry["system"] == spec.name],
             }
         )
-    return {"cr": cr, "bits": bits, "systems": rows, "zoo": entries, "zoo_note": note}
+    return {
+        "cr": cr,
+        "bits": bits,
+        "systems": rows,
+        "zoo": entries,
+        "zoo_note": note,
+        "precoders": _precoders(),
+        "precoder_zoo": _precoder_entries(),
+    }
+
+
+def _precoders() -> list[dict[str, Any]]:
+    """The systems of the downlink at the default sizes."""
+    setup = Setup()
+    rows = []
+    for spec in precoders.PRECODERS.values():
+        row: dict[str, Any] = {
+            "system": spec.name,
+            "paper": spec.paper,
+            "trained": spec.trained,
+            "setup": setup.describe(),
+            "payload_bits": setup.bits,
+            "parts": [{"part": part, "side": side} for part, side in spec.parts],
+        }
+        if spec.trained:
+            macs, parameters = precoders.macs(setup), precoders.parameters(setup)
+            for entry in row["parts"]:
+                entry |= {"macs": macs[entry["part"]], "parameters": parameters[entry["part"]]}
+            row["receiver_flops"] = precoders.receiver_flops(setup)
+        rows.append(row)
+    return rows
+
+
+def _precoder_entries() -> list[dict[str, Any]]:
+    try:
+        return [{"entry": entry.path.name, **entry.card} for entry in zoo.precoder_entries()]
+    except InputError:
+        return []
 
 
 def _shown(spec: registry.SystemSpec) -> bool:
@@ -86,7 +124,34 @@ def show(result: dict[str, Any], console: Console) -> None:
         "a 1-bit weight counts as 1/32 parameter. acrnet and bacrnet: widths 1x to 20x (--all).",
         style="dim",
     )
+    _show_precoders(result, console)
     _show_zoo(result, console)
+
+
+def _show_precoders(result: dict[str, Any], console: Console) -> None:
+    table = plain_table(f"Precoders of the downlink, {Setup()}")
+    table.add_column("system", no_wrap=True)
+    for column in ("payload bits\na user", "UE\nMACs", "UE\nparameters"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("BS\nMACs", "BS\nparameters"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in result["precoders"]:
+        cells = []
+        for part in row["parts"]:
+            figures = [part.get(key) for key in ("macs", "parameters")]
+            cells += ["computed" if f is None else _millions(f) for f in figures]
+        table.add_row(row["system"], str(row["payload_bits"]), *cells)
+    console.print(table)
+    for entry in result["precoder_zoo"]:
+        trained = entry["snr_db"]
+        span = f"{trained[0]:g} to {trained[1]:g}" if isinstance(trained, list) else f"{trained:g}"
+        rates = ", ".join(
+            f"{rate:.3f} at {snr} dB" for snr, rate in entry["metrics"]["sum_rate"].items()
+        )
+        console.print(
+            f"Zoo: {entry['entry']}, {Setup(**entry['setup'])}, trained for {span} dB: sum rate "
+            f"{rates} (bit/s/Hz, held-back channels)."
+        )
 
 
 def _payload_bits(entry: dict[str, Any]) -> int:

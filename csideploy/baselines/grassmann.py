@@ -11,6 +11,8 @@ eigenvectors of the mean of Q Q^H over the cell.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,7 +93,7 @@ def lloyd(
         index = nearest(q, codebook)
         order = np.argsort(index, kind="stable")
         ends = np.searchsorted(index[order], np.arange((1 << bits) + 1))
-        for j, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        for j, (begin, end) in enumerate(pairwise(ends)):
             if begin == end:
                 # An empty cell takes a sample anew.
                 codebook[j] = q[rng.integers(len(q))][:, :rank]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.baselines.block_diagonal import bd, rbd
-from csideploy.baselines.feedback import Distance, choose
+from csideploy.baselines.feedback import DISTANCES, Distance, choose
 from csideploy.baselines.grassmann import codebook
 from csideploy.baselines.rank1_rzf import rzf
 from csideploy.downlink.channels import Complex, dft_pilots, estimate, observe, rayleigh
@@ -89,6 +89,15 @@ class Baselines:
 
         return Scheme(full, bits, precode, tuned)
 
+    def better_distance(self, power: float) -> Distance:
+        """The rule that rank1-rzf gains more by at this P, on the channels of the tuning."""
+        rates: dict[Distance, float] = {}
+        for distance in DISTANCES:
+            scheme = self.scheme("rank1-rzf", power, distance)
+            h, y = self._channels()
+            rates[distance] = float(user_rates(h, scheme.precode(y), power).mean())
+        return max(rates, key=lambda distance: rates[distance])
+
     def _before(
         self, name: str, y: NDArray[np.float32], power: float, distance: Distance
     ) -> Complex:
@@ -116,16 +125,20 @@ class Baselines:
         found: Complex = book[index].reshape(len(y), setup.users, setup.antennas, -1)
         return found
 
+    def _channels(self) -> tuple[Complex, NDArray[np.float32]]:
+        """Channels and pilots of the tuning."""
+        if self._tuning is None:
+            rng = np.random.default_rng([self.seed, 1])
+            h = rayleigh(self.setup, _TUNING_SAMPLES, rng)
+            self._tuning = h, observe(self.setup, h, self.pilots, rng)
+        return self._tuning
+
     def _tune(self, name: str, power: float, distance: Distance) -> float:
         """The regularization of the highest rate: the best of a grid, then between its neighbours.
 
         The paper searches alpha by brute force for each SNR; so does this, for every scheme.
         """
-        if self._tuning is None:
-            rng = np.random.default_rng([self.seed, 1])
-            h = rayleigh(self.setup, _TUNING_SAMPLES, rng)
-            self._tuning = h, observe(self.setup, h, self.pilots, rng)
-        h, y = self._tuning
+        h, y = self._channels()
         known = self._before(name, y, power, distance)
 
         def rate(loading: float) -> float:

@@ -159,8 +159,8 @@ def computed(
         setup: sizes, B at most 8.
         snr_db: P in dB.
         seed: of the codebook and of the regularization's channels.
-        distance: None: "sinr" for rank1-rzf, "chordal" for the others, whose receiver is a
-            projection for that distance alone.
+        distance: None: for rank1-rzf the better one at this P, "chordal" for the others, whose
+            receiver is a projection for that distance alone.
         progress: of the codebook.
 
     Raises:
@@ -171,11 +171,13 @@ def computed(
     if setup.bits > _MOST_CODEWORD_BITS:
         raise InputError(f"{system} with {setup.bits} bits: codebooks have at most 8")
     rank = 1 if system == "rank1-rzf" else setup.streams
-    chosen: Distance = distance or ("sinr" if rank == 1 else "chordal")
-    if chosen == "sinr" and system != "rank1-rzf":
+    if distance == "sinr" and system != "rank1-rzf":
         raise InputError(f"{system}: a receiver of the distance sinr is there for rank1-rzf only")
     power = float(10 ** (snr_db / 10))
     baselines = Baselines(setup, seed=seed, progress=progress)
+    chosen: Distance = distance or "chordal"
+    if distance is None and system == "rank1-rzf":
+        chosen = baselines.better_distance(power)
     scheme = baselines.scheme(system, power, chosen)
     known = baselines.codebook(rank)
     loading: float | None = 0.0

@@ -25,6 +25,7 @@ from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import OPS, Dim, Plan
 from csideploy.package import LinkPackage
 from csideploy.report.code_size import runtime_code_bytes
+from csideploy.report.precoder_figures import precoder_figures
 from csideploy.runtime import Part, TensorInfo
 from csideploy.runtime.isa import choose
 
@@ -101,6 +102,8 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
             "bits": default and default.bits,
         },
     }
+    if package.is_precoder:
+        result["precoder"] = precoder_figures(package.manifest)
     for side, data in result["sides"].items():
         running = package.stems(side, default)
         taken, layers = [], iter(data["layers"])

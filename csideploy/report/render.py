@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from csideploy.report import precoder_figures
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
@@ -87,6 +88,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                     f"{kind} {binary(size)}" for kind, size in part["codebook_bytes"].items()
                 )
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
+    if "precoder" in result:
+        lines += precoder_figures.lines(result["precoder"])
     bits = result["latency"]["bits"]
     if len(result["budgets"]) > 1:
         lines.append(f"Latency of a sample: with the budget of {bits} bits.")
