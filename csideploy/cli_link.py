@@ -33,7 +33,8 @@ Package = Annotated[Path, typer.Argument(help="A link package: the folder that e
 _later = {"hidden": True}
 OF_LINKS = ("cr", "quantizer", "binarize", "calibration")
 OF_PRECODERS = ("table", "bs_memory", "snr", "users", "distance", "settings")
-"""Parameters of `export` that say nothing about the other kind of system."""
+OF_CSI = ("bits", "domain", "convention", "reference_domain", "with_scale")
+"""Parameters of verbs that say nothing about the other kind of system."""
 
 
 def export(
@@ -161,8 +162,11 @@ def export(
 
 
 def encode(
+    context: typer.Context,
     package: Package,
-    csi: Annotated[Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat.")],
+    csi: Annotated[
+        Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat; for a precoder received pilots.")
+    ],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
     bits: Annotated[
         int | None, typer.Option(help="Bit budget, if it has several; the largest if left out.")
@@ -179,11 +183,15 @@ def encode(
 
     Example: csideploy encode P indoor.npz --out p.bin
     """
-    from csideploy import feedback
+    from csideploy import cli_precoder, feedback
     from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
     link = open_package(package)
+    if link.is_precoder:
+        refuse_given(context, OF_CSI, "CSI feedback")
+        cli_precoder.encode(link, csi, out, raw=raw, as_json=as_json)
+        return
     budget = link.bits_of(link.layout_of(bits))
     if len(link.layouts) > 1:
         say(f"{package}: {budget} bits a feature, of {link.budgets} (--bits chooses)")
@@ -203,6 +211,7 @@ def encode(
 
 
 def decode(
+    context: typer.Context,
     package: Package,
     payload: Annotated[Path, typer.Argument(help="The payload file that encode wrote.")],
     out: Annotated[Path, typer.Option(help="The .npy file to write, complex64.")],
@@ -227,11 +236,15 @@ def decode(
 
     Example: csideploy decode P p.bin --out h.npy --reference indoor.npz
     """
-    from csideploy import feedback
+    from csideploy import cli_precoder, feedback
     from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
     link = open_package(package)
+    if link.is_precoder:
+        refuse_given(context, OF_CSI, "CSI feedback")
+        cli_precoder.decode(link, payload, out, raw=raw, reference=reference, as_json=as_json)
+        return
     known = None
     if reference is not None:
         known = read_csi(reference, convention=convention, domain=reference_domain.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from csideploy.cli_shell import print_json, progress, say, table_console
 from csideploy.errors import InputError
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from csideploy.baselines.feedback import Distance
     from csideploy.downlink.export import PrecoderWanted
     from csideploy.downlink.request import Sizes
+    from csideploy.package import LinkPackage
 
 
 def export(
@@ -118,6 +121,49 @@ def evaluate(
         return
     for result in results:
         rate_table.show(result, table_console())
+
+
+def encode(package: LinkPackage, pilots: Path, out: Path, *, raw: bool, as_json: bool) -> None:
+    """Received pilots to payloads."""
+    from csideploy.downlink import feedback
+
+    with progress("encode") as advance:
+        result = feedback.encode(package, pilots, out, raw=raw, progress=advance)
+    if as_json:
+        print_json(result)
+    else:
+        say(
+            f"{out}: {result['samples']} samples of {result['users']} users, "
+            f"{result['payload_bits']} bits each, {result['file_bytes']:,} bytes in all"
+        )
+
+
+def decode(
+    package: LinkPackage,
+    payload: Path,
+    out: Path,
+    *,
+    raw: bool,
+    reference: Path | None,
+    as_json: bool,
+) -> None:
+    """Payloads to precoding matrices, and their sum rate over known channels."""
+    from csideploy.downlink import feedback
+
+    with progress("decode") as advance:
+        result = feedback.decode(
+            package, payload, out, raw=raw, reference=reference, progress=advance
+        )
+    if as_json:
+        print_json(result)
+        return
+    say(f"{out}: complex64 {tuple(result['shape'])}, V_k of every sample and user")
+    if "sum_rate" in result:
+        half = (result["sum_rate_interval"][1] - result["sum_rate_interval"][0]) / 2
+        typer.echo(
+            f"Sum rate {result['sum_rate']:.3f} +- {half:.3f} bit/s/Hz at P = "
+            f"{result['snr_db']:g} dB over {result['samples']} samples"
+        )
 
 
 def parse_users(text: str | None) -> tuple[int, ...]:

@@ -59,6 +59,8 @@ def encode(
         InputError: the CSI has another shape than the encoder takes, or there is no such budget.
         OutputError: `out` cannot be written.
     """
+    if package.is_precoder:
+        raise InputError(f"{package.path} is a precoder: its UE takes received pilots, not CSI")
     layout = package.layout_of(bits).carrying_scale(with_scale)
     part = package.open_side("ue", layout)
     check_shape(csi.h.shape, part.inputs[0].shape)

@@ -15,6 +15,8 @@ Im(q^H v) = Jq . v, and v - q (q^H v) = v - (q . v) q - (Jq . v) Jq.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
@@ -191,7 +193,7 @@ class _Nodes:
     def __init__(self, model: ModelProto) -> None:
         self._model = model
 
-    def add(self, op: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         node: NodeProto = helper.make_node(op, inputs, [output], output, **attributes)
         self._model.graph.node.append(node)
         return output

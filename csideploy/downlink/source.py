@@ -305,7 +305,7 @@ def _at_power(bs: bytes, snr_db: float) -> bytes:
     del model.graph.input[:]
     model.graph.input.extend(kept)
     helper, array = onnx.helper, onnx.numpy_helper.from_array
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "power.flat": np.array([0, -1], np.int64),
         "power.none": np.zeros((1, 1), np.float32),
         "power.snr": np.full((1, 1), snr_db, np.float32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def one_column(v: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(column)[..., None].view(np.float32)
 
 
-def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[np.generic]:
+def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[Any]:
     """Rows of a table: V (n, K, N, M, 2) in a form.
 
     Integers fill their range: the largest number of a column (of a user's columns, if `per_user`)
@@ -111,7 +112,7 @@ def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[np.
     axes = (-3, -2, -1) if per_user else (-2, -1)
     top = np.abs(columns).max(axis=axes, keepdims=True)
     scale = np.divide(_LARGEST[form.values], top, out=np.zeros_like(top), where=top > 0)
-    whole = np.rint(columns * scale).astype(np.int8)
+    whole: NDArray[Any] = np.rint(columns * scale).astype(np.int8)
     if form.values == "int8":
         return whole
     nibbles = whole.view(np.uint8) & 15
@@ -120,7 +121,7 @@ def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[np.
 
 
 def restored(
-    rows: NDArray[np.generic], setup: Setup, form: Form, *, per_user: bool
+    rows: NDArray[Any], setup: Setup, form: Form, *, per_user: bool
 ) -> NDArray[np.float64]:
     """What a look-up makes of stored rows, in float64: (n, K, N, M, 2)."""
     if form.values == "int4":
@@ -143,7 +144,7 @@ def build_table(
     *,
     per_user: bool,
     progress: Advance = quiet,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """The table of a transmitter.
 
     Args:
@@ -154,7 +155,7 @@ def build_table(
         progress: called with rows done and in all.
     """
     rows = form.rows(setup)
-    table: NDArray[np.generic] | None = None
+    table: NDArray[Any] | None = None
     for start in range(0, rows, _CHUNK):
         number = np.arange(start, min(start + _CHUNK, rows), dtype=np.int64)
         payload = pack_indices(setup, row_indices(setup, form, number))

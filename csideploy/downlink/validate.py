@@ -130,7 +130,9 @@ class _Ends:
             raise FormatError("the package has no bs.onnx to judge its BS by: export it with onnx")
         stored = plan.tensors[step.inputs[1]]
         raw = plan.weights[stored.place : stored.place + stored.nbytes]
-        words = np.frombuffer(raw.tobytes(), "<f4").reshape(stored.shape).astype(np.float64)
+        words = (
+            np.frombuffer(raw.tobytes(), "<f4").reshape(*map(int, stored.shape)).astype(np.float64)
+        )
         known = words.view(np.complex128)[..., 0][unpack_indices(self.setup, payload)]
         return as_real(rzf(known, float(step.params["loading"]), self.setup.streams))
 
