@@ -175,7 +175,9 @@ def bound_session(model: bytes, payloads: Array, shape: tuple[int, ...]) -> Call
     bindings = []
     for i in range(BOUND):
         binding = session.io_binding()
-        binding.bind_ortvalue_input("payload", ort.OrtValue.ortvalue_from_numpy(payloads[i : i + 1]))
+        binding.bind_ortvalue_input(
+            "payload", ort.OrtValue.ortvalue_from_numpy(payloads[i : i + 1])
+        )
         binding.bind_ortvalue_output("V", result)
         bindings.append(binding)
 

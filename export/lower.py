@@ -64,7 +64,7 @@ class _Lowering:
         self.n_max = n_max
         self.result = Lowered()
         self.index: dict[str, int] = {}
-        self.chunks: list[bytes | NDArray[np.uint8]] = []
+        self.chunks: list[bytes | memoryview] = []
         self.stored_bytes = 0
         self.roots = self._roots()
         self.steps = [node for node in graph.nodes if isinstance(node.op, Op)]
@@ -159,7 +159,7 @@ class _Lowering:
         """Append a constant to the weights section; returns its offset."""
         little = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
         offset = -(-self.stored_bytes // ALIGNMENT) * ALIGNMENT
-        self.chunks += [bytes(offset - self.stored_bytes), little.reshape(-1).view(np.uint8)]
+        self.chunks += [bytes(offset - self.stored_bytes), little.reshape(-1).view(np.uint8).data]
         self.stored_bytes = offset + little.nbytes
         return offset
 

@@ -73,16 +73,13 @@ def table_precoder_model(
     call = function_call(
         names[table.dtype], ["payload", *(tensor.name for tensor in stored)], ["V"], **attributes
     )
-    sizes = [BATCH, users, -(-bits // 8)]
+    sizes: list[str | int | None] = [BATCH, users, -(-bits // 8)]
+    made: list[str | int | None] = [BATCH, users, streams, antennas, 2]
     graph = helper.make_graph(
         [call],
         "precoder",
         [helper.make_tensor_value_info("payload", TensorProto.UINT8, sizes)],
-        [
-            helper.make_tensor_value_info(
-                "V", TensorProto.FLOAT, [BATCH, users, streams, antennas, 2]
-            )
-        ],
+        [helper.make_tensor_value_info("V", TensorProto.FLOAT, made)],
     )
     graph.initializer.extend(stored)
     model = helper.make_model(

@@ -53,6 +53,8 @@ def widths_codes(op: Op) -> Steps:
 
 def table_precoder(site: Site) -> None:
     """The table as it is; the row's terms are the executor's own business."""
-    flags = {name: int(site.attribute(name, 0)) for name in ("bits", "sorted", "per_user")}
-    names = [site.x(0), site.x(1)]
-    site.result(site.step(Op.TABLE_PRECODER, names, stored_shape(site.out), **flags))
+    flags: dict[str, int | float] = {
+        name: int(site.attribute(name, 0)) for name in ("bits", "sorted", "per_user")
+    }
+    names, shape = [site.x(0), site.x(1)], stored_shape(site.out)
+    site.result(site.step(Op.TABLE_PRECODER, names, shape, numbers=flags))

@@ -1,6 +1,7 @@
 /* payload (n, K, ceil(B/8)) -> v (n, K, N, M, 2): regularised zero forcing on the codewords that
    the users chose. w_k is made where v[k, 0] lies, so that the stack holds no more than the K x K
-   root of the Gram matrix. */
+   root of the Gram matrix. The order of operations is that of export/operations.py; for codewords
+   of length 1 the error is below 2 eps (K + loading) / loading, the condition of what is solved. */
 #include <math.h>
 #include <string.h>
 

@@ -50,8 +50,8 @@ def test_against_numpy(bits: int, users: int, streams: int, antennas: int, loadi
 
 
 def bound(users: int, loading: float) -> float:
-    """1e-4, or two roundings times the condition of A^H A + loading I, (K + loading) / loading."""
-    return max(1e-4, 2 * EPS * (users + loading) / loading)
+    """Two roundings times the condition of A^H A + loading I, at most (K + loading) / loading."""
+    return 2 * EPS * (users + loading) / loading + 4 * EPS
 
 
 def test_a_codeword_alone_is_its_own_precoder() -> None:
