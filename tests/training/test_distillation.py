@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import subprocess
@@ -193,6 +194,22 @@ def test_every_set_up_takes_a_step(setup: Setup, options: Options, recipe: dict[
     elif made.recipe.anneal:
         # The second of 100 steps from 10 to 30 dB.
         assert float(db[0]) == pytest.approx(10.2)
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_warm_up_of_a_graph_leaves_no_trace(steps: int) -> None:
+    """What `_capture` does around the recording, on the CPU: iterate, then take the state back."""
+    made, straight = learner(), learner()
+    for iteration in range(steps):
+        made.step(iteration)
+        straight.step(iteration)
+    drawn(made, iteration=99)
+    before = copy.deepcopy(made.state())
+    for _ in range(3):
+        made._iterate()
+    made.restore(before)
+    for iteration in range(steps, steps + 3):
+        assert torch.equal(made.step(iteration), straight.step(iteration))
 
 
 def test_rates_and_powers_of_the_recipe() -> None:
