@@ -248,6 +248,8 @@ class Learner:
                         moment.zero_()
             for group in adam.param_groups:
                 group["lr"] = self._rate if self._capturable else self.recipe.rate
+                # The state may come from another kind of device.
+                group["capturable"] = self.device.type == "cuda"
 
 
 def sum_rates(precoder: KdPrecoder, batch: Batch) -> Tensor:
