@@ -129,8 +129,8 @@ def evaluate_precoders(
         progress: called with systems done and systems in all.
 
     Returns:
-        `rows`: system, snr_db, sum_rate, sum_rate_interval (95 %), `margin` and `margin_interval`
-        over rank1-rzf with the same distance rule that is best at this P (paired), bits and sizes;
+        `rows`: name (as it was asked for), system, snr_db, sum_rate, sum_rate_interval (95 %),
+        `margin` and `margin_interval` over the better rank1-rzf at this P (paired), bits and sizes;
         `best`: for each P the best system with bounded feedback.
 
     Raises:
@@ -147,6 +147,7 @@ def evaluate_precoders(
     rows: list[dict[str, Any]] = []
     systems = len(wanted) * len(snrs)
     heard: dict[bytes, NDArray[np.float32]] = {}
+    asked: dict[str, str] = {}
     for number, snr in enumerate(snrs):
         power = 10 ** (snr / 10)
         measured: dict[str, tuple[_Candidate, NDArray[np.float64]]] = {}
@@ -154,8 +155,16 @@ def evaluate_precoders(
             for one in _candidates(name, baselines, snr, distance):
                 y = _pilots(setup, h, one.pilots, noise_seed, heard)
                 measured[one.name] = (one, _rates(h, y, one.precode, power))
+                asked[one.name] = name
             progress(number * len(wanted) + place + 1, systems)
-        rows += _rows(measured, snr)
+        rows += [{"name": asked[row["system"]], **row} for row in _rows(measured, snr)]
+    shown = {row["name"] for row in rows}
+    for name in trained:
+        if name not in shown:
+            raise InputError(
+                f"{name}: nothing of these sizes ({setup}) that was made for P of "
+                f"{', '.join(f'{snr:g}' for snr in snrs)} dB"
+            )
     return {
         "setup": setup.describe(),
         "channels": f"{samples} i.i.d. Rayleigh channels, seed {seed}: {setup}",
@@ -215,20 +224,20 @@ def _candidates(
 def _sources(name: str, setup: Setup, snr: float) -> list[tuple[PrecoderSource, str]]:
     """Trained precoders of a name for one P; none where they were trained for others."""
     from csideploy import zoo
-    from csideploy.downlink.source import from_checkpoint, from_zoo
+    from csideploy.downlink.source import exported, from_export, from_zoo, trained_for
 
     if Path(name).exists():
-        return [(from_checkpoint(Path(name), snr), name)]
+        made = exported(Path(name))
+        fits = trained_for(made.about["snr_db"], snr)
+        return [(from_export(made, Path(name), snr), name)] if fits else []
     found = []
     for entry in zoo.precoder_entries():
         own = Setup(**entry.card["setup"])
         if name not in (entry.path.name, entry.card["system"]):
             continue
-        trained = entry.card["snr_db"]
-        low, high = trained if isinstance(trained, list) else (trained, trained)
         if name == entry.path.name and own != setup:
             raise InputError(f"{name} is for {own}; asked for is {setup}")
-        if own == setup and low <= snr <= high:
+        if own == setup and trained_for(entry.card["snr_db"], snr):
             found.append((from_zoo(entry.path.name, snr), entry.path.name))
     known = {entry.path.name for entry in zoo.precoder_entries()} | {"kd-precoder"}
     if name not in known:

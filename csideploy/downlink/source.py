@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,9 @@ from csideploy.onnx_oracle import Oracle
 from csideploy.payload import Layout
 from csideploy.progress import Advance, quiet
 from csideploy.runtime import Part
+
+if TYPE_CHECKING:
+    from csideploy.training.precoder_export import ExportedPrecoder
 
 COMPUTED = ("bd", "rbd", "rank1-rzf")
 """Systems without weights: made from the set-up and a seed."""
@@ -210,9 +214,25 @@ def from_checkpoint(path: Path, snr_db: float | None) -> PrecoderSource:
             was trained for several. FormatError: it is no checkpoint of a precoder.
         MissingDependencyError: torch is not installed.
     """
+    return from_export(exported(path), path, snr_db)
+
+
+@lru_cache(maxsize=4)
+def exported(path: Path) -> ExportedPrecoder:
+    """The networks of a checkpoint; kept, since torch takes seconds to export them."""
     from csideploy.training import export_precoder
 
-    made = export_precoder(path)
+    return export_precoder(path)
+
+
+def trained_for(trained: float | list[float], snr_db: float) -> bool:
+    """Whether a P in dB is what a network was trained for: one number, or [least, most]."""
+    low, high = trained if isinstance(trained, list) else (trained, trained)
+    return low <= snr_db <= high
+
+
+def from_export(made: ExportedPrecoder, path: Path, snr_db: float | None) -> PrecoderSource:
+    """As `from_checkpoint`, of networks that are exported already."""
     return from_networks(
         ue=made.ue,
         bs=made.bs,
@@ -282,6 +302,9 @@ def from_networks(
     pilots = about.get("pilots")
     if pilots is None:
         pilots = dft_pilots(setup)
+    elif isinstance(pilots, list):
+        # Of a card: pairs (re, im).
+        pilots = np.array(pilots, np.float64).view(np.complex128)[..., 0]
     return PrecoderSource(
         system=about["system"],
         setup=setup,

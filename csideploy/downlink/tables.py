@@ -115,7 +115,7 @@ def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[Any
     whole: NDArray[Any] = np.rint(columns * scale).astype(np.int8)
     if form.values == "int8":
         return whole
-    nibbles = whole.view(np.uint8) & 15
+    nibbles: NDArray[Any] = whole.view(np.uint8) & 15
     packed: NDArray[np.uint8] = nibbles[..., 0] << 4 | nibbles[..., 1]
     return packed
 

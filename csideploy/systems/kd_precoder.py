@@ -12,6 +12,7 @@ ReLU between the layers, weights from N(0, 2 / inputs), no bias at first (the pu
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,6 +105,13 @@ class Receiver(nn.Module):
         """What the user heard -> u, before binarization."""
         u: Tensor = self.net((y * self.scale).flatten(1))
         return u
+
+    def folded(self) -> nn.Sequential:
+        """The same network with the scale in the weights of its first layer, for deployment."""
+        net = copy.deepcopy(self.net)
+        with torch.no_grad():
+            net[0].weight *= self.scale
+        return nn.Sequential(nn.Flatten(1), *net)
 
 
 class Transmitter(nn.Module):
@@ -253,7 +261,9 @@ class KdPrecoder(nn.Module):
         """
         if not 0 <= user < self.setup.users:
             raise InputError(f"user {user}: there are 0 to {self.setup.users - 1}")
-        return nn.Sequential(self.receivers[user % len(self.receivers)], nn.Sigmoid())
+        receiver = self.receivers[user % len(self.receivers)]
+        assert isinstance(receiver, Receiver)
+        return nn.Sequential(receiver.folded(), nn.Sigmoid())
 
     def bs_module(self, snr_db: float | None = None) -> nn.Module:
         """The transmitter behind payload bits: bits (n, K, B) in {0, 1} -> V (n, K, N, M, 2).
