@@ -145,5 +145,5 @@ def test_samples_stay_apart() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, -0.5, np.inf, np.nan])
 def test_alpha_out_of_range(alpha: float) -> None:
-    with pytest.raises(InputError, match="alpha .*: a number above 0"):
+    with pytest.raises(InputError, match=r"alpha .*: a number above 0"):
         rbd(bases((1, 2, 4, 2), 6), alpha)

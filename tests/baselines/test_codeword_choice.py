@@ -67,7 +67,7 @@ def test_one_direction_by_brute_force(setup: Setup, power: float) -> None:
             heard = s * np.eye(setup.streams) + e * (own.conj().T @ own - np.outer(g, g.conj()))
             full[i, j] = c * (g.conj() @ np.linalg.inv(heard) @ g).real
     t = expected_gain(setup, h, words, power)
-    # Condition numbers below 1e4 (4 antennas of 8 pilots at 30 dB), twice.
+    # Condition numbers 1 + e ||H||^2 / s below 1e3, of two inverses.
     np.testing.assert_allclose(c * t / (1 - e * t), full, rtol=1e-9)
     np.testing.assert_array_equal(t.argmax(axis=1), full.argmax(axis=1))
     by_t = np.take_along_axis(full, t.argsort(axis=1), axis=1)
@@ -163,5 +163,5 @@ def test_samples_stay_apart() -> None:
 def test_unknown_distances(distance: Any) -> None:
     setup = SETUPS[0]
     h, words = drawn(setup, 1, n=2)
-    with pytest.raises(InputError, match="distance .*: chordal or sinr"):
+    with pytest.raises(InputError, match=r"distance .*: chordal or sinr"):
         choose(setup, h, words, 1.0, distance)

@@ -90,5 +90,5 @@ def test_a_direction_of_zeros_gets_no_beam() -> None:
 
 @pytest.mark.parametrize("loading", [0.0, -1.0, np.inf, np.nan])
 def test_loading_out_of_range(loading: float) -> None:
-    with pytest.raises(InputError, match="loading .*: a number above 0"):
+    with pytest.raises(InputError, match=r"loading .*: a number above 0"):
         rzf(directions((1, 2, 4), 6), loading, 2)

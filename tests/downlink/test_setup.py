@@ -31,7 +31,7 @@ def test_sizes_out_of_range(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("power", [0.0, -10.0, float("inf"), float("nan")])
 def test_pilot_power_out_of_range(power: float) -> None:
-    with pytest.raises(InputError, match="pilot power .*: a number above 0"):
+    with pytest.raises(InputError, match=r"pilot power .*: a number above 0"):
         Setup(pilot_power=power)
 
 

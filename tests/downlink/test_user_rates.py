@@ -151,5 +151,5 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"channels \(2, 4, 2\)"):
         user_rates(h[0], h[0], 1.0)
     for power in (0.0, -1.0, np.inf, np.nan):
-        with pytest.raises(InputError, match="power .*: a number above 0"):
+        with pytest.raises(InputError, match=r"power .*: a number above 0"):
             user_rates(h, h, power)
