@@ -26,9 +26,7 @@ FLOAT = 2.0**-24
 
 
 def setup_of(antennas: int, streams: int, pilots: int, power: float = 10.0) -> Setup:
-    return Setup(
-        antennas=antennas, streams=streams, users=1, pilots=pilots, pilot_power=power
-    )  # fmt: skip
+    return Setup(antennas=antennas, streams=streams, users=1, pilots=pilots, pilot_power=power)
 
 
 def complex_of(y: Array) -> Array:
