@@ -23,6 +23,8 @@ from csideploy.progress import Advance, quiet
 
 _ITERATIONS = 40
 _SAMPLES_A_CODEWORD = 600
+_MOST_SAMPLES = 160_000
+"""Keeps a codebook of 2^12 words at minutes; 2^8 and fewer have 600 samples a word."""
 _CHUNK = 1 << 22
 
 
@@ -119,7 +121,7 @@ def codebook(
         complex64 (2^B, M, rank).
     """
     rng = np.random.default_rng(seed)
-    samples = _SAMPLES_A_CODEWORD << setup.bits
+    samples = max(2 << setup.bits, min(_SAMPLES_A_CODEWORD << setup.bits, _MOST_SAMPLES))
     single = Setup(**{**setup.describe(), "users": 1})
     pilots = dft_pilots(setup)
     h = rayleigh(single, samples, rng)[:, 0]
