@@ -91,8 +91,9 @@ class Receiver(nn.Module):
 
     Its input is divided by the standard deviation of a received symbol, sqrt(P_train + 1) (pilots
     have unit norm, channels and noise variance 1). Unscaled, u begins at a deviation near 3, where
-    the gradient tanh'(u) of the bits is all but gone, and training at 30 dB ends with constant
-    bits.
+    the gradient tanh'(u) of the bits is all but gone. At 30 dB, after 300 iterations: users as
+    given and no teacher, all 6 bits constant and 4.79 bit/s/Hz; sorted and distilled, 5.71 unscaled
+    and 5.92 scaled, no bit constant.
     """
 
     def __init__(self, setup: Setup) -> None:
