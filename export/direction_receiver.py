@@ -62,9 +62,13 @@ def direction_receiver(
         InputError: sizes that do not fit.
     """
     words, antennas, rank = codebook.shape
-    bits = words.bit_length() - 1
-    if words != 1 << bits or not 1 <= bits <= 8:
+    if words not in [1 << bits for bits in range(1, 9)]:
         raise InputError(f"{words} codewords; 2^B with B from 1 to 8 are right")
+    bits = words.bit_length() - 1
+    if streams < 1:
+        raise InputError(f"{streams} receive antennas; at least one is right")
+    if not np.isfinite(codebook).all():
+        raise InputError("a number of the codebook is not finite")
     if estimator.shape[0] != antennas:
         raise InputError(f"an estimator {estimator.shape} for codewords of {antennas} antennas")
     if loading is not None and not 0 <= loading < np.inf:

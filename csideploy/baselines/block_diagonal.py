@@ -66,7 +66,8 @@ def rbd(a: Complex, alpha: float) -> Complex:
 def _others(a: Complex, k: int) -> Complex:
     """Phi_k: (n, N (K - 1), M)."""
     rest = np.delete(a, k, axis=1)
-    stacked: Complex = _hermitian(rest).reshape(len(a), -1, a.shape[2])
+    rows = rest.shape[1] * rest.shape[3]
+    stacked: Complex = _hermitian(rest).reshape(len(a), rows, a.shape[2])
     return stacked
 
 

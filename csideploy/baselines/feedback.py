@@ -42,15 +42,28 @@ def choose(
     Raises:
         InputError: no such distance.
     """
+    check_distance(distance)
+    if len(h) == 0:
+        return np.empty(0, np.int64)
     if distance == "chordal":
         return nearest(basis(h), codebook)
-    if distance != "sinr":
-        raise InputError(f"distance {distance!r}: chordal or sinr")
+    if not 0 < power < np.inf:
+        raise InputError(f"power {power}: a number above 0")
     parts = [
         expected_gain(setup, h[at : at + _CHUNK], codebook, power).argmax(axis=1)
         for at in range(0, len(h), _CHUNK)
     ]
     return np.concatenate(parts)
+
+
+def check_distance(distance: str) -> None:
+    """The two rules there are.
+
+    Raises:
+        InputError: another one.
+    """
+    if distance not in DISTANCES:
+        raise InputError(f"distance {distance!r}: {' or '.join(DISTANCES)}")
 
 
 def expected_gain(
@@ -68,7 +81,8 @@ def expected_gain(
 
     With R = C C^H and S_j = C^-1 G_j G_j^H C^-H this is det(I + (c - e) S_j) / det(I - e S_j). For
     r = 1 it grows with t_j = ||C^-1 H^H a_j||^2, which alone is returned: a weighted projection. At
-    small P (R ~ I) it orders by received energy, at large P (R ~ H^H H) by chordal distance.
+    small P (R ~ I) it orders by received energy; the larger P and the better the estimate, the
+    nearer it comes (R ~ H^H H) to the chordal distance.
 
     Args:
         setup: sizes.

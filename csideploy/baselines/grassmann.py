@@ -55,6 +55,8 @@ def affinities(q: Complex, codebook: Complex) -> NDArray[np.float32]:
 
 def nearest(q: Complex, codebook: Complex) -> NDArray[np.int64]:
     """Index of the codeword at the smallest chordal distance, ties to the lowest: (n,)."""
+    if len(q) == 0:
+        return np.empty(0, np.int64)
     step = max(1, _CHUNK // len(codebook))
     parts = [
         affinities(q[at : at + step], codebook).argmax(axis=1) for at in range(0, len(q), step)
@@ -85,8 +87,12 @@ def lloyd(
         complex64 (2^B, M, rank), orthonormal columns.
 
     Raises:
-        InputError: fewer samples than codewords.
+        InputError: fewer samples than codewords, or bits or rank out of range.
     """
+    if not 1 <= bits <= 16 or not 1 <= rank <= q.shape[2]:
+        raise InputError(
+            f"{bits} bits, rank {rank}: 1 to 16 bits, and columns from 1 to {q.shape[2]}, are right"
+        )
     if len(q) < 1 << bits:
         raise InputError(f"{len(q)} samples for a codebook of {1 << bits}: give more samples")
     rng = np.random.default_rng(seed)

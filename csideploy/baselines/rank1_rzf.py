@@ -29,11 +29,12 @@ def rzf(directions: Complex, loading: float, streams: int) -> Complex:
     """
     if not 0 < loading < np.inf:
         raise InputError(f"loading {loading}: a number above 0")
-    a = directions.swapaxes(1, 2)
-    gram = a.conj().swapaxes(1, 2) @ a + loading * np.eye(a.shape[2], dtype=a.real.dtype)
+    # In double precision: two users with one codeword leave nothing but the loading.
+    a = directions.astype(np.complex128).swapaxes(1, 2)
+    gram = a.conj().swapaxes(1, 2) @ a + loading * np.eye(a.shape[2])
     # W^H = G^-1 A^H, since the Gram matrix G is Hermitian.
     beams = np.linalg.solve(gram, a.conj().swapaxes(1, 2)).conj()
     norm = np.linalg.norm(beams, axis=2, keepdims=True)
     beams = np.divide(beams, norm, out=np.zeros_like(beams), where=norm > 0)
-    v: Complex = np.repeat(beams[..., None], streams, axis=3)
+    v: Complex = np.repeat(beams.astype(directions.dtype)[..., None], streams, axis=3)
     return v

@@ -71,7 +71,14 @@ def estimate(setup: Setup, y: NDArray[np.float32], pilots: Complex) -> NDArray[n
 
     Returns:
         (..., M, N).
+
+    Raises:
+        InputError: y has another number of pilots or antennas than the set-up.
     """
+    if y.shape[-3:] != (setup.pilots, setup.streams, 2):
+        raise InputError(
+            f"received pilots {y.shape}: (..., {setup.pilots}, {setup.streams}, 2) are right"
+        )
     received = np.ascontiguousarray(y).view(np.complex64)[..., 0]
     made: NDArray[np.complex64] = np.matmul(estimator(setup, pilots), received).conj()
     return made

@@ -7,13 +7,13 @@ and feeds back the same bits, but for `rbd-infinite`, which sees the estimates t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.baselines.block_diagonal import bd, rbd
-from csideploy.baselines.feedback import DISTANCES, Distance, choose
+from csideploy.baselines.feedback import DISTANCES, Distance, check_distance, choose
 from csideploy.baselines.grassmann import codebook
 from csideploy.baselines.rank1_rzf import rzf
 from csideploy.downlink.channels import Complex, dft_pilots, estimate, observe, rayleigh
@@ -74,10 +74,13 @@ class Baselines:
             distance: of the codewords; `rbd-infinite` has none.
 
         Raises:
-            InputError: no such scheme, or the users do not fit the antennas.
+            InputError: no such scheme or distance, or a power that is not above 0.
         """
         if name not in BASELINES:
             raise InputError(f"baseline {name!r}: one of {', '.join(BASELINES)}")
+        check_distance(distance)
+        if not 0 < power < np.inf:
+            raise InputError(f"power {power}: a number above 0")
         bits = None if name == "rbd-infinite" else self.setup.bits
         full = name if name in ("rbd-infinite",) else f"{name} ({distance})"
         if name == "bd":
@@ -149,8 +152,3 @@ class Baselines:
         best = max(coarse, key=lambda i: rate(float(_GRID[i])))
         near = range(max(0, best - 5), min(len(_GRID), best + 6))
         return float(_GRID[max(near, key=lambda i: rate(float(_GRID[i])))])
-
-
-def with_users(setup: Setup, users: int) -> Setup:
-    """The same downlink for another number of users."""
-    return replace(setup, users=users)

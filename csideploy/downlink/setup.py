@@ -38,8 +38,13 @@ class Setup:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= largest:
                 raise InputError(f"{name} {value}: a whole number from 1 to {largest}")
-        if not 0 < self.pilot_power < float("inf"):
+        power = self.pilot_power
+        if type(power) not in (int, float) or not 0 < power < float("inf"):
             raise InputError(f"pilot power {self.pilot_power}: a number above 0")
+        if self.streams > self.antennas:
+            raise InputError(
+                f"{self.streams} streams a user on {self.antennas} antennas: at most one an antenna"
+            )
         if self.users * self.streams > self.antennas:
             raise InputError(
                 f"{self.users} users with {self.streams} streams each on {self.antennas} antennas: "

@@ -84,16 +84,19 @@ def one_column(v: NDArray[np.float32]) -> NDArray[np.float32]:
     """The best single column of each user: (..., N, M, 2) -> (..., 1, M, 2), unit norm.
 
     The strongest left singular vector of V_k, V u with u the strongest eigenvector of V^H V: of all
-    [w ... w] the nearest to V_k V_k^H.
+    [w ... w] the nearest to V_k V_k^H. A user whose columns are one already keeps that, to the bit.
     """
-    if (v == v[..., :1, :, :]).all():
-        return np.ascontiguousarray(v[..., :1, :, :])
+    first = v[..., :1, :, :]
+    same = (v == first).all(axis=(-3, -2, -1), keepdims=True)
+    if same.all():
+        return np.ascontiguousarray(first)
     matrix = np.ascontiguousarray(v).view(np.complex64)[..., 0].swapaxes(-1, -2)
     gram = matrix.conj().swapaxes(-1, -2) @ matrix
     strongest = np.linalg.eigh(gram)[1][..., -1:]
     column = (matrix @ strongest).swapaxes(-1, -2)
     column /= np.maximum(np.linalg.norm(column, axis=-1, keepdims=True), 1e-30)
-    return np.ascontiguousarray(column)[..., None].view(np.float32)
+    found: NDArray[np.float32] = np.ascontiguousarray(column)[..., None].view(np.float32)
+    return np.where(same, first, found)
 
 
 def stored(v: NDArray[np.float32], form: Form, *, per_user: bool) -> NDArray[Any]:

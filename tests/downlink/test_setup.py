@@ -44,7 +44,9 @@ def test_users_fit_the_antennas(antennas: int, streams: int, users: int) -> None
     if users <= antennas / streams:
         assert Setup(**sizes).users == users
         return
-    with pytest.raises(InputError, match=rf"at most {antennas // streams} users \(K <= M / N\)"):
+    most = rf"at most {antennas // streams} users \(K <= M / N\)"
+    says = most if streams <= antennas else "at most one an antenna"
+    with pytest.raises(InputError, match=says):
         Setup(**sizes)
 
 
