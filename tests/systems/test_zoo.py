@@ -1,6 +1,7 @@
 """The zoo: how entries are found, and that every entry is what its card says."""
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -8,10 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from csideploy import registry, zoo
+from csideploy.downlink import Setup
+from csideploy.downlink.export import PrecoderWanted, make_precoder
+from csideploy.downlink.source import from_zoo
+from csideploy.downlink.tables import pack_indices
 from csideploy.errors import FormatError, InputError
+from csideploy.onnx_oracle import Oracle
+from csideploy.runtime import Part
 
 
 def test_every_entry_is_what_its_card_says() -> None:
@@ -32,6 +41,52 @@ def test_every_entry_is_what_its_card_says() -> None:
         assert f"csideploy train {card['system']}" in card["command"]
         assert f"--seed {card['seed']}" in card["command"]
         assert not re.search(r"/(work|tmp|root|home)/", json.dumps(card))
+
+
+def test_every_precoder_is_what_its_card_says() -> None:
+    entries = zoo.precoder_entries()
+    assert "kd-precoder-k2" in {entry.path.name for entry in entries}
+    for entry in entries:
+        card = entry.card
+        setup = Setup(**card["setup"])
+        for name in entry.files:
+            zoo.checked_file(entry, name)
+        assert f"csideploy train {card['system']}" in card["command"]
+        assert f"--seed {card['seed']}" in card["command"]
+        assert card["metrics"]["samples"] == 20_000
+        assert not re.search(r"/(work|tmp|root|home)/", json.dumps(card))
+        receiver, transmitter = (onnx.load(entry.path / name) for name in entry.files)
+        (y,) = receiver.graph.input
+        sizes = [dim.dim_value for dim in y.type.tensor_type.shape.dim[1:]]
+        assert sizes == [setup.pilots, setup.streams, 2]
+        names = [info.name for info in transmitter.graph.input]
+        assert names == ["payload", "snr_db"][: 1 + isinstance(card["snr_db"], list)]
+
+
+def test_the_table_of_a_trained_network_is_the_network(tmp_path: Path) -> None:
+    """K = 2: all 4,096 payloads, to the bit; ONNX Runtime within 1e-6."""
+    source = from_zoo("kd-precoder", 10.0)
+    indices = np.array(list(itertools.product(range(64), repeat=2)))
+    payload = pack_indices(source.setup, indices)
+    v = {}
+    for form in (None, "ordered-full-fp32", "sorted-full-fp32"):
+        folder = tmp_path / str(form)
+        make_precoder(source, PrecoderWanted(table=form), folder)
+        (v[form],) = Part(folder / "bs.csib").run(payload)
+    assert source.bs is not None
+    theirs = Oracle(source.bs, name="bs.onnx").run(payload)["V"]
+    # Columns of unit norm, sums of at most 1,280 products in float32.
+    np.testing.assert_allclose(v[None], theirs, atol=1e-6)
+    np.testing.assert_array_equal(v["ordered-full-fp32"], v[None])
+    np.testing.assert_array_equal(v["sorted-full-fp32"], v[None])
+
+
+def test_find_precoder() -> None:
+    entry = zoo.find_precoder("kd-precoder")
+    assert entry.path.name == "kd-precoder-k2"
+    assert zoo.find_precoder("kd-precoder", {"users": 2}).path == entry.path
+    with pytest.raises(InputError, match="users 3.*kd-precoder-k2"):
+        zoo.find_precoder("kd-precoder", {"users": 3})
 
 
 def test_a_one_bit_file_is_one_bit() -> None:
