@@ -85,7 +85,7 @@ def test_find_precoder() -> None:
     entry = zoo.find_precoder("kd-precoder")
     assert entry.path.name == "kd-precoder-k2"
     assert zoo.find_precoder("kd-precoder", {"users": 2}).path == entry.path
-    with pytest.raises(InputError, match="users 3.*kd-precoder-k2"):
+    with pytest.raises(InputError, match=r"users 3.*kd-precoder-k2"):
         zoo.find_precoder("kd-precoder", {"users": 3})
 
 
