@@ -11,8 +11,6 @@ eigenvectors of the mean of Q Q^H over the cell.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +32,38 @@ def basis(h: Complex) -> NDArray[np.complex64]:
     return q
 
 
+def projectors(q: Complex) -> NDArray[np.float32]:
+    """Q Q^H of each subspace as M^2 real numbers whose dot products are traces.
+
+    tr(A A^H Q Q^H) = ||A^H Q||_F^2, and for Hermitian matrices tr(X Y) = sum_i x_ii y_ii +
+    2 sum_(i < j) (Re x_ij Re y_ij + Im x_ij Im y_ij): so the diagonal stands as it is, what is
+    above it times sqrt 2. Ranks do not matter then, and all distances are one matrix product.
+
+    Args:
+        q: (n, M, r).
+
+    Returns:
+        (n, M^2).
+    """
+    matrix = q @ q.conj().swapaxes(1, 2)
+    upper = np.triu_indices(q.shape[1], 1)
+    above = matrix[:, upper[0], upper[1]] * np.sqrt(2)
+    diagonal = np.diagonal(matrix, axis1=1, axis2=2).real
+    return np.concatenate([diagonal, above.real, above.imag], axis=1).astype(np.float32)
+
+
+def _matrices(vectors: NDArray[np.floating]) -> NDArray[np.complex128]:
+    """The upper triangles, diagonal included, that `projectors` wrote: (n, M, M)."""
+    size = round(np.sqrt(vectors.shape[1]))
+    upper = np.triu_indices(size, 1)
+    count = len(upper[0])
+    above = vectors[:, size : size + count] + 1j * vectors[:, size + count :]
+    made = np.zeros((len(vectors), size, size), np.complex128)
+    made[:, upper[0], upper[1]] = above / np.sqrt(2)
+    made[:, np.arange(size), np.arange(size)] = vectors[:, :size]
+    return made
+
+
 def affinities(q: Complex, codebook: Complex) -> NDArray[np.float32]:
     """||A_j^H Q||_F^2 of each subspace and codeword.
 
@@ -44,24 +74,21 @@ def affinities(q: Complex, codebook: Complex) -> NDArray[np.float32]:
     Returns:
         (n, J).
     """
-    words = np.ascontiguousarray(codebook.transpose(0, 2, 1).conj()).reshape(-1, q.shape[1])
-    found = np.zeros((len(q), len(codebook)), np.float32)
-    for column in range(q.shape[2]):
-        heard = np.ascontiguousarray(q[:, :, column]) @ words.T
-        power = np.square(heard.real) + np.square(heard.imag)
-        found += power.reshape(len(q), len(codebook), -1).sum(axis=2)
-    return found
+    return projectors(q) @ projectors(codebook).T
 
 
 def nearest(q: Complex, codebook: Complex) -> NDArray[np.int64]:
     """Index of the codeword at the smallest chordal distance, ties to the lowest: (n,)."""
-    if len(q) == 0:
-        return np.empty(0, np.int64)
+    return _nearest(projectors(q), codebook)
+
+
+def _nearest(vectors: NDArray[np.float32], codebook: Complex) -> NDArray[np.int64]:
+    words = np.ascontiguousarray(projectors(codebook).T)
+    found = np.empty(len(vectors), np.int64)
     step = max(1, _CHUNK // len(codebook))
-    parts = [
-        affinities(q[at : at + step], codebook).argmax(axis=1) for at in range(0, len(q), step)
-    ]
-    return np.concatenate(parts)
+    for at in range(0, len(vectors), step):
+        found[at : at + step] = (vectors[at : at + step] @ words).argmax(axis=1)
+    return found
 
 
 def lloyd(
@@ -97,17 +124,17 @@ def lloyd(
         raise InputError(f"{len(q)} samples for a codebook of {1 << bits}: give more samples")
     rng = np.random.default_rng(seed)
     codebook = q[rng.choice(len(q), 1 << bits, replace=False)][:, :, :rank].astype(np.complex64)
+    vectors = projectors(q)
     for iteration in range(iterations):
-        index = nearest(q, codebook)
+        index = _nearest(vectors, codebook)
         order = np.argsort(index, kind="stable")
-        ends = np.searchsorted(index[order], np.arange((1 << bits) + 1))
-        for j, (begin, end) in enumerate(pairwise(ends)):
-            if begin == end:
-                # An empty cell takes a sample anew.
-                codebook[j] = q[rng.integers(len(q))][:, :rank]
-                continue
-            own = q[order[begin:end]].transpose(1, 0, 2).reshape(q.shape[1], -1)
-            codebook[j] = np.linalg.eigh(own @ own.conj().T)[1][:, : -rank - 1 : -1]
+        cells, starts = np.unique(index[order], return_index=True)
+        sums = np.add.reduceat(vectors[order].astype(np.float64), starts, axis=0)
+        strongest = np.linalg.eigh(_matrices(sums), UPLO="U")[1][:, :, : -rank - 1 : -1]
+        codebook[cells] = strongest
+        for j in np.setdiff1d(np.arange(1 << bits), cells):
+            # An empty cell takes a sample anew.
+            codebook[j] = q[rng.integers(len(q))][:, :rank]
         progress(iteration + 1, iterations)
     return codebook
 

@@ -138,7 +138,7 @@ def evaluate_precoders(
     """
     if samples < 100:
         raise InputError(f"--samples {samples}: at least 100 for an interval")
-    baselines = Baselines(setup, seed=seed)
+    baselines = Baselines(setup, seed=seed, progress=progress)
     trained = [name for name in names if name not in BASELINES]
     wanted = names if not trained else [*trained, *BASELINES]
     rng = np.random.default_rng([seed, 6])
