@@ -185,7 +185,7 @@ def train(
     ] = None,
     iterations: Annotated[
         int | None,
-        typer.Option(help="Of kd-precoder, 50000 if left out, and of rank1-rzf, 3000."),
+        typer.Option(help="Of kd-precoder, 50000 if left out, and of rank1-rzf, 1500."),
     ] = None,
     settings: Annotated[
         list[str] | None,
