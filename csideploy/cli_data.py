@@ -204,7 +204,7 @@ def train(
     One link for several scenarios or numbers of subcarriers: --data a.npz --data b.npz.
 
     A precoder draws its channels itself: csideploy train kd-precoder --snr 10 --out run, or in
-    two minutes: csideploy train rank1-rzf --snr 30 --out run
+    a minute: csideploy train rank1-rzf --snr 30 --out run
     """
     from csideploy import registry
     from csideploy.link_source import parse_bits
