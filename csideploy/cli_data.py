@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -138,8 +138,8 @@ def train(
     bits: Annotated[
         str,
         typer.Option(
-            help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks. Of kd-precoder: "
-            "bits a user, 6 if left out."
+            help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks. Of kd-precoder "
+            "and rank1-rzf: bits a user, 6 if left out."
         ),
     ] = "4",
     binarize: Annotated[
@@ -174,15 +174,25 @@ def train(
         Path | None, typer.Option(help="CSI to measure the finished link on.")
     ] = None,
     snr: Annotated[
-        str, typer.Option(help="Of kd-precoder: P in dB; 0,10,20,30 or 0:30 for one network.")
+        str,
+        typer.Option(
+            help="Of kd-precoder and rank1-rzf: P in dB; of kd-precoder also 0,10,20,30 or 0:30 "
+            "for one network."
+        ),
     ] = "10",
-    users: Annotated[int | None, typer.Option(help="Of kd-precoder: K, 4 if left out.")] = None,
+    users: Annotated[
+        int | None, typer.Option(help="Of kd-precoder and rank1-rzf: K, 4 if left out.")
+    ] = None,
     iterations: Annotated[
-        int | None, typer.Option(help="Of kd-precoder: 50000 if left out.")
+        int | None,
+        typer.Option(help="Of kd-precoder, 50000 if left out, and of rank1-rzf, 1500."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Of kd-precoder: NAME=VALUE; a wrong name lists all."),
+        typer.Option(
+            "--set",
+            help="Of kd-precoder and rank1-rzf: NAME=VALUE; a wrong name lists all.",
+        ),
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -193,7 +203,8 @@ def train(
 
     One link for several scenarios or numbers of subcarriers: --data a.npz --data b.npz.
 
-    A precoder draws its channels itself: csideploy train kd-precoder --snr 10 --out run
+    A precoder draws its channels itself: csideploy train kd-precoder --snr 10 --out run, or in
+    a minute: csideploy train rank1-rzf --snr 30 --out run
     """
     from csideploy import registry
     from csideploy.link_source import parse_bits
@@ -202,32 +213,50 @@ def train(
 
     if system in PRECODERS:
         refuse_given(context, _OF_LINKS, "CSI feedback links")
-        if not PRECODERS[system].trained:
+        if PRECODERS[system].training is None:
             raise InputError(f"{system} is computed, not trained: there is nothing to train")
-        from csideploy.training import train_precoder
+        own_bits = _bits_of_user(system, bits) if given(context, "bits") else None
+        if PRECODERS[system].training == "codewords":
+            from csideploy.downlink.request import parse_codewords, parse_snr
+            from csideploy.training import train_codewords
 
-        result = train_precoder(
-            out=out,
-            snr=snr,
-            users=users,
-            bits=_bits_of_user(bits) if given(context, "bits") else None,
-            settings=settings or (),
-            iterations=iterations,
-            method=method,
-            batch=batch,
-            rate=rate,
-            seed=seed,
-            device=device,
-            threads=threads,
-            resume=resume,
-        )
+            refuse_given(context, _OF_NETWORKS, "kd-precoder")
+            setup, distance = parse_codewords(settings or (), users=users, bits=own_bits)
+            asked: dict[str, Any] = {"iterations": iterations, "batch": batch, "rate": rate}
+            result = train_codewords(
+                setup,
+                out=out,
+                snr_db=parse_snr(snr),
+                distance=distance,
+                seed=seed,
+                threads=threads,
+                **{name: value for name, value in asked.items() if value is not None},
+            )
+        else:
+            from csideploy.training import train_precoder
+
+            result = train_precoder(
+                out=out,
+                snr=snr,
+                users=users,
+                bits=own_bits,
+                settings=settings or (),
+                iterations=iterations,
+                method=method,
+                batch=batch,
+                rate=rate,
+                seed=seed,
+                device=device,
+                threads=threads,
+                resume=resume,
+            )
         if as_json:
             print_json({"weights": str(result.weights), **result.metadata})
         else:
             reached = result.metadata["training"]["validation_sum_rate"]
             say(f"{result.weights}: {system}, trained; {reached:.3f} bit/s/Hz on validation")
         return
-    refuse_given(context, _OF_PRECODERS, "kd-precoder")
+    refuse_given(context, _OF_PRECODERS, "kd-precoder and rank1-rzf")
     budgets = parse_bits(bits).numbers
     if recipe is None:
         own = registry.get(system).default_quantizer == "codebook"
@@ -270,10 +299,11 @@ _OF_LINKS = (
     "test_data",
 )
 _OF_PRECODERS = ("snr", "users", "iterations", "settings")
+_OF_NETWORKS = ("method", "device", "resume")
 """Parameters of `train` that say nothing about the other kind of system."""
 
 
-def _bits_of_user(text: str) -> int:
+def _bits_of_user(system: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise InputError(f"--bits {text!r}: a user of kd-precoder sends a whole number of bits")
+        raise InputError(f"--bits {text!r}: a user of {system} sends a whole number of bits")
     return int(text)

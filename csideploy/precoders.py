@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 from csideploy.downlink import Setup
 
@@ -30,23 +31,28 @@ class PrecoderSpec:
     Attributes:
         name: of the system.
         paper: where it stands.
-        trained: whether `csideploy train` makes it; the others are computed.
+        training: what `csideploy train` makes of it, "networks" or "codewords"; None: nothing.
         parts: name and side of each deployable function.
     """
 
     name: str
     paper: str
-    trained: bool
+    training: Literal["networks", "codewords"] | None
     parts: tuple[tuple[str, str], ...]
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is nothing without training: its parts are networks."""
+        return self.training == "networks"
 
 
 def _specs() -> dict[str, PrecoderSpec]:
     quantized = (("quantizer", "ue"), ("precoder", "bs"))
     specs = (
-        PrecoderSpec("kd-precoder", _KD, True, (("receiver", "ue"), ("transmitter", "bs"))),
-        PrecoderSpec("bd", _BD, False, quantized),
-        PrecoderSpec("rbd", _RBD, False, quantized),
-        PrecoderSpec("rank1-rzf", _RANK1, False, quantized),
+        PrecoderSpec("kd-precoder", _KD, "networks", (("receiver", "ue"), ("transmitter", "bs"))),
+        PrecoderSpec("bd", _BD, None, quantized),
+        PrecoderSpec("rbd", _RBD, None, quantized),
+        PrecoderSpec("rank1-rzf", _RANK1, "codewords", quantized),
     )
     return {spec.name: spec for spec in specs}
 

@@ -70,6 +70,7 @@ def _precoders() -> list[dict[str, Any]]:
             "system": spec.name,
             "paper": spec.paper,
             "trained": spec.trained,
+            "training": spec.training,
             "setup": setup.describe(),
             "payload_bits": setup.bits,
             "parts": [{"part": part, "side": side} for part, side in spec.parts],

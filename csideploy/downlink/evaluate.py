@@ -92,11 +92,14 @@ def setups(names: list[str], sizes: Sizes, users: tuple[int, ...]) -> list[Setup
 
 def _own_setup(name: str, sizes: Sizes) -> Setup | None:
     from csideploy import zoo
+    from csideploy.downlink.trained_codewords import is_codewords, load_codewords
     from csideploy.training import load_precoder
 
     path = Path(name)
     if (path / MANIFEST).is_file():
         return Setup(**open_package(path).manifest["setup"])
+    if path.exists() and is_codewords(path):
+        return load_codewords(path).setup
     if path.exists():
         return Setup(**load_precoder(path)[1]["setup"])
     for entry in zoo.precoder_entries():
@@ -224,8 +227,18 @@ def _candidates(
 def _sources(name: str, setup: Setup, snr: float) -> list[tuple[PrecoderSource, str]]:
     """Trained precoders of a name for one P; none where they were trained for others."""
     from csideploy import zoo
-    from csideploy.downlink.source import exported, from_export, from_zoo, trained_for
+    from csideploy.downlink.source import (
+        exported,
+        from_checkpoint,
+        from_export,
+        from_zoo,
+        trained_for,
+    )
+    from csideploy.downlink.trained_codewords import is_codewords
 
+    if is_codewords(Path(name)):
+        source = from_checkpoint(Path(name), None)
+        return [(source, name)] if source.snr_db == snr else []
     if Path(name).exists():
         made = exported(Path(name))
         fits = trained_for(made.about["snr_db"], snr)
@@ -268,11 +281,13 @@ def _of_package(package: LinkPackage, name: str, setup: Setup, snr: float) -> li
 def _of_source(source: PrecoderSource, name: str, setup: Setup) -> _Candidate:
     if source.setup != setup:
         raise InputError(f"{name} is for {source.setup}; asked for is {setup}")
-    assert source.bs is not None
-    bundles = [
-        write_bundle(compile_model(onnx.load_model_from_string(data), part=side, side=side))
+    plans = [
+        source.native_plan()
+        if data is None
+        else compile_model(onnx.load_model_from_string(data), part=side, side=side)
         for side, data in (("ue", source.ue), ("bs", source.bs))
     ]
+    bundles = [write_bundle(plan) for plan in plans]
     ue, bs = (Part(bundle) for bundle in bundles)
     about = {
         "ue_bundle_bytes": len(bundles[0]),

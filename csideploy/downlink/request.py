@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from csideploy.baselines.feedback import Distance
+from csideploy.baselines.feedback import DISTANCES, Distance
 from csideploy.downlink.setup import Setup
 from csideploy.downlink.source import (
     COMPUTED,
@@ -17,12 +16,12 @@ from csideploy.downlink.source import (
     from_checkpoint,
     from_zoo,
 )
+from csideploy.downlink.trained_codewords import SYSTEM, metadata
 from csideploy.errors import InputError
 from csideploy.precoders import PRECODERS
 from csideploy.progress import Advance, quiet
 
 DEFAULT_SNR_DB = 10.0
-_LARGEST_HEADER = 1 << 24
 
 _SIZES = {"antennas": int, "streams": int, "pilots": int, "pilot-power": float}
 
@@ -74,6 +73,44 @@ def parse_sizes(given: Sequence[str], *, users: int | None, bits: int | None) ->
     return sizes
 
 
+def parse_codewords(
+    given: Sequence[str], *, users: int | None, bits: int | None
+) -> tuple[Setup, Distance | None]:
+    """The same of `train rank1-rzf`, where `--set distance=` is one more name.
+
+    Raises:
+        InputError: as `parse_sizes`, or no such distance.
+    """
+    distance: Distance | None = None
+    rest = []
+    for pair in given:
+        name, equals, text = pair.partition("=")
+        if not equals or name not in (*_SIZES, "distance"):
+            names = ", ".join((*_SIZES, "distance"))
+            raise InputError(f"--set {pair}: NAME=VALUE, NAME one of {names}")
+        if name != "distance":
+            rest.append(pair)
+            continue
+        if distance is not None:
+            raise InputError("--set distance: given twice")
+        distance = next((known for known in DISTANCES if known == text), None)
+        if distance is None:
+            raise InputError(f"--set {pair}: distance is {' or '.join(DISTANCES)}")
+    return parse_sizes(rest, users=users, bits=bits).setup(), distance
+
+
+def parse_snr(text: str) -> float:
+    """`--snr` where it is one P: dB.
+
+    Raises:
+        InputError: no number, or several.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--snr {text}: {SYSTEM} is trained for one P, a number in dB") from None
+
+
 def parse_number(text: str | None, option: str) -> int | None:
     """A whole number, if one was given.
 
@@ -102,23 +139,11 @@ def is_precoder(name: str | None, checkpoint: Path | None = None) -> bool:
         if checkpoint is None and path.exists():
             checkpoint = path
     if checkpoint is not None:
-        return _of_precoder(checkpoint)
+        about = metadata(checkpoint)
+        return about is not None and about.get("system") in PRECODERS
     try:
         return name in {entry.path.name for entry in zoo.precoder_entries()}
     except InputError:
-        return False
-
-
-def _of_precoder(path: Path) -> bool:
-    """Whether weights are a precoder's: the header of a safetensors file says so, without torch."""
-    weights = path / "weights.safetensors" if path.is_dir() else path
-    try:
-        with weights.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(min(size, _LARGEST_HEADER)))
-        about = json.loads(head["__metadata__"]["csideploy"])
-        return about["system"] in PRECODERS
-    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -152,11 +177,13 @@ def find_source(
             model, sizes.setup(), snr_db=snr, seed=seed, distance=distance, progress=progress
         )
     if distance is not None:
-        raise InputError("--distance goes with codewords: rank1-rzf, bd and rbd")
+        raise InputError("--distance goes with computed precoders: rank1-rzf, bd and rbd")
     if model == "rbd-infinite":
         raise InputError("rbd-infinite feeds back without bound: it is to compare with only")
     if checkpoint is not None:
         source = from_checkpoint(checkpoint, snr_db)
+        if model in PRECODERS and model != source.system:
+            raise InputError(f"--model {model}: {checkpoint} holds {source.system}")
     else:
         assert model is not None
         source = from_zoo(model, snr_db, sizes.asked)

@@ -18,6 +18,7 @@ from csideploy.downlink.channels import Complex, dft_pilots, estimator
 from csideploy.downlink.schemes import Baselines
 from csideploy.downlink.setup import Setup
 from csideploy.downlink.tables import Transmit, unpack_indices
+from csideploy.downlink.trained_codewords import MOST_BITS, is_codewords, load_codewords
 from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 COMPUTED = ("bd", "rbd", "rank1-rzf")
 """Systems without weights: made from the set-up and a seed."""
-
-_MOST_CODEWORD_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,8 @@ def computed(
     """
     if system not in COMPUTED:
         raise InputError(f"{system!r} is not computed: one of {', '.join(COMPUTED)}")
-    if setup.bits > _MOST_CODEWORD_BITS:
-        raise InputError(f"{system} with {setup.bits} bits: codebooks have at most 8")
+    if setup.bits > MOST_BITS:
+        raise InputError(f"{system} with {setup.bits} bits: codebooks have at most {MOST_BITS}")
     rank = 1 if system == "rank1-rzf" else setup.streams
     if distance == "sinr" and system != "rank1-rzf":
         raise InputError(f"{system}: a receiver of the distance sinr is there for rank1-rzf only")
@@ -183,13 +182,35 @@ def computed(
     if distance is None and system == "rank1-rzf":
         chosen = baselines.better_distance(power)
     scheme = baselines.scheme(system, power, chosen)
-    known = baselines.codebook(rank)
-    loading: float | None = 0.0
-    if chosen == "sinr":
-        noise, around = weights(setup, power, rank)
-        loading = noise / around if around > 0 else None
+    return _of_codewords(
+        system,
+        setup,
+        baselines.codebook(rank),
+        snr_db=snr_db,
+        loading=scheme.loading,
+        distance=chosen,
+        provenance={"source": "computed", "seed": seed, "distance": chosen},
+    )
+
+
+def _of_codewords(
+    system: str,
+    setup: Setup,
+    known: NDArray[np.complex64],
+    *,
+    snr_db: float,
+    loading: float | None,
+    distance: Distance,
+    provenance: dict[str, Any],
+) -> PrecoderSource:
+    """A precoder from its codewords (2^B, M, r) and the loading of its transmitter."""
+    pilots = dft_pilots(setup)
+    searched: float | None = 0.0
+    if distance == "sinr":
+        noise, around = weights(setup, float(10 ** (snr_db / 10)), known.shape[2])
+        searched = noise / around if around > 0 else None
     receiver = direction_receiver(
-        known, estimator(setup, baselines.pilots), streams=setup.streams, loading=loading
+        known, estimator(setup, pilots), streams=setup.streams, loading=searched
     )
     return PrecoderSource(
         system=system,
@@ -197,24 +218,38 @@ def computed(
         snr_db=snr_db,
         ue=receiver.SerializeToString(),
         layout=Layout.uniform(1, setup.bits),
-        pilots=dft_pilots(setup),
+        pilots=pilots,
         known=known,
-        loading=scheme.loading,
-        distance=chosen,
+        loading=loading,
+        distance=distance,
         per_user=system == "rbd",
-        provenance={"source": "computed", "seed": seed, "distance": chosen},
+        provenance=provenance,
     )
 
 
 def from_checkpoint(path: Path, snr_db: float | None) -> PrecoderSource:
-    """Weights that `csideploy train kd-precoder` wrote; needs the extra `train`.
+    """Weights that `csideploy train` wrote; those of kd-precoder need the extra `train`.
 
     Raises:
-        InputError: no such file, receivers of their own for every user, or no P for a network that
-            was trained for several. FormatError: it is no checkpoint of a precoder.
-        MissingDependencyError: torch is not installed.
+        InputError: no such file, receivers of their own for every user, a P that it was not trained
+            for, or none for a network that was trained for several. FormatError: it is no
+            checkpoint of a precoder. MissingDependencyError: torch or safetensors is not installed.
     """
-    return from_export(exported(path), path, snr_db)
+    if not is_codewords(path):
+        return from_export(exported(path), path, snr_db)
+    made = load_codewords(path)
+    system = made.about["system"]
+    if snr_db is not None and snr_db != made.snr_db:
+        raise InputError(f"{system}: trained for {made.snr_db:g} dB, not {snr_db:g}")
+    return _of_codewords(
+        system,
+        made.setup,
+        made.known[:, :, None],
+        snr_db=made.snr_db,
+        loading=made.loading,
+        distance=made.distance,
+        provenance={"source": "checkpoint", "file": path.name, **made.about},
+    )
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from csideploy.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from csideploy.baselines.feedback import Distance
+    from csideploy.downlink import Setup
     from csideploy.systems.kd_precoder import KdPrecoder
     from csideploy.systems.link import Link
     from csideploy.training.precoder_export import ExportedPrecoder
@@ -163,6 +165,51 @@ def train_precoder(
         quiet=quiet,
     )
     return result
+
+
+def train_codewords(
+    setup: Setup,
+    *,
+    out: Path,
+    snr_db: float,
+    distance: Distance | None = None,
+    iterations: int = 1500,
+    batch: int = 2000,
+    rate: float = 0.003,
+    seed: int = 0,
+    threads: int | None = None,
+    validations: int = 20,
+    validation_samples: int = 10_000,
+    quiet: bool = False,
+) -> Result:
+    """Train the codewords and the regularization of `rank1-rzf` for the sum rate at one P.
+
+    It starts from Lloyd's codebook of the seed and takes minutes on one core, so there are no
+    checkpoints: the folder gets `weights.safetensors` (`downlink.trained_codewords`) at the end,
+    the best on the validation set, which may be the start itself.
+
+    Args:
+        setup: sizes, B at most 8.
+        out: the run's folder, new or empty.
+        snr_db: P in dB.
+        distance: by which users choose; None: the better one at this P before training.
+        iterations: of Adam; its rate falls linearly in the second half.
+        batch: samples an iteration.
+        rate: Adam's first.
+        seed: of the codebook, and with the iteration of channels and noise. The same seed and
+            number of threads give the same weights on the same CPU.
+        threads: of torch; None: torch's own choice.
+        validations: measurements in all.
+        validation_samples: channels of each, the same always.
+        quiet: print nothing.
+
+    Raises:
+        InputError: a value that is none. OutputError: the folder has content, or cannot be written.
+        MissingDependencyError: the extra is missing.
+    """
+    arguments = dict(locals())
+    made: Result = _import("codewords").train_codewords(arguments.pop("setup"), **arguments)
+    return made
 
 
 def load_precoder(path: Path) -> tuple[KdPrecoder, dict[str, Any]]:

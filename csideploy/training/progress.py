@@ -17,8 +17,10 @@ _LOG_EVERY = 50
 class Progress:
     """Bar, lines and log of the leading process; the other processes stay silent."""
 
-    def __init__(self, log: Path | None, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet or log is None, highlight=False)
+    def __init__(self, log: Path | None, *, quiet: bool = False, alone: bool = False) -> None:
+        """The log's folder; without one it is silent, unless it is alone."""
+        silent = quiet or (log is None and not alone)
+        self._console = Console(stderr=True, quiet=silent, highlight=False)
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -40,10 +40,10 @@ def user_rates(h: Tensor, v: Tensor, power: Tensor) -> Tensor:
         re, im = (part.reshape(n, users, streams, total) * share for part in parts.chunk(2, 2))
         own = torch.eye(users, device=h.device).repeat_interleave(streams, 1)
         others = (1 - own).double()[:, None]
-        return (_log_det(re, im) - _log_det(re * others, im * others)) / math.log(2)
+        return (log_det(re, im) - log_det(re * others, im * others)) / math.log(2)
 
 
-def _log_det(re: Tensor, im: Tensor) -> Tensor:
+def log_det(re: Tensor, im: Tensor) -> Tensor:
     """Natural log det(I + G G^H), G (..., N, columns) by its real and imaginary parts.
 
     Elimination without pivoting: the matrix is Hermitian and its pivots are at least 1.

@@ -128,7 +128,7 @@ def train(
     return Result(out / checkpoint.WEIGHTS, metadata)
 
 
-def prepare_folder(out: Path, *, resume: bool) -> bool:
+def prepare_folder(out: Path, *, resume: bool, resumable: bool = True) -> bool:
     """Make the run's folder; whether there is a checkpoint to go on from."""
     state = out / checkpoint.CHECKPOINT
     if resume:
@@ -136,7 +136,8 @@ def prepare_folder(out: Path, *, resume: bool) -> bool:
             raise InputError(f"--resume: no run in {out}; leave --resume out to begin one")
         return state.is_file()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} exists already: give --resume to go on, or another --out")
+        way = "give --resume to go on, or another --out" if resumable else "name another --out"
+        raise OutputError(f"{out} exists already: {way}")
     try:
         out.mkdir(parents=True, exist_ok=True)
         shutil.disk_usage(out)
