@@ -36,7 +36,8 @@ def test_flipped_bits() -> None:
             continue
         accepted += 1
         assert len(part.steps) == len(read_bundle(data).steps)
-        assert len(read_whole(data).vectors) == len(read_whole(GOOD).vectors)
+        # A flip may name the same tensor twice, which is one entry of the reader's dictionary.
+        assert 0 < len(read_whole(data).vectors) <= len(read_whole(GOOD).vectors)
     assert accepted > 100
 
 
