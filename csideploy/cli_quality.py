@@ -11,6 +11,7 @@ from csideploy.cli_shell import (
     Distances,
     Json,
     Seed,
+    given,
     print_json,
     progress,
     refuse_given,
@@ -94,6 +95,11 @@ def evaluate(
     if any(kinds.values()):
         mixed = ", ".join(name for name, of_precoder in kinds.items() if of_precoder)
         raise InputError(f"{mixed}: precoders are measured by sum rate, apart from the others")
+    if given(context, "snr"):
+        raise InputError(
+            f"--snr measures precoders, and {', '.join(names)} is none: give rank1-rzf, bd, rbd, "
+            "rbd-infinite, kd-precoder, a zoo entry, a package or a trained run"
+        )
     refuse_given(context, ("snr", "users", "distance", "settings"), "precoders")
     if chart is not None:
         quality_chart.check_format(chart)

@@ -274,7 +274,12 @@ def _of_package(package: LinkPackage, name: str, setup: Setup, snr: float) -> li
     pilots = golden_vectors(package, own)["pilots"]
     ue, bs = package.open_part("ue"), package.open_part("bs")
     sizes = [len(package.open_bundle(side)) for side in ("ue", "bs")]
-    about = {"ue_bundle_bytes": sizes[0], "bs_bundle_bytes": sizes[1], "conventional": False}
+    about = {
+        "ue_bundle_bytes": sizes[0],
+        "bs_bundle_bytes": sizes[1],
+        "conventional": False,
+        "network": manifest["system"] == "kd-precoder",
+    }
     return [_Candidate(name, own.bits, _through(ue, bs, own), pilots, about)]
 
 
@@ -293,6 +298,7 @@ def _of_source(source: PrecoderSource, name: str, setup: Setup) -> _Candidate:
         "ue_bundle_bytes": len(bundles[0]),
         "bs_bundle_bytes": len(bundles[1]),
         "conventional": False,
+        "network": source.bs is not None,
     }
     return _Candidate(name, setup.bits, _through(ue, bs, setup), source.pilots, about)
 

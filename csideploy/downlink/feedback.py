@@ -153,7 +153,8 @@ def _read(path: Path) -> NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"cannot read {path} as .npy: {str(error).splitlines()[0]}") from error
+        why = reason(error) if isinstance(error, OSError) and error.errno else "no array of numbers"
+        raise InputError(f"cannot read {path} as .npy: {why}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
         raise InputError(f"{path}: a .npy file with a real or complex array is needed")
     if not np.isfinite(array).all():

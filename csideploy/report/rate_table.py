@@ -52,7 +52,7 @@ def _rate(row: dict[str, Any] | None, best: dict[str, str]) -> str:
 
 
 def _advice(result: dict[str, Any], systems: list[str]) -> list[str]:
-    """Whether a trained precoder is worth its bytes here."""
+    """What is deployed beside rank1-rzf, and whether a network is worth its bytes here."""
     lines = []
     for row in result["rows"]:
         if row["conventional"] or "margin" not in row:
@@ -62,6 +62,6 @@ def _advice(result: dict[str, Any], systems: list[str]) -> list[str]:
         lines.append(
             f"{row['snr_db']:g} dB: {row['system']} is {verdict} rank1-rzf "
             f"({row['margin']:+.3f}, interval {low:+.3f} {high:+.3f})"
-            + ("." if low > 0 else ": take rank1-rzf.")
+            + (": take rank1-rzf." if row["network"] and low <= 0 else ".")
         )
     return lines
