@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
-from csideploy.export.inline import inline_functions
+from csideploy.export.inline import inlined_bytes
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import PayloadLayout, Plan
 from csideploy.integer_rules import has_integers
@@ -28,7 +27,7 @@ from csideploy.link_parts import LinkPart, LinkParts, Run, assemble, golden_vect
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
-from csideploy.package import MANIFEST, pairing_id, write_package
+from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import Quantized, quantize_link
 from csideploy.report import footprint
@@ -137,13 +136,13 @@ def make_package(
         plans = {part.stem: _plan(running[part.stem][1], part, manifest) for part in link.parts}
     x = _golden_inputs(source, wanted.seed)
     golden = golden_vectors(link, x, _runner(plans if quantized is not None else {}))
-    files = {"vectors.npz": _npz(golden)}
+    files = {"vectors.npz": npz_bytes(golden)}
     progress(2, 4)
     if "onnx" in wanted.emit:
         for part in link.parts:
-            files[f"{part.stem}.onnx"] = _onnx_bytes(part.network, inline=wanted.inline)
+            files[f"{part.stem}.onnx"] = inlined_bytes(part.network, inline=wanted.inline)
             name, network = running[part.stem]
-            files[f"{name}.onnx"] = _onnx_bytes(network, inline=wanted.inline)
+            files[f"{name}.onnx"] = inlined_bytes(network, inline=wanted.inline)
     bundles = {}
     if wanted.emit & {"bundle", "c"}:
         bundles = {f"{running[stem][0]}.csib": write_bundle(plan) for stem, plan in plans.items()}
@@ -283,19 +282,6 @@ def _plan(network: bytes, part: LinkPart, manifest: dict[str, Any]) -> Plan:
         payload=payload,
         metadata={**about, "precision": precision},
     )
-
-
-def _onnx_bytes(model: bytes, *, inline: bool) -> bytes:
-    if not inline:
-        return model
-    inlined: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
-    return inlined
-
-
-def _npz(arrays: Arrays) -> bytes:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
-    return stream.getvalue()
 
 
 def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:

@@ -27,10 +27,14 @@ the pairing id, and every file against the hash in the manifest.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from csideploy.chain import Chain
 from csideploy.errors import FormatError, InputError, PairingError
@@ -378,6 +382,13 @@ def read_layout(figures: object) -> Layout:
         if figures.get(key) != value:
             raise InputError(f"{key} is {figures.get(key)}, and {value} by the rest")
     return layout
+
+
+def npz_bytes(arrays: dict[str, NDArray[Any]]) -> bytes:
+    """Arrays as the bytes of an `.npz` file: a package's vectors."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
 
 
 def write_package(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> None:

@@ -20,3 +20,11 @@ def inline_functions(model: ModelProto) -> ModelProto:
     inlined.opset_import.extend(kept)
     onnx.checker.check_model(inlined)
     return inlined
+
+
+def inlined_bytes(model: bytes, *, inline: bool) -> bytes:
+    """The bytes of a network's file, its local functions inlined if asked for."""
+    if not inline:
+        return model
+    inlined: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
+    return inlined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,13 @@ from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
-from csideploy.export.inline import inline_functions
+from csideploy.export.inline import inlined_bytes
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import PayloadLayout, Plan
 from csideploy.export.precoder_models import table_precoder_model
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
-from csideploy.package import MANIFEST, pairing_id, write_package
+from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import quantize_part
 from csideploy.report import footprint
@@ -111,12 +110,12 @@ def make_precoder(
     names = {"ue": "ue" if quantization is None else "ue.int8", "bs": "bs"}
     plans = _plans(source, running, pairing, "fp32" if quantization is None else "int8")
     golden = _golden(source, wanted, plans, networks, integers=quantization is not None)
-    files = {"vectors.npz": _npz({"pilots": source.pilots, **golden})}
+    files = {"vectors.npz": npz_bytes({"pilots": source.pilots, **golden})}
     if "onnx" in wanted.emit:
         for side, data in networks.items():
-            files[f"{side}.onnx"] = _onnx(data, inline=wanted.inline)
+            files[f"{side}.onnx"] = inlined_bytes(data, inline=wanted.inline)
         if quantization is not None:
-            files["ue.int8.onnx"] = _onnx(running["ue"], inline=wanted.inline)
+            files["ue.int8.onnx"] = inlined_bytes(running["ue"], inline=wanted.inline)
     bundles = {f"{names[side]}.csib": write_bundle(plan) for side, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= bundles
@@ -384,16 +383,3 @@ def _vectors_of(name: str, golden: Arrays) -> Arrays:
 
 
 _UE = ("y", "codes", "payload")
-
-
-def _onnx(model: bytes, *, inline: bool) -> bytes:
-    if not inline:
-        return model
-    data: bytes = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
-    return data
-
-
-def _npz(arrays: Arrays) -> bytes:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
-    return stream.getvalue()
