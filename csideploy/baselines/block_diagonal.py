@@ -11,8 +11,8 @@ from csideploy.errors import InputError
 def bd(a: Complex) -> Complex:
     """V_k in the null space of all others' channels (Ravindran and Jindal 2008).
 
-    With the SVD Phi_k = E D G^H of the others' channels stacked (N(K-1) x M), G_0 the columns of G
-    beyond the rank, and F = A_k^H G_0 = E_1 D_1 G_1^H (compact): V_k = G_0 G_1.
+    With the SVD Phi_k = E D G^H of the others' channels stacked (N(K-1) x M), G_0 the last
+    M - N (K-1) columns of G, and F = A_k^H G_0 = E_1 D_1 G_1^H (compact): V_k = G_0 G_1.
 
     Args:
         a: quantized (or known) channels, (n, K, M, N), K N <= M.

@@ -181,6 +181,11 @@ def _form(
                 f"{source.system}: the BS's part is a table: add --table FORM, or --table auto "
                 "--bs-memory 64MB"
             )
+        if wanted.memory is not None and (size := _size_itself(source)) > wanted.memory:
+            raise InputError(
+                f"--bs-memory {wanted.memory:,} bytes: the transmitter itself takes {size:,}; give "
+                "more, or --table auto"
+            )
         return None, None
     room = None if wanted.memory is None else wanted.memory - OVERHEAD
     if wanted.table == "auto":
@@ -189,8 +194,12 @@ def _form(
         own = _size_itself(source) if itself else None
         forms = [form for form in every if form.nbytes(setup) <= room]
         if not forms and (own is None or own > room + OVERHEAD):
-            least = min((form.nbytes(setup) for form in every), default=0)
             other = "" if own is None else f", the transmitter itself {own:,}"
+            if not every:
+                raise InputError(
+                    f"{setup}: no table is below 2^28 bytes{other}; take fewer bits or users"
+                )
+            least = min(form.nbytes(setup) for form in every)
             raise InputError(
                 f"--bs-memory {wanted.memory:,} bytes: the smallest table takes {least:,}{other}; "
                 "give more, or fewer bits or users"

@@ -22,6 +22,7 @@ from csideploy.payload import HEADER_BYTES, Header, check_header, check_length, 
 from csideploy.progress import Advance, quiet
 
 CHUNK = 1000
+_LARGEST = 1e9
 
 
 def encode(
@@ -157,8 +158,9 @@ def _read(path: Path) -> NDArray[Any]:
         raise InputError(f"cannot read {path} as .npy: {why}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
         raise InputError(f"{path}: a .npy file with a real or complex array is needed")
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: holds numbers that are not finite")
+    # Squares of what is kept stay within float32. A NaN is not below it either.
+    if not (np.abs(array) < _LARGEST).all():
+        raise InputError(f"{path}: holds numbers that are not finite, or above {_LARGEST:g}")
     return array
 
 

@@ -171,6 +171,8 @@ def find_source(
     Raises:
         InputError: no such precoder, or options that do not go with it.
     """
+    if snr_db is not None and not -50 <= snr_db <= 80:
+        raise InputError(f"--snr {snr_db:g}: P in dB, from -50 to 80")
     if checkpoint is None and model in COMPUTED:
         snr = DEFAULT_SNR_DB if snr_db is None else snr_db
         return computed(

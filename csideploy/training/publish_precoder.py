@@ -64,7 +64,8 @@ def publish(run: Path, zoo: Path, *, command: str) -> Path:
     setup = Setup(**about["setup"])
     powers = [snr for snr in POWERS_DB if trained_for(about["snr_db"], snr)]
     rates = {}
-    for snr in powers or [about["snr_db"]]:
+    trained = about["snr_db"]
+    for snr in powers or (trained if isinstance(trained, list) else [trained]):
         source = from_networks(
             ue=made.ue,
             bs=made.bs,
