@@ -1,0 +1,1 @@
+"""Fronthaul quantization for cell-free massive MIMO: the DU quantizes, the RUs look up (paper 003)."""
