@@ -1,1 +1,1 @@
-"""Fronthaul quantization for cell-free massive MIMO: the DU quantizes, the RUs look up (paper 003)."""
+"""Fronthaul quantization for cell-free massive MIMO: the DU searches, RUs look up (paper 003)."""

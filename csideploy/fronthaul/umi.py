@@ -1,0 +1,217 @@
+"""A light street canyon after 3GPP TR 38.901 UMi, with numpy alone.
+
+Path loss, line of sight, shadowing, K-factor, delay and angle spreads, clusters and rays follow
+its tables 7.4.1-1, 7.4.2-1 and 7.5-6. Left out: elevation (all lies in the plane, heights count for
+the path loss alone), polarisation, correlation of large-scale parameters between users, and the
+exact ray offsets (drawn from a Laplace distribution instead). Sionna's model has all these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.fronthaul.setup import Setup
+
+CARRIER_GHZ = 3.5
+SIDE_M = 200.0
+"""Users are uniform on a square of this side."""
+RU_HEIGHT_M, USER_HEIGHT_M = 10.0, 1.5
+NEAREST_M = 10.0
+RAYS = 20
+_LIGHT = 299_792_458.0
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Parameters of table 7.5-6 at the carrier, in or out of line of sight."""
+
+    clusters: int
+    delay: tuple[float, float]
+    departure: tuple[float, float]
+    arrival: tuple[float, float]
+    delay_scaling: float
+    ray_departure_deg: float
+    ray_arrival_deg: float
+    shadow_db: float
+
+
+_F = np.log10(1 + CARRIER_GHZ)
+_LOS = _Sight(
+    12, (-0.24 * _F - 7.14, 0.38), (-0.05 * _F + 1.21, 0.41),
+    (-0.08 * _F + 1.73, 0.014 * _F + 0.28), 3.0, 3.0, 17.0, 4.0,
+)  # fmt: skip
+_NLOS = _Sight(
+    19, (-0.24 * _F - 6.83, 0.16 * _F + 0.28), (-0.23 * _F + 1.53, 0.11 * _F + 0.33),
+    (-0.08 * _F + 1.81, 0.05 * _F + 0.3), 2.1, 10.0, 22.0, 7.82,
+)  # fmt: skip
+_K_DB = (9.0, 5.0)
+_CLUSTER_SHADOW_DB = 3.0
+_MOST_ASD, _MOST_ASA = 104.0, 104.0
+
+
+def positions(rus: int) -> NDArray[np.float64]:
+    """Fixed places of the RUs: on a circle through the square, the first one at 45 degrees."""
+    angle = np.pi / 4 + 2 * np.pi * np.arange(rus) / rus
+    radius = 0.35 * SIDE_M
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+@dataclass(frozen=True)
+class UmiDrop:
+    """Paths of all links.
+
+    Attributes:
+        gain: complex (count, N, M, P), amplitude and phase of a path.
+        delay: seconds (count, N, M, P).
+        departure, arrival: sine of the angle to broadside, (count, N, M, P).
+        setup: sizes.
+        unit_links: every link scaled to unit mean gain, else every channel.
+    """
+
+    gain: NDArray[np.complex128]
+    delay: NDArray[np.float64]
+    departure: NDArray[np.float64]
+    arrival: NDArray[np.float64]
+    setup: Setup
+    unit_links: bool
+
+    def at(self, offsets_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """(count, F, N, N_rx, N_tx). The scale is that of the carrier at every frequency."""
+        setup, count = self.setup, len(self.gain)
+        shape = (count, len(offsets_hz), setup.users, setup.receive_antennas, setup.total_antennas)
+        h = np.empty(shape, np.complex64)
+        for i in range(count):
+            center = self._response(i, 0.0)
+            scale = self._scale(center)
+            for f, offset in enumerate(offsets_hz):
+                h[i, f] = scale * (center if offset == 0 else self._response(i, float(offset)))
+        return h
+
+    def _response(self, i: int, offset: float) -> NDArray[np.complex128]:
+        setup = self.setup
+        weight = self.gain[i] * np.exp(-2j * np.pi * offset * self.delay[i])
+        receive = _steering(self.arrival[i], setup.receive_antennas)
+        h = np.empty((setup.users, setup.receive_antennas, setup.total_antennas), np.complex128)
+        for m, (span, antennas) in enumerate(zip(setup.spans, setup.antennas, strict=True)):
+            send = _steering(self.departure[i, :, m], antennas)
+            weighted = receive[:, m].swapaxes(1, 2) * weight[:, m, None]
+            h[:, :, span] = weighted @ send.conj()
+        return h
+
+    def _scale(self, h: NDArray[np.complex128]) -> NDArray[np.float64]:
+        power = np.abs(h) ** 2
+        if not self.unit_links:
+            return np.full((1, 1, 1), 1 / np.sqrt(power.mean()))
+        scale = np.empty((h.shape[0], 1, h.shape[2]))
+        for span in self.setup.spans:
+            scale[:, :, span] = 1 / np.sqrt(power[:, :, span].mean(axis=(1, 2), keepdims=True))
+        return scale
+
+
+def _steering(sine: NDArray[np.float64], antennas: int) -> NDArray[np.complex128]:
+    """(..., antennas) of a line of antennas half a wavelength apart."""
+    vectors: NDArray[np.complex128] = np.exp(1j * np.pi * sine[..., None] * np.arange(antennas))
+    return vectors
+
+
+def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool) -> UmiDrop:
+    """RUs at their places, users anew for every channel.
+
+    Args:
+        setup: sizes.
+        count: channels.
+        rng: of all that is random.
+        unit_links: scale every link to unit mean gain over its antennas, else every channel.
+    """
+    rus = positions(setup.rus)
+    users = rng.uniform(-SIDE_M / 2, SIDE_M / 2, (count, setup.users, 2))
+    way = users[:, :, None] - rus
+    flat = np.maximum(np.linalg.norm(way, axis=-1), NEAREST_M)
+    bearing = np.arctan2(way[..., 1], way[..., 0])
+    sight = rng.uniform(size=flat.shape) < _sight_probability(flat)
+    # An RU's line of antennas looks at the middle of the square.
+    looks = np.arctan2(-rus[:, 1], -rus[:, 0])
+    turned = rng.uniform(0, 2 * np.pi, (count, setup.users, 1))
+    draws = [_paths(flat, kind, rng) for kind in (_LOS, _NLOS)]
+    most = max(one[0].shape[-1] for one in draws)
+    gain, delay, departure, arrival = (
+        np.where(sight[..., None], *(_padded(one[k], most) for one in draws)) for k in range(4)
+    )
+    loss_db = np.where(sight, _loss_sight_db(flat), _loss_blocked_db(flat))
+    shadow = rng.standard_normal(flat.shape) * np.where(sight, _LOS.shadow_db, _NLOS.shadow_db)
+    amplitude = 10 ** (-(loss_db + shadow) / 20)
+    phase = np.exp(2j * np.pi * rng.uniform(size=gain.shape))
+    return UmiDrop(
+        gain * phase * amplitude[..., None],
+        delay,
+        np.sin(bearing[..., None] - looks[:, None] + np.deg2rad(departure)),
+        np.sin(bearing[..., None] + np.pi - turned[..., None] + np.deg2rad(arrival)),
+        setup,
+        unit_links,
+    )
+
+
+def _paths(
+    flat: NDArray[np.float64], kind: _Sight, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], ...]:
+    """Amplitude, delay (s), departure and arrival beside the straight line (degrees).
+
+    Each (..., paths); the powers of a link add up to 1.
+    """
+    shape = (*flat.shape, kind.clusters)
+    spread = 10 ** (kind.delay[0] + kind.delay[1] * rng.standard_normal(flat.shape))[..., None]
+    delay = -kind.delay_scaling * spread * np.log(rng.uniform(1e-12, 1, shape))
+    delay -= delay.min(axis=-1, keepdims=True)
+    decay = delay * (kind.delay_scaling - 1) / (kind.delay_scaling * spread)
+    shadow = _CLUSTER_SHADOW_DB * rng.standard_normal(shape)
+    power = np.exp(-decay) * 10 ** (-shadow / 10)
+    power /= power.sum(axis=-1, keepdims=True)
+    angles = []
+    for (mean, deviation), most, ray in (
+        (kind.departure, _MOST_ASD, kind.ray_departure_deg),
+        (kind.arrival, _MOST_ASA, kind.ray_arrival_deg),
+    ):
+        width = np.minimum(10 ** (mean + deviation * rng.standard_normal(flat.shape)), most)
+        cluster = width[..., None] * rng.standard_normal(shape)
+        rays = rng.laplace(scale=ray / np.sqrt(2), size=(*shape, RAYS))
+        angles.append((cluster[..., None] + rays).reshape(*flat.shape, -1))
+    powers = np.repeat(power / RAYS, RAYS, axis=-1)
+    delays = np.repeat(delay, RAYS, axis=-1)
+    if kind is _LOS:
+        k = 10 ** ((_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape)) / 10)[..., None]
+        powers = np.concatenate([k / (k + 1), powers / (k + 1)], axis=-1)
+        delays, *angles = (
+            np.concatenate([np.zeros_like(k), item], axis=-1) for item in (delays, *angles)
+        )
+    return np.sqrt(powers), delays, angles[0], angles[1]
+
+
+def _padded(paths: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    widths = [(0, 0)] * (paths.ndim - 1) + [(0, most - paths.shape[-1])]
+    return np.pad(paths, widths)
+
+
+def _sight_probability(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Table 7.4.2-1, UMi street canyon, outdoor users."""
+    return np.where(flat <= 18, 1.0, 18 / flat + np.exp(-flat / 36) * (1 - 18 / flat))
+
+
+def _loss_sight_db(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Table 7.4.1-1, before and beyond the breakpoint."""
+    reach = np.hypot(flat, RU_HEIGHT_M - USER_HEIGHT_M)
+    breakpoint_m = 4 * (RU_HEIGHT_M - 1) * (USER_HEIGHT_M - 1) * CARRIER_GHZ * 1e9 / _LIGHT
+    near = 32.4 + 21 * np.log10(reach) + 20 * np.log10(CARRIER_GHZ)
+    squares = breakpoint_m**2 + (RU_HEIGHT_M - USER_HEIGHT_M) ** 2
+    far = 32.4 + 40 * np.log10(reach) + 20 * np.log10(CARRIER_GHZ) - 9.5 * np.log10(squares)
+    loss: NDArray[np.float64] = np.where(flat <= breakpoint_m, near, far)
+    return loss
+
+
+def _loss_blocked_db(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    reach = np.hypot(flat, RU_HEIGHT_M - USER_HEIGHT_M)
+    blocked = 35.3 * np.log10(reach) + 22.4 + 21.3 * np.log10(CARRIER_GHZ)
+    loss: NDArray[np.float64] = np.maximum(_loss_sight_db(flat), blocked)
+    return loss

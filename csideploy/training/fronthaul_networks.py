@@ -1,0 +1,193 @@
+"""Training the neural codebooks of neural-MQ and neural-VQ (paper 003, eq. 45): Adam on hard bits.
+
+Every step draws blocks of the training channels and fresh Gaussian symbols, runs the DU's descent
+with the networks of the moment, takes its bits as constants, and follows the gradient of the
+effective interference of what the RUs then send. What they send is Gamma x_hat with gamma_m from
+the mean power of the block, differentiated as well: without it the networks grow, since a stronger
+signal always fits better, and Gamma cuts them back.
+
+The interference is weighted as in the search, ||T (A Gamma x_hat - s)||^2, T of `link.whitener`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from csideploy.errors import InputError
+from csideploy.fronthaul.channels import carrier, draw
+from csideploy.fronthaul.codebooks import NEURAL_METHODS, Codebooks
+from csideploy.fronthaul.link import (
+    Complex,
+    Links,
+    largest_eigenvalue,
+    per_antenna,
+    prepare,
+    whitener,
+)
+from csideploy.fronthaul.quality import gaussian_symbols
+from csideploy.fronthaul.searches import precoded
+from csideploy.fronthaul.setup import Setup
+from csideploy.progress import Advance, quiet
+from csideploy.training.fronthaul_descent import Decoder, descend, real_channel, real_signal
+
+CHANNELS = 100
+"""Of the training set (paper 003, Section VI)."""
+STEPS = 600
+BLOCKS, USES = 8, 24
+"""Of a step: blocks, and channel uses of each."""
+RATE = 3e-3
+ITERATIONS = 100
+ETA = 0.3
+_GAMMA_ROUNDS = 2
+
+
+def train_networks(
+    method: str,
+    setups: Setup | Sequence[Setup],
+    *,
+    channel: str,
+    layers: int = 1,
+    hidden: int | None = None,
+    iterations: int = ITERATIONS,
+    steps: int = STEPS,
+    rate: float = RATE,
+    channels: int = CHANNELS,
+    seed: int = 0,
+    progress: Advance = quiet,
+) -> Codebooks:
+    """Networks for one method on one kind of channel.
+
+    Args:
+        method: neural-mq or neural-vq.
+        setups: sizes; several that differ in users and SNR alone: a step draws one of them
+            (heterogeneous training, paper 003, Section VI-D). The first one is the result's.
+        channel: kind, of `fronthaul.channels.KINDS`.
+        layers: K, hidden layers, 0 to 2.
+        hidden: D_m; None: B_m.
+        iterations: I, of the descent in training and after.
+        steps: of Adam.
+        rate: of Adam at the start; a half cosine to 0.
+        channels: in the training set.
+        seed: of everything.
+        progress: called with steps done and steps in all.
+
+    Raises:
+        InputError: sizes that do not go together, or training that does not converge.
+    """
+    every = [setups] if isinstance(setups, Setup) else list(setups)
+    _check(method, every, layers, iterations, steps)
+    began = time.perf_counter()
+    setup = every[0]
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 2])
+    decoders = [
+        Decoder(bits, antennas, layers, hidden or bits)
+        for bits, antennas in zip(setup.bits, setup.antennas, strict=True)
+    ]
+    training = [prepare(one, carrier(draw(channel, one, channels, rng))) for one in every]
+    learner = torch.optim.Adam([p for d in decoders for p in d.parameters()], lr=rate)
+    for done in range(steps):
+        for group in learner.param_groups:
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done / steps))
+        links = training[int(rng.integers(len(training)))]
+        chosen = rng.choice(channels, min(BLOCKS, channels), replace=False)
+        block = Links(
+            links.setup, links.h[chosen], links.w[chosen], links.f[chosen], links.a[chosen]
+        )
+        s = gaussian_symbols(len(chosen), USES, links.setup.total_streams, rng)
+        loss = _loss(method, decoders, block, s, iterations)
+        if not torch.isfinite(loss):
+            raise InputError(f"training diverges at step {done}: a smaller --rate than {rate:g}")
+        learner.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        learner.step()
+        progress(done + 1, steps)
+    about: dict[str, Any] = {
+        "channel": channel,
+        "steps": steps,
+        "rate": rate,
+        "channels": channels,
+        "seed": seed,
+        "layers": layers,
+        "users": [one.users for one in every],
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    return Codebooks(
+        method,
+        setup,
+        networks=tuple(decoder.numbers() for decoder in decoders),
+        iterations=iterations,
+        eta=ETA,
+        about=about,
+    )
+
+
+def _check(method: str, setups: list[Setup], layers: int, iterations: int, steps: int) -> None:
+    if method not in NEURAL_METHODS:
+        raise InputError(f"{method} has no networks")
+    if not 0 <= layers <= 2:
+        raise InputError(f"{layers} hidden layers: 0 to 2")
+    if iterations < 1 or steps < 1:
+        raise InputError(f"{iterations} iterations, {steps} steps: at least 1")
+    if len({(one.antennas, one.bits) for one in setups}) != 1:
+        raise InputError("set-ups of one training differ in users and SNR alone")
+
+
+def _loss(
+    method: str, decoders: list[Decoder], links: Links, s: Complex, iterations: int
+) -> Tensor:
+    if method == "neural-vq":
+        x = precoded(links, s)
+        own = [real_signal(x[..., span]) for span in links.setup.spans]
+        step = torch.full((len(links),), 1.0) * vq_step(links.setup)
+        bits = descend(decoders, None, own, step, iterations)
+        parts = [
+            (d(b) - w).square().sum(dim=-1) for d, b, w in zip(decoders, bits, own, strict=True)
+        ]
+        return torch.stack(parts).sum(dim=0).mean()
+    weights = whitener(links.a)
+    wanted = real_signal(np.einsum("cij,crj->cri", weights, s))
+    gamma = np.ones((len(links), links.setup.rus))
+    for _ in range(_GAMMA_ROUNDS):
+        channel = weights @ (links.a * per_antenna(links.setup, gamma)[:, None])
+        step = torch.from_numpy(mq_step(links.setup, channel)).float()
+        bits = descend(decoders, real_channel(links.setup, channel), wanted, step, iterations)
+        signals = [decoder(b) for decoder, b in zip(decoders, bits, strict=True)]
+        held = [_held(signal) for signal in signals]
+        gamma = torch.stack(held, dim=1).detach().numpy().astype(np.float64)
+    matrices = real_channel(links.setup, weights @ links.a)
+    heard = sum(
+        (signal * g[:, None, None]) @ matrix
+        for signal, g, matrix in zip(signals, held, matrices, strict=True)
+    )
+    loss: Tensor = (heard - wanted).square().sum(dim=-1).mean()
+    return loss
+
+
+def _held(signal: Tensor) -> Tensor:
+    """gamma_m of each block from (c, R, 2 N_m)."""
+    power = signal.square().sum(dim=-1).mean(dim=1)
+    return power.rsqrt().clamp(max=1)
+
+
+def mq_step(
+    setup: Setup, channel: NDArray[np.complexfloating], eta: float = ETA
+) -> NDArray[np.float64]:
+    """Step of neural-MQ, (c,): eta 2 N_m / (P lambda_max(C C^H)), N_m of the largest RU.
+
+    P / (2 N_m) is the power of one real output, the square of the output scale.
+    """
+    return eta * 2 * max(setup.antennas) / largest_eigenvalue(channel)
+
+
+def vq_step(setup: Setup, eta: float = ETA) -> float:
+    """Step of neural-VQ, where C is the unit matrix."""
+    return eta * 2 * max(setup.antennas)
