@@ -167,10 +167,20 @@ def whitener(a: Complex) -> Complex:
     return root
 
 
-def largest_eigenvalue(c: Complex) -> NDArray[np.float64]:
-    """Of C C^H, for each block: (c,)."""
-    values: NDArray[np.float64] = np.linalg.eigvalsh(c @ _adjoint(c))[:, -1].astype(np.float64)
-    return values
+def joint_step(setup: Setup, c: Complex, eta: float) -> NDArray[np.float64]:
+    """Step of neural-MQ, (c,): eta 2 N_m / (P lambda_max(C C^H)), N_m of the largest RU.
+
+    P / (2 N_m) is the power of one real output, the square of the network's output scale, and
+    lambda_max the steepest direction of ||C x - d||^2.
+    """
+    steepest = np.linalg.eigvalsh(c @ _adjoint(c))[:, -1].astype(np.float64)
+    step: NDArray[np.float64] = eta * 2 * max(setup.antennas) / steepest
+    return step
+
+
+def own_step(setup: Setup, eta: float) -> float:
+    """Step of neural-VQ, where C is the unit matrix."""
+    return eta * 2 * max(setup.antennas)
 
 
 def _adjoint(matrix: Complex) -> Complex:

@@ -27,7 +27,8 @@ from csideploy.fronthaul.codebooks import NEURAL_METHODS, Codebooks
 from csideploy.fronthaul.link import (
     Complex,
     Links,
-    largest_eigenvalue,
+    joint_step,
+    own_step,
     per_antenna,
     prepare,
     whitener,
@@ -147,7 +148,7 @@ def _loss(
     if method == "neural-vq":
         x = precoded(links, s)
         own = [real_signal(x[..., span]) for span in links.setup.spans]
-        step = torch.full((len(links),), 1.0) * vq_step(links.setup)
+        step = torch.full((len(links),), 1.0) * own_step(links.setup, ETA)
         bits = descend(decoders, None, own, step, iterations)
         parts = [
             (d(b) - w).square().sum(dim=-1) for d, b, w in zip(decoders, bits, own, strict=True)
@@ -158,7 +159,7 @@ def _loss(
     gamma = np.ones((len(links), links.setup.rus))
     for _ in range(_GAMMA_ROUNDS):
         channel = weights @ (links.a * per_antenna(links.setup, gamma)[:, None])
-        step = torch.from_numpy(mq_step(links.setup, channel)).float()
+        step = torch.from_numpy(joint_step(links.setup, channel, ETA)).float()
         bits = descend(decoders, real_channel(links.setup, channel), wanted, step, iterations)
         signals = [decoder(b) for decoder, b in zip(decoders, bits, strict=True)]
         held = [_held(signal) for signal in signals]
@@ -176,18 +177,3 @@ def _held(signal: Tensor) -> Tensor:
     """gamma_m of each block from (c, R, 2 N_m)."""
     power = signal.square().sum(dim=-1).mean(dim=1)
     return power.rsqrt().clamp(max=1)
-
-
-def mq_step(
-    setup: Setup, channel: NDArray[np.complexfloating], eta: float = ETA
-) -> NDArray[np.float64]:
-    """Step of neural-MQ, (c,): eta 2 N_m / (P lambda_max(C C^H)), N_m of the largest RU.
-
-    P / (2 N_m) is the power of one real output, the square of the output scale.
-    """
-    return eta * 2 * max(setup.antennas) / largest_eigenvalue(channel)
-
-
-def vq_step(setup: Setup, eta: float = ETA) -> float:
-    """Step of neural-VQ, where C is the unit matrix."""
-    return eta * 2 * max(setup.antennas)

@@ -1,0 +1,127 @@
+"""The parts of a fronthaul quantizer: one at the DU, one at each RU, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from csideploy.export.fronthaul_tables import search_plan
+from csideploy.export.gradient_models import gradient_plan
+from csideploy.export.plan import Plan
+from csideploy.export.ru_models import network_decoder_model, table_decoder_model
+from csideploy.fronthaul.channels import link_gains
+from csideploy.fronthaul.codebooks import Codebooks
+from csideploy.fronthaul.link import Complex, Links, joint_step, own_step, whitener
+from csideploy.fronthaul.searches import precoded
+from csideploy.fronthaul.setup import Setup
+
+Floats = NDArray[np.float32]
+
+
+def du_plan(
+    codebooks: Codebooks,
+    *,
+    block: int,
+    users: int | None = None,
+    max_blocks: int = 1,
+    pairing_id: bytes = bytes(16),
+    metadata: Mapping[str, str] | None = None,
+) -> Plan:
+    """The DU's quantizer, a native part: `du_inputs` -> payload uint8 (n, bytes of a block).
+
+    Args:
+        codebooks: decoders and method.
+        block: R, channel uses under one channel.
+        users: N, if not that of the set-up: the decoders fit any number.
+        max_blocks: that one run takes.
+        pairing_id: that all parts share.
+        metadata: strings for people.
+
+    Raises:
+        InputError: sizes that the part does not take.
+    """
+    setup = codebooks.setup
+    users = setup.users if users is None else users
+    streams = users * setup.streams
+    if codebooks.neural:
+        return gradient_plan(
+            codebooks.networks,
+            streams=streams,
+            block=block,
+            iterations=codebooks.iterations,
+            method=codebooks.method,
+            max_blocks=max_blocks,
+            pairing_id=pairing_id,
+            metadata=metadata,
+        )
+    pmq = codebooks.method == "pmq"
+    return search_plan(
+        codebooks.tables,
+        method=codebooks.method,
+        block=block,
+        streams=None if codebooks.method == "vq" else streams,
+        users=users if pmq else None,
+        alpha=codebooks.alpha,
+        iterations=codebooks.iterations if pmq else None,
+        max_blocks=max_blocks,
+        pairing_id=pairing_id,
+        metadata=metadata,
+    )
+
+
+def du_inputs(
+    codebooks: Codebooks, links: Links, s: Complex, gamma: NDArray[np.float64]
+) -> dict[str, Floats]:
+    """What the DU's part reads, by name.
+
+    Args:
+        codebooks: method and step.
+        links: c blocks.
+        s: symbols (c, R, L).
+        gamma: (c, M).
+
+    Returns:
+        Of vq and neural-vq `precoded` (c, R, N_tx, 2). Of the others `effective` (c, L, N_tx, 2)
+        and `targets` (c, R, L, 2), for neural-mq both times the whitener; of pmq `gains` (c, M, N);
+        of neural methods `step` (c,).
+    """
+    method, setup = codebooks.method, links.setup
+    if not codebooks.joint:
+        read = {"precoded": _pairs(precoded(links, s))}
+        if codebooks.neural:
+            read["step"] = np.full(len(links), own_step(setup, codebooks.eta), np.float32)
+        return read
+    channel, wanted = links.gained(gamma), links.wanted(s)
+    if codebooks.neural:
+        weights = whitener(links.a)
+        channel, wanted = weights @ channel, wanted @ np.swapaxes(weights, 1, 2)
+    read = {"effective": _pairs(channel), "targets": _pairs(wanted)}
+    if method == "pmq":
+        read["gains"] = link_gains(setup, links.h)
+    if codebooks.neural:
+        read["step"] = joint_step(setup, channel, codebooks.eta).astype(np.float32)
+    return read
+
+
+def ru_model(codebooks: Codebooks, ru: int, *, block: int) -> ModelProto:
+    """The decoder of one RU as ONNX: payload uint8 (n, bytes) -> signal (n, R, N_m, 2)."""
+    bits = codebooks.setup.bits[ru]
+    if codebooks.neural:
+        network = codebooks.networks[ru]
+        layers = list(zip(network.weights, network.biases, strict=True))
+        return network_decoder_model(layers, block=block, bits=bits)
+    return table_decoder_model(codebooks.tables[ru], block=block, bits=bits)
+
+
+def payload_spans(setup: Setup, block: int) -> tuple[slice, ...]:
+    """Where each RU's bit stream lies in the bytes of a block; each has its own zero pad."""
+    sizes = [-(-bits * block // 8) for bits in setup.bits]
+    ends = np.cumsum(sizes).tolist()
+    return tuple(slice(end - size, end) for end, size in zip(ends, sizes, strict=True))
+
+
+def _pairs(values: Complex) -> Floats:
+    return np.stack([values.real, values.imag], axis=-1).astype(np.float32)
