@@ -51,7 +51,8 @@ def table_decoder_model(
         raise InputError(
             f"table {table.dtype} {table.shape}; complex64 ({1 << bits}, antennas) is right"
         )
-    pairs = np.stack([table.real, table.imag], axis=-1).astype(np.float32)
+    with np.errstate(over="ignore"):  # told below
+        pairs = np.stack([table.real, table.imag], axis=-1).astype(np.float32)
     if not np.isfinite(pairs).all():
         raise InputError("a number of the table is not finite in float32")
     graph = _Graph()
@@ -96,7 +97,7 @@ def network_decoder_model(
     order = np.arange(2 * antennas).reshape(2, antennas).T.reshape(-1)
     checked[-1] = weight[order], bias[order]
     graph = _Graph()
-    # 0 and 1 are what scale 1 makes of the codes: an int8 layer reads the unpacked bits as they are.
+    # Codes of scale 1: a layer in integers reads the unpacked bits as they are, with no Cast left.
     made = graph.node("Cast", [graph.unpack(block * bits, 1)], "bits", to=TensorProto.FLOAT)
     made = graph.reshape(made, [-1, bits], "bits.rows")
     for number, (weight, bias) in enumerate(checked, 1):
