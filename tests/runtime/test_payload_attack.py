@@ -120,7 +120,7 @@ def test_every_payload_of_a_radio_unit() -> None:
 
 
 def test_the_radio_units_are_what_the_compiler_makes() -> None:
-    """Of the network the steps: its scales come from a run in float, which may differ by machine."""
+    """Of the network the steps: its scales come from a run in float, which machines round apart."""
     built, kept = ru_plans(BLOCK, BITS, BITS, 6, ANTENNAS), read_bundle(TABLE.read_bytes())
     assert kept.steps == built["table"].steps
     assert np.array_equal(kept.weights, built["table"].weights)
