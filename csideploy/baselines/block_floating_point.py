@@ -95,7 +95,7 @@ def compress(x: Samples | Complex, width: int, *, full_scale: float | None = Non
     bits = (mantissas[..., None] >> np.arange(width - 1, -1, -1)) & 1
     out = np.empty((len(blocks), size), np.uint8)
     out[:, 0] = exponent
-    out[:, 1:] = np.packbits(bits.reshape(len(blocks), -1).astype(np.uint8), axis=1)
+    out[:, 1:] = np.packbits(bits.reshape(len(blocks), NUMBERS * width).astype(np.uint8), axis=1)
     return out.tobytes()
 
 
@@ -121,7 +121,7 @@ def decompress(data: bytes, width: int) -> Samples:
             f"exponent {int(exponent.max())} of mantissas of {width} bits: 0 to "
             f"{SAMPLE_BITS - width}"
         )
-    bits = np.unpackbits(rows[:, 1:], axis=1).reshape(-1, NUMBERS, width).astype(np.int32)
+    bits = np.unpackbits(rows[:, 1:], axis=1).reshape(len(rows), NUMBERS, width).astype(np.int32)
     # Two's complement: the first bit weighs -2^(W - 1).
     weights = 1 << np.arange(width - 1, -1, -1, dtype=np.int32)
     weights[0] = -weights[0]
