@@ -3,6 +3,8 @@
 The integer operations are defined as that sequence (`export/integer/`, which ONNX Runtime's own
 integer kernels agree with), so nothing changes but who computes it:
 
+0. CAST of a small integer to float is DEQUANTIZE with scale 1 and zero point 0: the bits of a
+   payload are codes as they are.
 1. DEQUANTIZE moves behind what only moves elements, QUANTIZE in front of it: a move of dequantized
    codes is the dequantized move of the codes. (`recognise_qdq_moves`)
 2. QUANTIZE of DEQUANTIZE with the same scale is nothing; with another, a QACTIVATION.
@@ -14,6 +16,8 @@ QUANTIZE.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from csideploy.export.graph import Graph, Node
 from csideploy.export.passes import (
@@ -28,11 +32,21 @@ def run(graph: Graph) -> None:
     """Change in place; behind all passes that change float operations."""
     if not any(node.op in (Op.QUANTIZE, Op.DEQUANTIZE) for node in graph.nodes):
         return
+    _casts(graph)
     recognise_qdq_moves.run(graph)
     _join(graph)
     recognise_qdq_layers.run(graph)
     recognise_qdq_functions.run(graph)
     _share(graph)
+
+
+def _casts(graph: Graph) -> None:
+    """(q - 0) 1 in float32 is the number itself, for codes of at most 16 bits."""
+    for node in graph.nodes:
+        if node.op is not Op.CAST or graph.values[node.outputs[0]].dtype != np.float32:
+            continue
+        if graph.values[node.inputs[0]].dtype in (np.uint8, np.int8, np.int16):
+            node.op, node.attributes = Op.DEQUANTIZE, {"scale": 1.0, "zero": 0}
 
 
 def _join(graph: Graph) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from csideploy.errors import InputError
 from csideploy.export.quantize.points import Point
 from csideploy.export.quantize.prepare import Network
-from csideploy.export.quantize.ranges import Scale, eight, exact, sixteen
+from csideploy.export.quantize.ranges import WHOLE, Scale, eight, exact, sixteen
 from csideploy.onnx_oracle import Arrays, Oracle
 
 SAMPLE = 1 << 16
@@ -39,6 +39,8 @@ class Statistics:
         """The scale of a point at 8 or 16 bits."""
         if bits == 16:
             return sixteen(self.low, self.high)
+        if point.whole:
+            return WHOLE
         if point.exact_bits is not None and point.fixed == 8:
             return exact(point.exact_bits)
         return eight(np.concatenate(self.kept), self.low, self.high)

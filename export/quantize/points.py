@@ -50,6 +50,7 @@ class Point:
         tensors: all of them, in the order of the graph.
         fixed: 16 where 8 bits are never tried, 8 where the codes are exact, None: to be chosen.
         exact_bits: B where the values are (c + 0.5) / 2^B of a uniform dequantizer, else None.
+        whole: the values are bytes (or bits) cast to float, which scale 1 holds exactly.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Point:
     tensors: list[str] = field(default_factory=list)
     fixed: int | None = None
     exact_bits: int | None = None
+    whole: bool = False
 
 
 def is_layer(network: Network, node: NodeProto) -> bool:
@@ -192,9 +194,19 @@ class _Finder:
                 point.exact_bits = next(a.i for a in maker.attribute if a.name == "bits")
         if point.exact_bits is not None and len(point.tensors) == 1 and point.exact_bits <= 7:
             point.fixed = 8
+        # A move's source is in the point too, so nothing but bytes comes in.
+        point.whole = all(m is not None and self._is_whole(m) for m in makers)
+        if point.whole:
+            point.fixed = 8
         if any(self._is_sent(name) for name in point.tensors):
             # The quantizer of the payload sees this tensor: its own step must not show.
             point.fixed = 16
+
+    def _is_whole(self, maker: NodeProto) -> bool:
+        """Whether a node casts bytes, or moves what the same point holds."""
+        if maker.domain or maker.op_type not in ("Cast", *_MOVES):
+            return False
+        return maker.op_type != "Cast" or self.network.types.get(maker.input[0]) == np.uint8
 
     def _is_sent(self, name: str) -> bool:
         """Whether the payload's quantizer reads a tensor, at once or behind a function."""

@@ -45,6 +45,10 @@ class Scale:
         return np.asarray(codes * scale, np.float32)
 
 
+WHOLE = Scale(1.0, 0, 8)
+"""Bytes as numbers: a code is its value, so that a layer reads unpacked bits as they are."""
+
+
 def sixteen(low: float, high: float) -> Scale:
     """16 bits over [-m, m], m = 1.25 max(|low|, |high|)."""
     most = HEADROOM * max(abs(low), abs(high))

@@ -122,6 +122,26 @@ def test_linear(form: str) -> None:
     assert (weight.dtype, weight.shape) == (DType.I8, (6, 10))
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_bytes_cast_to_float_are_codes_of_scale_one(dtype: str, scale: float) -> None:
+    """With the same scale nothing is left between them and the layer; with another, one step."""
+    g = Graph(np.dtype(dtype).type)
+    x = g.quantize(g.add("Cast", ["x"], to=1), scale, 0 if dtype == "uint8" else 128)
+    w = g.weight(6, 10)
+    y = g.add("Gemm", [x, w, g.bias(w, scale)], transB=1)
+    y = g.quantize(y, 9.0)
+    made = model(g.nodes, {"x": ("n", 10)}, [y], g.constants, dtype=dtype)
+    plan = compile_model(made, part="p", side="ue")
+    first = [] if scale == 1 else [Op.QACTIVATION]
+    assert ops(plan) == [*first, Op.QLINEAR, Op.DEQUANTIZE]
+    codes = np.random.default_rng(3).integers(-128, 128, (40, 10)).astype(np.int8).view(dtype)
+    (ours,) = Part(write_bundle(plan)).run(codes)
+    (theirs,) = Oracle(made.SerializeToString(), name="test").run(codes).values()
+    assert len(np.unique(theirs)) > 10
+    np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("cut", ["Relu", "Clip", "both"])
 def test_a_cut_in_front_of_quantize_is_a_bound(cut: str) -> None:
     g = Graph()

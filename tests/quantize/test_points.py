@@ -49,3 +49,33 @@ def test_joined_tensors_share_a_scale_and_functions_stay_float() -> None:
     ]
     points = find_points(prepare(network(nodes, constants, ("n", 2, 4, 4), "y")))
     assert [point.tensors for point in points] == [["x"], ["a", "b", "joined"], ["c"]]
+
+
+def test_bytes_and_bits_are_their_own_codes() -> None:
+    from csideploy.export.quantize.observe import Statistics
+    from csideploy.export.ru_models import network_decoder_model
+
+    layers = [(floats(4, 6, seed=1), floats(4, seed=2)), (floats(2, 4, seed=3), floats(2, seed=4))]
+    points = find_points(prepare(network_decoder_model(layers, block=3, bits=6)))
+    assert [point.tensors for point in points] == [
+        ["bits", "bits.rows"], ["hidden1"], ["layer2", "signal"],
+    ]  # fmt: skip
+    assert [(point.whole, point.fixed) for point in points] == [
+        (True, 8), (False, None), (False, None),
+    ]  # fmt: skip
+    scale = Statistics().scale(points[0], 8)
+    assert (scale.scale, scale.zero, scale.bits) == (1.0, 0, 8)
+
+
+def test_floats_joined_with_bytes_are_no_bytes() -> None:
+    nodes = [
+        node("Cast", ["q"], ["a"], to=1),
+        node("Relu", ["a"], ["b"]),
+        node("Concat", ["a", "b"], ["joined"], axis=1),
+        node("Gemm", ["joined", "w"], ["y"], transB=1),
+    ]
+    model = network(nodes, {"w": floats(4, 6, seed=1)}, ("n", 3), "y")
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("q", 2, ["n", 3]))
+    (first, *_) = find_points(prepare(model))
+    assert first.tensors == ["a", "b", "joined"]
+    assert not first.whole

@@ -5,7 +5,7 @@
 
 or this file with the same words. Both build with the address and undefined behaviour sanitizers,
 end at the first fault with a status other than 0, and print what they tried. `flips` runs what it
-accepts of the micro-bundle and of the one-step bundles; the zoo's bundles are verified only.
+accepts of the micro-bundle, the one-step and the RU bundles; the zoo's bundles are verified only.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from c_build import SANITIZE, build, compiler
 from every_operation import FILE, SEEDS
+from ru_bundles import FILES as RU_FILES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FUZZER = ["-O1", "-g", *(flag.replace("=address", "=fuzzer,address") for flag in SANITIZE)]
@@ -58,7 +59,7 @@ def zoo_bundles(folder: Path, entries: str = "*") -> list[Path]:
 def flips(folder: Path) -> None:
     driver = build(REPOSITORY, compiler("cc", "gcc", "clang"), folder / "driver", *DRIVER)
     jobs: list[tuple[str, Path, tuple[int, ...]]] = [
-        *(("flip", path, (0, 1)) for path in (FILE, *sorted(SEEDS.glob("*.csib")))),
+        *(("flip", path, (0, 1)) for path in (FILE, *RU_FILES, *sorted(SEEDS.glob("*.csib")))),
         ("weights", FILE, (100_000,)),
         ("shake", FILE, (500_000,)),
         *(("verify", path, (0, 1)) for path in zoo_bundles(folder)),
@@ -82,7 +83,7 @@ def fuzz(folder: Path, seconds: int, corpus: Path) -> int:
         "-print_final_stats=1",
     ]
     artifacts = f"-artifact_prefix={corpus.parent}/"
-    folders = [str(corpus), str(SEEDS), str(FILE.parent)]
+    folders = [str(corpus), str(SEEDS), str(RU_FILES[0].parent), str(FILE.parent)]
     return subprocess.run([str(program), *options, artifacts, *folders]).returncode
 
 

@@ -12,6 +12,7 @@ import pytest
 from c_build import build, compiler, run, works
 from campaign import DRIVER, FUZZER, drive, zoo_bundles
 from every_operation import FILE, SEEDS
+from ru_bundles import FILES as RU_FILES
 
 from csideploy.export.plan import Op
 from csideploy.runtime import Part
@@ -46,6 +47,17 @@ def test_the_zoos_structure(driver: Path, tmp_path: Path) -> None:
         assert counts["refused"] > 2_500
 
 
+@pytest.mark.parametrize("bundle", RU_FILES, ids=lambda path: str(path.stem))
+def test_the_radio_units(driver: Path, bundle: Path) -> None:
+    """Every bit of the structure, any weights, every length, wrong calls; all payloads run."""
+    counts = drive(driver, "flip", bundle, 0, 1)
+    assert counts["tried"] > 3_000
+    assert counts["refused"] > 2_000
+    assert drive(driver, "weights", bundle, 500)["tried"] == 500
+    for verb in ("cut", "abuse", "run"):
+        run([driver, verb, bundle])
+
+
 def test_shaken_structure(driver: Path) -> None:
     counts = drive(driver, "shake", FILE, 10_000)
     assert counts["tried"] == 10_000
@@ -78,11 +90,12 @@ def test_a_step_may_touch_its_operands_alone(driver: Path) -> None:
         *("unpack_bits", "dequantize_uniform", "pack_bits"),
         *("unpack_widths", "dequantize_codebook", "pack_widths"),
         *("table_precoder", "rzf_precoder"),
+        *("ru_table", "ru_network"),
     ],
 )
 def test_every_payload_byte(driver: Path, name: str) -> None:
     """All 65,536 values of each pair of bytes; what comes out is tested in test_payload_attack."""
-    seed = SEEDS / f"{name}.csib"
+    (seed,) = [p for p in (*SEEDS.glob("*.csib"), *RU_FILES) if p.stem == name]
     pairs = np.stack(np.divmod(np.arange(65536), 256), axis=1)
     sizes = [int(size) for size in Part(seed).inputs[0].shape[1:]]
     rows = pairs[:, np.arange(np.prod(sizes)) % 2]
@@ -112,4 +125,4 @@ def test_the_fuzzer_finds_nothing_at_once(repository: Path, tmp_path: Path) -> N
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     options = ["-seed=1", "-runs=4000", "-max_len=16384", f"-artifact_prefix={tmp_path}/"]
-    run([program, *options, corpus, SEEDS])
+    run([program, *options, corpus, SEEDS, RU_FILES[0].parent])

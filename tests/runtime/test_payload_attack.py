@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from every_operation import FILE, SAID_BITS, SAID_USERS, SEEDS, WIDTHS, inputs
+from ru_bundles import ANTENNAS, BLOCK, NETWORK, TABLE, ru_plans, table
+from ru_bundles import BITS as RU_BITS
 
+from csideploy.export.bundle_read import read_bundle
+from csideploy.export.integer.run import run_plan
+from csideploy.export.plan import Op
 from csideploy.runtime import Part
 
 BITS, CODES = 3, 5
@@ -99,6 +104,29 @@ def test_every_message_of_two_users(name: str) -> None:
     assert np.isfinite(v).all()
     assert np.array_equal(v, part.run(said & (0xFF00 >> SAID_BITS & 0xFF))[0])
     assert len(np.unique(v.reshape(len(v), -1), axis=0)) == 1 << 2 * SAID_BITS
+
+
+def test_every_payload_of_a_radio_unit() -> None:
+    """15 bits of a block: every one is a signal, and the bit behind them changes nothing."""
+    assert (RU_BITS, BLOCK) == (BITS, CODES)
+    (signal,) = Part(TABLE).run(EVERY)
+    sent = table()[unpacked(EVERY)]
+    assert np.array_equal(signal, np.stack([sent.real, sent.imag], axis=-1))
+    (signal,) = Part(NETWORK).run(EVERY)
+    assert signal.shape == (len(EVERY), BLOCK, ANTENNAS, 2)
+    assert np.array_equal(signal, run_plan(read_bundle(NETWORK.read_bytes()), [EVERY])["signal"])
+    assert np.isfinite(signal).all()
+    assert np.array_equal(signal[0::2], signal[1::2])
+
+
+def test_the_radio_units_are_what_the_compiler_makes() -> None:
+    """Of the network the steps: its scales come from a run in float, which machines round apart."""
+    built, kept = ru_plans(BLOCK, BITS, BITS, 6, ANTENNAS), read_bundle(TABLE.read_bytes())
+    assert kept.steps == built["table"].steps
+    assert np.array_equal(kept.weights, built["table"].weights)
+    steps = [step.op for step in read_bundle(NETWORK.read_bytes()).steps]
+    assert steps == [Op.UNPACK_BITS, Op.QLINEAR, Op.QLINEAR, Op.DEQUANTIZE]
+    assert steps == [step.op for step in built["network"].steps]
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,21 @@
-"""What the cross-target suite runs: the bundles of a zoo link and of a codebook, with inputs."""
+"""What the cross-target suite runs: a zoo link, a codebook and radio units, with inputs."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
+
+from ru_bundles import ru_plans
 
 from csideploy.c_folder import folder_name, write_files
 from csideploy.channels.conventions import to_input
@@ -20,10 +25,11 @@ from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
 from csideploy.export.interface import dequantizer_model, quantizer_model
+from csideploy.export.plan import Plan
 from csideploy.quantizers.scalar import Codebook
 from csideploy.runtime import Part
 
-BARE = {"ue": 32, "bs": 2}
+BARE = {"ue": 32, "bs": 2, "ru": 2}
 """Samples on a bare machine: the first so many of those that hosted ones run."""
 
 FLOAT_DECODER = 10
@@ -62,7 +68,7 @@ class Job:
 
 def prepare(folder: Path, model: str, precisions: list[str], samples: dict[str, int]) -> list[Job]:
     """Export the link in each precision and encode generated channels; two jobs a precision, and
-    two of a codebook.
+    two of a codebook and two of radio units.
 
     Args:
         folder: where the packages go.
@@ -85,7 +91,8 @@ def prepare(folder: Path, model: str, precisions: list[str], samples: dict[str, 
         decoded = min(samples["bs"], FLOAT_DECODER) if precision == "fp32" else samples["bs"]
         payload = made["payload"][:decoded]
         jobs.append(Job(f"{precision} decoder", bundle_of(package, "bs"), payload))
-    return jobs + codebook_jobs(folder / "codebook", samples)
+    jobs += codebook_jobs(folder / "codebook", samples)
+    return jobs + radio_unit_jobs(folder / "ru", samples["bs"])
 
 
 CODES = 128
@@ -109,14 +116,40 @@ def codebook_jobs(folder: Path, samples: dict[str, int]) -> list[Job]:
     for side, model in (("ue", quantizer_model(book)), ("bs", dequantizer_model(book))):
         plan = compile_model(model, part="codebook", side=side)
         made = Part(write_bundle(plan)).run(given)
-        names = [plan.tensors[index].name for index in (*plan.inputs, *plan.outputs)]
-        vectors = dict(zip(names, (given[:2], *(array[:2] for array in made)), strict=True))
         job = Job(f"codebook {side}", folder / f"{side}.csib", given)
-        job.bundle.write_bytes(write_bundle(plan, vectors=vectors))
-        write_files(job.emitted, emit_c(job.bundle.read_bytes(), title=job.bundle.name))
+        _write(job, plan, made)
         jobs.append(job)
         given = made[-1][: samples["bs"]]
     return jobs
+
+
+def radio_unit_jobs(folder: Path, samples: int) -> list[Job]:
+    """Two RUs on random bits: a table of 2^10 vectors in fp32, a network of 64 bits in int8.
+
+    The table takes 16 KiB, the network 7 KiB.
+
+    Args:
+        folder: where the bundles and their C go.
+        samples: blocks of 14 channel uses.
+    """
+    rng = np.random.default_rng(SEED)
+    folder.mkdir()
+    jobs = []
+    for name, plan in ru_plans(14, 10, 64, 64, 2).items():
+        size = plan.tensors[plan.inputs[0]].shape[1]
+        given = rng.integers(0, 256, (samples, int(size))).astype(np.uint8)
+        job = Job(f"ru {name}", folder / f"ru-{name}.csib", given)
+        _write(job, plan, Part(write_bundle(plan)).run(given))
+        jobs.append(job)
+    return jobs
+
+
+def _write(job: Job, plan: Plan, made: Sequence[NDArray[Any]]) -> None:
+    """The job's bundle with two golden samples, and its C."""
+    names = [plan.tensors[index].name for index in (*plan.inputs, *plan.outputs)]
+    vectors = dict(zip(names, (job.inputs[:2], *(array[:2] for array in made)), strict=True))
+    job.bundle.write_bytes(write_bundle(plan, vectors=vectors))
+    write_files(job.emitted, emit_c(job.bundle.read_bytes(), title=job.bundle.name))
 
 
 def export(package: Path, model: str, precision: str) -> Path:

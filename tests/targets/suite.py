@@ -2,12 +2,12 @@
 
     python tests/targets/suite.py            (`make targets`)
 
-Exports a zoo link with its C, runs encoder and decoder, and both ends of a codebook, with the
-installed runtime on every instruction set of this machine, and the emitted C on the machines of
-`machines.py` under qemu; then compares the outputs. Hosted machines run all samples; bare ones the
-first few, so each row has a hash over those few and, where hosted, one over all. Besides, each
-target runs the golden vectors of the micro-bundle that holds every operation, floats to the bit.
-Ends with 1 when anything differs.
+Exports a zoo link with its C, runs encoder and decoder, both ends of a codebook, and radio units
+by table and by network: with the installed runtime on every instruction set of this machine, and
+the emitted C on the machines of `machines.py` under qemu; then compares the outputs. Hosted
+machines run all samples; bare ones the first few, so each row has a hash over those few and, where
+hosted, one over all. Besides, each target runs the golden vectors of the micro-bundle that holds
+every operation, floats to the bit. Ends with 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def compare(options: argparse.Namespace, folder: Path, console: Console) -> list
     with Progress(console=console, transient=True) as progress:
         rows = len(isas) + len(machines)
         task = progress.add_task(
-            "targets", total=1 + rows * 2 * (1 + len(precisions)) + len(machines)
+            "targets", total=1 + rows * 2 * (2 + len(precisions)) + len(machines)
         )
         jobs = prepare(folder, options.model, precisions, samples)
         every = folder / "every"
