@@ -403,7 +403,7 @@ OPS: dict[Op, OpSpec] = {
     # EXHAUSTIVE, no classes, sum B_m <= 20: r_m = (-d + P_0) + ... + P_(m-1); the lowest joint
     # index, RU 0 in its high bits, that minimises |r_(M-1)|^2 / 2 + (h + r_0 P_0 + r_1 P_1 + ...)
     # of the last RU. Nothing that is not finite is ever chosen before index 0.
-    # scratch, in the arena: 2 ((2 L + 1) sum 2^B_m + 8 (2 L (M + 3) + M)) floats' room.
+    # scratch, in the arena: room for (2 L + 1) sum 2^B_m + 32 (2 L (M + 3) + M) doubles.
     Op.TABLE_SEARCH: OpSpec(
         ("effective", "targets", "classes?", "tables", "rus"),
         ("payload", "scratch"),

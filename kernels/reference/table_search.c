@@ -1,17 +1,18 @@
 /* effective C (n, L, N, 2), targets d (n, R, L, 2) -> payload: the codewords whose sum C x is near
    d, by RUs in turn or by all combinations; export/operations.py says in which order of operations.
 
-   Channel uses of a block go in tiles of 8, number k of all of them side by side: so the innermost
-   loop has a fixed length, and no sum is reordered. What is left over and small goes one by one, in
-   the same order of operations. Every index that a cost can have is exact in a double, and kept as
-   one, so that comparison and choice have one width. */
+   Channel uses of a block go in tiles of 32, number k of all of them side by side: so the innermost
+   loops have a fixed length, and no sum is reordered. A few that are left over go one by one, in the
+   same order of operations. An index is kept as a double, so that what is compared and what is
+   chosen have one width. */
 #include <math.h>
 #include <string.h>
 
 #include "../fronthaul.h"
 
-#define TILE 8u
-#define TOGETHER 4u
+#define TILE 32u
+#define SPARSE 6u /* so few channel uses change one by one, */
+#define FEW 8u    /* and all where there are more codewords */
 
 typedef struct search {
     const int32_t *rus;
@@ -30,72 +31,113 @@ typedef struct search {
     uint32_t classes;
 } search;
 
-/* The lowest index of the least cost; the costs of several codewords are summed together, as one
-   sum alone would wait for each addition. `base`, or NULL, is added to each cost; the first
-   codeword has number `from`. Inlined for each number of lanes and of codewords together. */
-static inline void find_least(double *restrict least, double *restrict at,
-                              const double *restrict o, const double *products,
-                              const double *halves, uint32_t words, size_t parts,
-                              const double *base, double from, const size_t lanes,
-                              const uint32_t together) {
-    for (uint32_t b = 0; b < words; b += together) {
-        double sums[TOGETHER][TILE];
-        for (uint32_t j = 0; j < together; j++)
-            for (size_t i = 0; i < lanes; i++)
-                sums[j][i] = halves[b + j];
-        for (size_t k = 0; k < parts; k++)
-            for (uint32_t j = 0; j < together; j++)
-                for (size_t i = 0; i < lanes; i++)
-                    sums[j][i] += o[k * lanes + i] * products[k * words + b + j];
-        for (uint32_t j = 0; j < together; j++) {
-            const double number = from + (double)(b + j);
-            for (size_t i = 0; i < lanes; i++) {
-                const double cost = base == NULL ? sums[j][i] : base[i] + sums[j][i];
-                const int less = cost < least[i];
-                at[i] = less ? number : at[i];
-                least[i] = less ? cost : least[i];
+/* The lowest index of the least cost, in `at`; `base`, or NULL, is added to each cost, and the first
+   codeword has number `from`. Sums of this fixed length stay in registers. */
+static inline void find_in_tile(double *restrict least, double *restrict at, const double *o,
+                                const double *products, const double *halves, uint32_t words,
+                                size_t parts, const double *base, double from) {
+    double best[TILE], index[TILE];
+    for (size_t i = 0; i < TILE; i++) {
+        best[i] = least[i];
+        index[i] = at[i];
+    }
+    for (uint32_t b = 0; b < words; b++) {
+        const double half = halves[b], number = from + (double)b;
+        const double *p = products + b, *x = o;
+        double sums[TILE];
+        for (size_t i = 0; i < TILE; i++)
+            sums[i] = half;
+        for (size_t k = 0; k < parts; k++) {
+            const double factor = *p;
+            for (size_t i = 0; i < TILE; i++)
+                sums[i] += x[i] * factor;
+            p += words;
+            x += TILE;
+        }
+        for (size_t i = 0; i < TILE; i++) {
+            const double cost = base == NULL ? sums[i] : base[i] + sums[i];
+            const int less = cost < best[i];
+            index[i] = less ? number : index[i];
+            best[i] = less ? cost : best[i];
+        }
+    }
+    for (size_t i = 0; i < TILE; i++) {
+        least[i] = best[i];
+        at[i] = index[i];
+    }
+}
+
+/* The same for one channel use; two sums at a time, as one alone would wait for each addition. */
+static void find_in_one(double *least, double *at, const double *o, const double *products,
+                        const double *halves, uint32_t words, size_t parts, const double *base,
+                        double from) {
+    for (uint32_t b = 0; b < words; b += 2) {
+        double sums[2] = {halves[b], halves[b + 1u]};
+        for (size_t k = 0; k < parts; k++) {
+            sums[0] += o[k] * products[k * words + b];
+            sums[1] += o[k] * products[k * words + b + 1u];
+        }
+        for (uint32_t j = 0; j < 2; j++) {
+            const double cost = base == NULL ? sums[j] : *base + sums[j];
+            if (cost < *least) {
+                *least = cost;
+                *at = from + (double)(b + j);
             }
         }
     }
 }
 
-static void least_of_tile(double *least, double *at, const double *o, const double *products,
-                          const double *halves, uint32_t words, size_t parts, const double *base,
-                          double from) {
-    if (words >= TOGETHER && base == NULL)
-        find_least(least, at, o, products, halves, words, parts, NULL, from, TILE, TOGETHER);
-    else if (words >= TOGETHER)
-        find_least(least, at, o, products, halves, words, parts, base, from, TILE, TOGETHER);
-    else
-        find_least(least, at, o, products, halves, words, parts, base, from, TILE, 2);
-}
-
-static void least_of_one(double *least, double *at, const double *o, const double *products,
-                         const double *halves, uint32_t words, size_t parts, const double *base,
-                         double from) {
-    if (words >= TOGETHER)
-        find_least(least, at, o, products, halves, words, parts, base, from, 1, TOGETHER);
-    else
-        find_least(least, at, o, products, halves, words, parts, base, from, 1, 2);
-}
-
 static void find(const search *s, uint32_t m, size_t lanes, double *least, double *at,
                  const double *o, const double *products, const double *halves,
                  const double *base, double from) {
-    if (lanes == TILE)
-        least_of_tile(least, at, o, products, halves, s->words[m], s->parts, base, from);
+    if (lanes == 1)
+        find_in_one(least, at, o, products, halves, s->words[m], s->parts, base, from);
+    else if (base == NULL)
+        find_in_tile(least, at, o, products, halves, s->words[m], s->parts, NULL, from);
     else
-        least_of_one(least, at, o, products, halves, s->words[m], s->parts, base, from);
+        find_in_tile(least, at, o, products, halves, s->words[m], s->parts, base, from);
+}
+
+/* x_m of all channel uses of a tile becomes the codeword number at[i], and joins the residual: of few
+   codewords by a choice among all, which needs no loads one by one. */
+static void update_tile(double *restrict next, double *restrict held, const double *at,
+                        const double *products, uint32_t words, size_t parts) {
+    for (size_t k = 0; k < parts; k++) {
+        double fresh[TILE];
+        for (size_t i = 0; i < TILE; i++)
+            fresh[i] = products[0];
+        for (uint32_t b = 1; b < words; b++) {
+            const double number = b, other = products[b];
+            for (size_t i = 0; i < TILE; i++)
+                fresh[i] = at[i] == number ? other : fresh[i];
+        }
+        for (size_t i = 0; i < TILE; i++) {
+            next[i] += fresh[i] - held[i];
+            held[i] = fresh[i];
+        }
+        products += words;
+        next += TILE;
+        held += TILE;
+    }
+}
+
+/* The same for one channel use; numbers of its column are `lanes` apart. */
+static void update_one(double *next, double *held, size_t lanes, const double *codeword,
+                       uint32_t words, size_t parts) {
+    for (size_t k = 0; k < parts; k++) {
+        const double fresh = codeword[k * words];
+        next[k * lanes] += fresh - held[k * lanes];
+        held[k * lanes] = fresh;
+    }
 }
 
 /* One RU chooses against the residual without its own part; 0 if nothing changes. */
 static int visit(const search *s, uint32_t m, size_t lanes, const double *products,
                  const double *halves) {
-    const size_t size = s->parts * lanes, words = s->words[m];
+    const size_t size = s->parts * lanes;
     double *held = s->held + m * size, *chosen = s->chosen + m * lanes;
     double least[TILE], at[TILE];
-    size_t place[TILE];
-    int moved = 0;
+    uint32_t moved[TILE], count = 0;
     for (size_t i = 0; i < size; i++)
         s->others[i] = s->residual[i] - held[i];
     for (size_t i = 0; i < lanes; i++) {
@@ -103,22 +145,19 @@ static int visit(const search *s, uint32_t m, size_t lanes, const double *produc
         at[i] = 0.0;
     }
     find(s, m, lanes, least, at, s->others, products, halves, NULL, 0.0);
-    for (size_t i = 0; i < lanes; i++) {
-        moved |= at[i] != chosen[i];
+    for (uint32_t i = 0; i < lanes; i++) {
+        moved[count] = i;
+        count += at[i] != chosen[i];
         chosen[i] = at[i];
-        place[i] = (size_t)at[i];
     }
-    /* The same codewords change no sum: r + (x - x) is r. */
-    if (!moved)
-        return 0;
-    for (size_t k = 0; k < s->parts; k++) {
-        for (size_t i = 0; i < lanes; i++) {
-            const double fresh = products[k * words + place[i]];
-            s->next[k * lanes + i] += fresh - held[k * lanes + i];
-            held[k * lanes + i] = fresh;
-        }
-    }
-    return 1;
+    /* The same codeword changes no sum: r + (x - x) is r. */
+    if (count > SPARSE && s->words[m] <= FEW)
+        update_tile(s->next, held, at, products, s->words[m], s->parts);
+    else
+        for (uint32_t j = 0; j < count; j++)
+            update_one(s->next + moved[j], held + moved[j], lanes,
+                       products + (size_t)at[moved[j]], s->words[m], s->parts);
+    return count > 0;
 }
 
 /* After as many iterations as there are classes without a change there is none any more. */
@@ -301,7 +340,7 @@ void CSD_KERNEL(table_search)(const csd_args *args) {
         set_classes(&s, classes);
         for (uint32_t r = 0, count; r < uses; r += count) {
             const uint32_t left = uses - r;
-            const size_t lanes = left > 2 ? TILE : 1u;
+            const size_t lanes = left > TILE / 3u ? TILE : 1u;
             count = lanes == 1u ? 1u : left < TILE ? left : TILE;
             fill(&s, targets + r * s.parts, count, lanes);
             if (args->params[CSD_TABLE_SEARCH_P_FUNCTION].u == CSD_SEARCH_EXHAUSTIVE)

@@ -5,7 +5,7 @@
 #define MOST_RUS 32u
 #define MOST_BITS 12
 #define MOST_JOINT_BITS 20u
-#define TILE 8u
+#define TILE 32u
 
 typedef struct totals {
     uint64_t antennas; /* N: below 2^36 */
