@@ -164,6 +164,30 @@ def _precoder(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return (n, users, streams, antennas, 2)
 
 
+def _schedule(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    n, rus, _users = shapes["gains"]
+    count = int(rus)
+    demand(count <= 32, f"'{node.name}': {rus} RUs")
+    demand(node.attributes["excluded"] <= count * (count - 1) // 2, f"'{node.name}': edges")
+    return (n, rus)
+
+
+def _messages(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """Of R channel uses to M RUs; how many bits each has is in a constant."""
+    tables, rus = shapes["tables"], shapes["rus"]
+    demand(len(tables) == 1 and len(rus) == 2 and rus[1] == 2, f"'{node.name}': {tables}, {rus}")
+    source = shapes["precoded"] if "precoded" in shapes else shapes["targets"]
+    demand(len(source) == 4 and source[3] == 2, f"'{node.name}': {source}")
+    if "effective" in shapes:
+        n, streams, _antennas, pair = shapes["effective"]
+        demand((n, streams, pair) == (source[0], source[2], 2), f"'{node.name}': {source}")
+        demand(shapes.get("classes", (n, rus[0])) == (n, rus[0]), f"'{node.name}': classes")
+    least, most = -(-int(source[1]) // 8), -(-int(source[1]) * 12 // 8)
+    fits = len(result) == 2 and least <= int(result[1]) / int(rus[0]) <= most
+    demand(fits, f"'{node.name}': {source} to {result}")
+    return (source[0], result[1])
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -300,4 +324,7 @@ RESULTS: dict[Op, ResultRule] = {
     Op.QCODEBOOK: _by_codebook,
     Op.TABLE_PRECODER: _precoder,
     Op.RZF_PRECODER: _precoder,
+    Op.INTERFERENCE_SCHEDULE: _schedule,
+    Op.TABLE_SEARCH: _messages,
+    Op.TABLE_NEAREST: _messages,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from csideploy.export.fronthaul_rules import step_macs, step_rus
 from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage, Tensor
 from csideploy.export.widths import step_widths
 
@@ -18,8 +19,8 @@ from csideploy.export.widths import step_widths
 class StepCost:
     """One step, for one sample.
 
-    macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL and
-        RZF_PRECODER.
+    macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
+        RZF_PRECODER and the fronthaul's searches, those by classes at most; of a whole block.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation; comparisons with thresholds, one a bit of the code.
@@ -104,7 +105,8 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         if index is not None
     }
     result = plan.tensors[step.outputs[0]]
-    macs = _multiplications(step, roles, result)
+    rus = step_rus(step, plan.tensors, plan.weights)
+    macs = _multiplications(step, roles, result) if rus is None else step_macs(step, roles, rus)
     bit_operations = 0
     if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
         codes = roles["codes"] if step.op is Op.PACK_BITS else result
@@ -160,6 +162,9 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         pairs = users * (users + 1) // 2
         root = (users - 1) * users * (users + 1) // 6
         return 4 * (pairs * antennas + root + users * (users - 1) * antennas)
+    if step.op is Op.INTERFERENCE_SCHEDULE:
+        rus, users = (int(size) for size in roles["gains"].shape[1:])
+        return rus * (rus - 1) // 2 * users
     return 0
 
 

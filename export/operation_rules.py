@@ -18,6 +18,7 @@ from csideploy.export.operations import (
     Op,
     PadMode,
     Reduction,
+    Search,
     Unary,
 )
 from csideploy.export.plan import DType
@@ -102,6 +103,8 @@ PARAM_RULES: dict[str, ParamRule] = {
     "sorted": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
     "per_user": _FLAG,
     "loading": _SCALE,
+    "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
+    "iterations": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
 }
 """Legal values of a parameter by name, whatever operation carries it, but for `function`."""
 
@@ -119,6 +122,7 @@ FUNCTIONS: dict[Op, tuple[type[IntEnum], tuple[IntEnum, ...]]] = {
     Op.REDUCE: (Reduction, tuple(Reduction)),
     Op.ARG_EXTREME: (Reduction, (Reduction.MAX, Reduction.MIN)),
     Op.POOL2D: (Reduction, (Reduction.MEAN, Reduction.MAX)),
+    Op.TABLE_SEARCH: (Search, tuple(Search)),
 }
 """Codes of the parameter `function`: consecutive, so that a range is enough."""
 
@@ -133,6 +137,8 @@ CONSTANT_ROLES = (
     "book",
     "widths",
     "codebook",
+    "tables",
+    "rus",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -189,6 +195,9 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     },
     Op.TABLE_PRECODER: {"payload": (DType.U8,), "table": (DType.F32, DType.U8, DType.I8)},
     Op.RZF_PRECODER: {"payload": (DType.U8,)},
+    Op.INTERFERENCE_SCHEDULE: {"classes": (DType.I32,)},
+    Op.TABLE_SEARCH: {"classes": (DType.I32,), "rus": (DType.I32,), "payload": (DType.U8,)},
+    Op.TABLE_NEAREST: {"rus": (DType.I32,), "payload": (DType.U8,)},
 }
 """Element types that a role may have where it is not f32 alone."""
 

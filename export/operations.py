@@ -112,6 +112,15 @@ class Reduction(IntEnum):
     PROD = 5
 
 
+class Search(IntEnum):
+    """Functions of TABLE_SEARCH."""
+
+    SEQUENTIAL = 1
+    """Class after class of RUs, each RU by itself: alpha-PMQ, and SMQ."""
+    EXHAUSTIVE = 2
+    """All combinations of codewords: MQ."""
+
+
 class PadMode(IntEnum):
     """What PAD puts around x."""
 
@@ -170,6 +179,9 @@ class Op(IntEnum):
     QCODEBOOK = 44
     TABLE_PRECODER = 45
     RZF_PRECODER = 46
+    INTERFERENCE_SCHEDULE = 47
+    TABLE_SEARCH = 48
+    TABLE_NEAREST = 49
 
 
 @dataclass(frozen=True)
@@ -369,4 +381,35 @@ OPS: dict[Op, OpSpec] = {
     # its squares. A pivot that is not above 0 and finite makes all of v 0; a w_k that is 0 or not
     # finite makes v[k] 0.
     Op.RZF_PRECODER: OpSpec(("payload", "codebook"), ("v",), {"bits": "u32", "loading": "f32"}),
+    # Fronthaul (paper 003, Sec. IV): M <= 32 RUs. gains (n, M, U) -> classes i32 (n, M).
+    # p_ij = sum_u g_iu g_ju in doubles, u from 0 up; RUs i and j have an edge where p_ij is finite
+    # and `excluded` or more of the M (M - 1) / 2 products are below it: above the `excluded`-th
+    # smallest. A product that is not finite stands above all others and makes no edge.
+    # Class after class (recursive largest first): of the RUs without a class that with the most
+    # edges among them begins it; Q = its neighbours, P = the other ones; then from P that with the
+    # most edges to Q, of those that with the fewest in P, joins and its neighbours go from P to Q,
+    # until P is empty. Ties: the lowest RU.
+    Op.INTERFERENCE_SCHEDULE: OpSpec(("gains",), ("classes",), {"excluded": "u32"}),
+    # effective C (n, L, N, 2), targets d (n, R, L, 2), classes i32 (n, M); rus i32 (M, 2) holds
+    # N_m >= 1 and B_m, 1 to 12, of each RU, N = sum N_m; tables (sum 2^B_m N_m 2,): of RU 0, then
+    # 1, ..., codeword after codeword. payload u8 (n, sum ceil(R B_m / 8)): RU after RU its R
+    # indices in B_m bits, MSB first, zero pad at the end of each RU's.
+    # All in doubles and in this order. P_mb (2 L numbers: re and im of l = 0, 1, ...) =
+    # sum over antennas of (re re - im im, re im + im re); h_mb = (sum of its squares) / 2.
+    # function SEQUENTIAL: r = -d, x_m = 0. Iteration t = 1 to `iterations`: for each RU m of class
+    # (t - 1) mod I, I = the largest class + 1: o = r - x_m, b = the lowest index that minimises
+    # h_mb + o_0 P_mb0 + o_1 P_mb1 + ...; then r += P_mb - x_m, x_m = P_mb, in order of m. A class
+    # outside 0 to M - 1 is 0; without classes m is of class m. An RU that is never visited sends 0.
+    # EXHAUSTIVE, no classes, sum B_m <= 20: r_m = (-d + P_0) + ... + P_(m-1); the lowest joint
+    # index, RU 0 in its high bits, that minimises |r_(M-1)|^2 / 2 + (h + r_0 P_0 + r_1 P_1 + ...)
+    # of the last RU. Nothing that is not finite is ever chosen before index 0.
+    # scratch, in the arena: room for (2 L + 1) sum 2^B_m + 32 (2 L (M + 3) + M) doubles.
+    Op.TABLE_SEARCH: OpSpec(
+        ("effective", "targets", "classes?", "tables", "rus"),
+        ("payload", "scratch"),
+        {"function": "u32", "iterations": "u32"},
+    ),
+    # precoded (n, R, N, 2), tables, rus and payload as above: the lowest index that minimises
+    # sum (x - c)^2 over re and im of antenna after antenna, in doubles.
+    Op.TABLE_NEAREST: OpSpec(("precoded", "tables", "rus"), ("payload",), {}),
 }

@@ -12,14 +12,6 @@ static int messages_fit(csd_tensor_ref payload, csd_tensor_ref v, uint32_t bits)
            v->dims[1] <= MOST_USERS && csd_is_number(v->dims[2]) && v->dims[4] == 2u;
 }
 
-static csd_status check_finite(csd_tensor_ref constant, const csd_part *part) {
-    const csd_param *values = csd_constant(constant, part);
-    for (uint64_t i = 0; i < constant->nbytes / 4u; i++)
-        if ((values[i].u & 0x7F800000u) == 0x7F800000u)
-            return CSD_FIELD_FLOAT;
-    return CSD_OK;
-}
-
 /* 2^(bits users), or the number of multisets, binomial(2^bits + users - 1, users), by products
    that stay below 2^48; 0 if there are 2^31 or more. */
 static uint64_t table_rows(uint32_t bits, uint32_t users, uint32_t sorted) {
@@ -46,7 +38,7 @@ csd_status csd_check_table_precoder(const csd_operands *o, const csd_part *part)
         (table->dims[2] != v->dims[2] && table->dims[2] != 1u) || table->dims[3] != v->dims[3] ||
         (uint64_t)v->dims[2] * v->dims[3] > MOST_NUMBERS)
         return CSD_BAD_SHAPE;
-    return table->dtype == CSD_F32 ? check_finite(table, part) : CSD_OK;
+    return table->dtype == CSD_F32 ? csd_check_finite(table, part) : CSD_OK;
 }
 
 csd_status csd_check_rzf_precoder(const csd_operands *o, const csd_part *part) {
@@ -56,5 +48,5 @@ csd_status csd_check_rzf_precoder(const csd_operands *o, const csd_part *part) {
         codebook->dims[0] != 1u << bits || codebook->dims[1] != v->dims[3] ||
         codebook->dims[2] != 2u)
         return CSD_BAD_SHAPE;
-    return check_finite(codebook, part);
+    return csd_check_finite(codebook, part);
 }

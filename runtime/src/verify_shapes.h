@@ -40,6 +40,15 @@ static inline const void *csd_constant(csd_tensor_ref tensor, const csd_part *pa
     return weights + tensor->place;
 }
 
+/* Is no number of a constant of floats infinite or NaN? */
+static inline csd_status csd_check_finite(csd_tensor_ref constant, const csd_part *part) {
+    const csd_param *values = (const csd_param *)csd_constant(constant, part);
+    for (uint64_t i = 0; i < constant->nbytes / 4u; i++)
+        if ((values[i].u & 0x7F800000u) == 0x7F800000u)
+            return CSD_FIELD_FLOAT;
+    return CSD_OK;
+}
+
 /* A slope is there exactly when the activation reads it. */
 static inline int csd_activation_fits(csd_param activation, csd_tensor_ref slope, uint32_t channels) {
     if ((activation.u == CSD_ACT_PRELU) != (slope != NULL))

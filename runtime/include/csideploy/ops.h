@@ -92,6 +92,11 @@ typedef enum csd_reduction {
     CSD_REDUCTION_PROD = 5
 } csd_reduction;
 
+typedef enum csd_search {
+    CSD_SEARCH_SEQUENTIAL = 1,
+    CSD_SEARCH_EXHAUSTIVE = 2
+} csd_search;
+
 typedef enum csd_op {
     CSD_OP_CONV2D = 1,
     CSD_OP_LINEAR = 2,
@@ -138,10 +143,13 @@ typedef enum csd_op {
     CSD_OP_DEQUANTIZE_CODEBOOK = 43,
     CSD_OP_QCODEBOOK = 44,
     CSD_OP_TABLE_PRECODER = 45,
-    CSD_OP_RZF_PRECODER = 46
+    CSD_OP_RZF_PRECODER = 46,
+    CSD_OP_INTERFERENCE_SCHEDULE = 47,
+    CSD_OP_TABLE_SEARCH = 48,
+    CSD_OP_TABLE_NEAREST = 49
 } csd_op;
 
-#define CSD_OP_LAST 46u
+#define CSD_OP_LAST 49u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -188,7 +196,10 @@ typedef enum csd_op {
     X(DEQUANTIZE_CODEBOOK, dequantize_codebook) \
     X(QCODEBOOK, qcodebook) \
     X(TABLE_PRECODER, table_precoder) \
-    X(RZF_PRECODER, rzf_precoder)
+    X(RZF_PRECODER, rzf_precoder) \
+    X(INTERFERENCE_SCHEDULE, interference_schedule) \
+    X(TABLE_SEARCH, table_search) \
+    X(TABLE_NEAREST, table_nearest)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
