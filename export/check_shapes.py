@@ -164,6 +164,20 @@ def _precoder(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return (n, users, streams, antennas, 2)
 
 
+def _searched(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """The sizes of the units are a constant, which only the runtime's verifier looks into."""
+    n, _, width, pair = shapes["targets"]
+    demand(pair == 2 and shapes["step"] == (n,), f"'{node.name}': {shapes['targets']}")
+    if "effective" in shapes:
+        batch, streams, _, last = shapes["effective"]
+        fits = (batch, streams, last) == (n, width, 2)
+        demand(fits, f"'{node.name}': {shapes['effective']}")
+    units = shapes["sizes"]
+    demand(len(units) == 2 and units[1] == 3, f"'{node.name}': {units}")
+    demand(len(result) == 2 and result[0] == n, f"'{node.name}': {result}")
+    return result
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -300,4 +314,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.QCODEBOOK: _by_codebook,
     Op.TABLE_PRECODER: _precoder,
     Op.RZF_PRECODER: _precoder,
+    Op.GRADIENT_SEARCH: _searched,
 }

@@ -102,6 +102,8 @@ PARAM_RULES: dict[str, ParamRule] = {
     "sorted": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
     "per_user": _FLAG,
     "loading": _SCALE,
+    "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
+    "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),
 }
 """Legal values of a parameter by name, whatever operation carries it, but for `function`."""
 
@@ -133,6 +135,8 @@ CONSTANT_ROLES = (
     "book",
     "widths",
     "codebook",
+    "weights",
+    "sizes",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -189,6 +193,7 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     },
     Op.TABLE_PRECODER: {"payload": (DType.U8,), "table": (DType.F32, DType.U8, DType.I8)},
     Op.RZF_PRECODER: {"payload": (DType.U8,)},
+    Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
 }
 """Element types that a role may have where it is not f32 alone."""
 

@@ -66,7 +66,7 @@ typedef struct csd_op_rule {
 static const csd_field csd_header_fields[] = {
     {"magic", 1112101699u, 1112101699u, 0, 4, CSD_KIND_EXACT},
     {"major", 1u, 1u, 4, 2, CSD_KIND_EXACT},
-    {"minor", 0u, 3u, 6, 2, CSD_KIND_COUNT},
+    {"minor", 0u, 4u, 6, 2, CSD_KIND_COUNT},
     {"header_size", 80u, 80u, 16, 4, CSD_KIND_EXACT},
     {"section_count", 1u, 64u, 20, 4, CSD_KIND_COUNT},
     {"arena_align", 16u, 4096u, 32, 4, CSD_KIND_COUNT},
@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 46u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 50u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -378,7 +378,12 @@ static const csd_param_rule csd_rzf_precoder_params[] = {
     {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* loading */
 };
 
-/* By operation code; index 0 is no operation. */
+static const csd_param_rule csd_gradient_search_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 2u}, /* layers */
+    {CSD_PARAM_U32_RANGE, 1u, 4096u}, /* iterations */
+};
+
+/* By operation code; a row of zeros is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
     {5, 1, 11, 28, 14, 16, 0, 0, {2, 2, 2, 2, 2}, {2}, csd_conv2d_params}, /* CONV2D */
@@ -427,6 +432,10 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {3, 1, 0, 0, 6, 0, 0, 0, {28, 32, 4}, {4}, NULL}, /* QCODEBOOK */
     {2, 1, 3, 0, 2, 0, 0, 0, {4, 14}, {2}, csd_table_precoder_params}, /* TABLE_PRECODER */
     {2, 1, 2, 0, 2, 0, 0, 0, {4, 2}, {2}, csd_rzf_precoder_params}, /* RZF_PRECODER */
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {5, 2, 2, 1, 24, 0, 0, 0, {2, 2, 2, 2, 32}, {4, 2}, csd_gradient_search_params}, /* GRADIENT_SEARCH */
 };
 
 #endif

@@ -138,10 +138,11 @@ typedef enum csd_op {
     CSD_OP_DEQUANTIZE_CODEBOOK = 43,
     CSD_OP_QCODEBOOK = 44,
     CSD_OP_TABLE_PRECODER = 45,
-    CSD_OP_RZF_PRECODER = 46
+    CSD_OP_RZF_PRECODER = 46,
+    CSD_OP_GRADIENT_SEARCH = 50
 } csd_op;
 
-#define CSD_OP_LAST 46u
+#define CSD_OP_LAST 50u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -188,7 +189,8 @@ typedef enum csd_op {
     X(DEQUANTIZE_CODEBOOK, dequantize_codebook) \
     X(QCODEBOOK, qcodebook) \
     X(TABLE_PRECODER, table_precoder) \
-    X(RZF_PRECODER, rzf_precoder)
+    X(RZF_PRECODER, rzf_precoder) \
+    X(GRADIENT_SEARCH, gradient_search)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
