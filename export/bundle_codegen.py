@@ -180,10 +180,11 @@ def tables_header() -> str:
     parts.append("};\n")
     for op in Op:
         parts += _param_table(op)
-    parts.append("/* By operation code; index 0 is no operation. */")
+    parts.append("/* By operation code; a row of zeros is no operation. */")
     parts.append("static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {")
-    parts.append("    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},")
-    parts += [_op_row(op) for op in Op]
+    none = "    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},"
+    codes = {int(op): op for op in Op}
+    parts += [_op_row(codes[i]) if i in codes else none for i in range(max(codes) + 1)]
     return "\n".join([*parts, "};\n", "#endif", ""])
 
 

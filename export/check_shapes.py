@@ -188,6 +188,20 @@ def _messages(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return (source[0], result[1])
 
 
+def _searched(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """The sizes of the units are a constant, which only the runtime's verifier looks into."""
+    n, _, width, pair = shapes["targets"]
+    demand(pair == 2 and shapes["step"] == (n,), f"'{node.name}': {shapes['targets']}")
+    if "effective" in shapes:
+        batch, streams, _, last = shapes["effective"]
+        fits = (batch, streams, last) == (n, width, 2)
+        demand(fits, f"'{node.name}': {shapes['effective']}")
+    units = shapes["sizes"]
+    demand(len(units) == 2 and units[1] == 3, f"'{node.name}': {units}")
+    demand(len(result) == 2 and result[0] == n, f"'{node.name}': {result}")
+    return result
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -327,4 +341,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.INTERFERENCE_SCHEDULE: _schedule,
     Op.TABLE_SEARCH: _messages,
     Op.TABLE_NEAREST: _messages,
+    Op.GRADIENT_SEARCH: _searched,
 }

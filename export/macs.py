@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from csideploy.export.fronthaul_rules import step_macs, step_rus
+from csideploy.export.gradient_rules import UnitSizes, block_macs
 from csideploy.export.plan import OPS, Activation, DType, Op, Plan, Step, Storage, Tensor
 from csideploy.export.widths import step_widths
 
@@ -20,7 +21,8 @@ class StepCost:
     """One step, for one sample.
 
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
-        RZF_PRECODER and the fronthaul's searches, those by classes at most; of a whole block.
+        RZF_PRECODER and the fronthaul's searches, of a whole block: those by classes at most, those
+        of GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation; comparisons with thresholds, one a bit of the code.
@@ -106,7 +108,12 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
     }
     result = plan.tensors[step.outputs[0]]
     rus = step_rus(step, plan.tensors, plan.weights)
-    macs = _multiplications(step, roles, result) if rus is None else step_macs(step, roles, rus)
+    if step.op is Op.GRADIENT_SEARCH:
+        macs = _search_macs(plan, step, roles)
+    elif rus is not None:
+        macs = step_macs(step, roles, rus)
+    else:
+        macs = _multiplications(step, roles, result)
     bit_operations = 0
     if step.op in (Op.PACK_BITS, Op.UNPACK_BITS):
         codes = roles["codes"] if step.op is Op.PACK_BITS else result
@@ -168,6 +175,15 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
     return 0
 
 
+def _search_macs(plan: Plan, step: Step, roles: dict[str, Tensor]) -> int:
+    sizes, (_, block, width, _) = roles["sizes"], roles["targets"].shape
+    raw = plan.weights[sizes.place : sizes.place + sizes.nbytes].view(sizes.dtype.numpy)
+    units = [UnitSizes(*row) for row in raw.reshape(sizes.shape).tolist()]
+    layers, iterations = int(step.params["layers"]), int(step.params["iterations"])
+    shared = "effective" in roles
+    return block_macs(units, layers, int(block), 2 * int(width), iterations, shared=shared)
+
+
 def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
     if step.op in (Op.REDUCE, Op.ARG_EXTREME):
         return _count(roles["x"])
@@ -175,6 +191,8 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return _count(result) * int(step.params["kernel_h"]) * int(step.params["kernel_w"])
     if step.op is Op.TABLE_PRECODER and roles["table"].dtype is not DType.F32:
         return 3 * _count(result)  # square, sum, scale
+    if step.op is Op.GRADIENT_SEARCH:
+        return 0
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))
     each += sum(role in roles for role in ("bias", "residual"))
     each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)

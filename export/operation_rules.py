@@ -104,7 +104,8 @@ PARAM_RULES: dict[str, ParamRule] = {
     "per_user": _FLAG,
     "loading": _SCALE,
     "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
-    "iterations": ParamRule(ParamKind.U32_RANGE, 1, 1, _SPAN),
+    "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
+    "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),
 }
 """Legal values of a parameter by name, whatever operation carries it, but for `function`."""
 
@@ -139,6 +140,8 @@ CONSTANT_ROLES = (
     "codebook",
     "tables",
     "rus",
+    "weights",
+    "sizes",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -198,6 +201,7 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.INTERFERENCE_SCHEDULE: {"classes": (DType.I32,)},
     Op.TABLE_SEARCH: {"classes": (DType.I32,), "rus": (DType.I32,), "payload": (DType.U8,)},
     Op.TABLE_NEAREST: {"rus": (DType.I32,), "payload": (DType.U8,)},
+    Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
 }
 """Element types that a role may have where it is not f32 alone."""
 

@@ -1,4 +1,4 @@
-"""Prints the coefficients of kernels/elementary.h: `python kernels/fit_elementary.py`.
+"""Prints the coefficients of kernels/elementary.h and vectors.h: `python kernels/fit_elementary.py`.
 
 Each polynomial is fitted in the sense of the smallest largest weighted error, by Lawson's method:
 least squares on 2000 Chebyshev nodes, whose weights are multiplied by the error until it is level
@@ -78,6 +78,13 @@ if __name__ == "__main__":
         around_zero(lambda r: r**2 / m.expm1(r), 0),
         (-0.3475, 0.3475),
         5,
+    )
+    fit(
+        "logistic of vectors.h: (2^f - 1) / f, error against 2^f",
+        around_zero(lambda f: (m.power(2, f) - 1) / f, float(m.log(2))),
+        lambda f: abs(f) * m.power(2, -f),
+        (-0.5, 0.5),
+        4,
     )
     fit(
         "log: (ln(1 + f) - f + f^2 / 2) / f^3, error against ln(1 + f)",

@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 49u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 50u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -384,10 +384,15 @@ static const csd_param_rule csd_interference_schedule_params[] = {
 
 static const csd_param_rule csd_table_search_params[] = {
     {CSD_PARAM_U32_RANGE, 1u, 2u}, /* function */
-    {CSD_PARAM_U32_RANGE, 1u, 65535u}, /* iterations */
+    {CSD_PARAM_U32_RANGE, 1u, 4096u}, /* iterations */
 };
 
-/* By operation code; index 0 is no operation. */
+static const csd_param_rule csd_gradient_search_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 2u}, /* layers */
+    {CSD_PARAM_U32_RANGE, 1u, 4096u}, /* iterations */
+};
+
+/* By operation code; a row of zeros is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
     {5, 1, 11, 28, 14, 16, 0, 0, {2, 2, 2, 2, 2}, {2}, csd_conv2d_params}, /* CONV2D */
@@ -439,6 +444,7 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {1, 1, 1, 0, 0, 0, 0, 0, {2}, {32}, csd_interference_schedule_params}, /* INTERFERENCE_SCHEDULE */
     {5, 2, 2, 4, 24, 0, 0, 0, {2, 2, 32, 2, 32}, {4, 2}, csd_table_search_params}, /* TABLE_SEARCH */
     {3, 1, 0, 0, 6, 0, 0, 0, {2, 2, 32}, {4}, NULL}, /* TABLE_NEAREST */
+    {5, 2, 2, 1, 24, 0, 0, 0, {2, 2, 2, 2, 32}, {4, 2}, csd_gradient_search_params}, /* GRADIENT_SEARCH */
 };
 
 #endif
