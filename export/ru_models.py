@@ -153,7 +153,9 @@ class _Graph:
         return name
 
     def node(self, op: str, inputs: list[str], made: str, **attributes: int) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [made], name=f"{made}.node", **attributes))
+        node = helper.make_node(op, inputs, [made], name=f"{made}.node")
+        node.attribute.extend(helper.make_attribute(*pair) for pair in attributes.items())
+        self.nodes.append(node)
         return made
 
     def reshape(self, source: str, shape: list[int], made: str) -> str:

@@ -58,7 +58,7 @@ def to_samples(x: Complex, full_scale: float) -> Samples:
     if not np.isfinite(x).all():
         raise InputError("I/Q samples: a number is not finite")
     pairs = np.stack([x.real, x.imag], axis=-1) * (2.0**15 / full_scale)
-    return np.clip(np.rint(pairs), -(2**15), 2**15 - 1).astype(np.int16)
+    return np.asarray(np.clip(np.rint(pairs), -(2**15), 2**15 - 1), np.int16)
 
 
 def from_samples(samples: Samples, full_scale: float) -> NDArray[np.complex128]:
@@ -79,14 +79,15 @@ def compress(x: Samples | Complex, width: int, *, full_scale: float | None = Non
         InputError: another type or shape, a full scale where none belongs, or as `to_samples`.
     """
     size = prb_bytes(width)
-    x = np.asarray(x)
-    if (x.dtype.kind == "c") != (full_scale is not None):
+    given: NDArray[Any] = np.asarray(x)
+    if (given.dtype.kind == "c") != (full_scale is not None):
         raise InputError("complex samples come with a full scale, int16 ones without")
-    if full_scale is not None:
-        x = to_samples(x, full_scale)
-    if x.dtype != np.int16 or x.ndim != 2 or x.shape[1] != 2 or len(x) % RES:
-        raise InputError(f"I/Q samples {x.dtype} {x.shape}: int16 (n, 2), n a multiple of {RES}")
-    blocks = x.reshape(-1, NUMBERS).astype(np.int32)
+    pairs = given if full_scale is None else to_samples(given, full_scale)
+    if pairs.dtype != np.int16 or pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) % RES:
+        raise InputError(
+            f"I/Q samples {pairs.dtype} {pairs.shape}: int16 (n, 2), n a multiple of {RES}"
+        )
+    blocks = pairs.reshape(-1, NUMBERS).astype(np.int32)
     # ~x is |x| - 1 below zero: both sides then need one bit more than their own length.
     largest = np.where(blocks < 0, ~blocks, blocks).max(axis=1)
     needed = 1 + (largest[:, None] >= 1 << np.arange(SAMPLE_BITS - 1)).sum(axis=1)

@@ -177,7 +177,8 @@ def power_factor(precoder: Complex, power: float = 1.0) -> NDArray[np.float64]:
     if not 0 < power < np.inf:
         raise InputError(f"power {power}: a finite number above 0")
     size = np.linalg.norm(np.asarray(precoder, np.complex128), axis=(-2, -1), keepdims=True)
-    return np.divide(np.sqrt(power), size, out=np.zeros_like(size), where=size > 0)
+    gamma = np.divide(np.sqrt(power), size, out=np.zeros_like(size), where=size > 0)
+    return np.asarray(gamma, np.float64)
 
 
 def _error(w: Double, made: Double) -> NDArray[np.float64]:

@@ -60,9 +60,9 @@ def test_error_falls_with_every_bit() -> None:
     shares = {bits: float(np.mean(errors[bits - 1] / power)) for bits in (1, 2, 4, 8, 16)}
     decibels = {bits: f"{10 * np.log10(share):.1f} dB" for bits, share in shares.items()}
     print(f"\nerror of Q_CP: {decibels}")
-    # Of Gaussian numbers a sign leaves 1 - 2 / pi; the best uniform quantizers of 2 and 4 bits leave
-    # -9.25 and -19.4 dB (Max, 1960). 8 bits over 2.8 standard deviations, where the largest of 256
-    # numbers lies, leave (5.6 / 256)^2 / 12.
+    # Of Gaussian numbers a sign leaves 1 - 2 / pi; the best uniform quantizers of 2 and 4 bits
+    # leave -9.25 and -19.4 dB (Max, 1960). 8 bits over 2.8 standard deviations, where the largest
+    # of 256 numbers lies, leave (5.6 / 256)^2 / 12.
     assert shares[1] == pytest.approx((1 + 1 - 2 / np.pi) / 2, rel=0.03)
     assert shares[2] == pytest.approx(1 - 2 / np.pi, rel=0.03)
     assert shares[4] == pytest.approx(0.1188, rel=0.05)
