@@ -8,7 +8,7 @@ batch norm was folded, not from the network that was trained.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -76,6 +76,18 @@ def of_bundles(bundles: Sequence[bytes]) -> dict[str, Any]:
         "sides": {side: _side(own) for side, own in sides.items()},
         "notes": [*NOTES, *(SEVERAL_NOTES if len(parts) > len(sides) else ())],
     }
+
+
+def of_named_bundles(bundles: Mapping[str, bytes]) -> dict[str, Any]:
+    """The same where every bundle runs at a place of its own, such as a DU and its RUs.
+
+    Args:
+        bundles: by the name of their place, which is a side of the result.
+    """
+    parts = {name: _part(data) for name, data in bundles.items()}
+    for part in parts.values():
+        del part["side"]
+    return {"sides": {name: _side([part]) for name, part in parts.items()}, "notes": [*NOTES]}
 
 
 def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
