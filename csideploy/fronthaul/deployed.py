@@ -43,7 +43,7 @@ class Fronthaul:
         rus: Sequence[Part],
     ) -> None:
         self.quantizer, self.block = quantizer, block
-        self._du, self._rus = du, tuple(rus)
+        self.du, self.rus = du, tuple(rus)
         self._spans = payload_spans(setup, block)
 
     @property
@@ -55,19 +55,19 @@ class Fronthaul:
         self, links: Links, s: Complex, gamma: NDArray[np.float64]
     ) -> NDArray[np.uint8]:
         """What the DU sends: uint8 (c, bytes of a block)."""
-        if self._du is None:
+        if self.du is None:
             raise InputError("there is no DU here")
         if s.shape[1] != self.block:
             raise InputError(f"{s.shape[1]} channel uses: bundles for blocks of {self.block}")
         read = du_inputs(self.quantizer, links, s, gamma)
-        (made,) = self._du.run(*(read[one.name] for one in self._du.inputs))
+        (made,) = self.du.run(*(read[one.name] for one in self.du.inputs))
         payload: NDArray[np.uint8] = made
         return payload
 
     def decode(self, payload: NDArray[np.uint8]) -> Complex:
         """What the RUs make of it, before Gamma: (c, R, N_tx)."""
         signals = []
-        for ru, span in zip(self._rus, self._spans, strict=True):
+        for ru, span in zip(self.rus, self._spans, strict=True):
             (signal,) = ru.run(np.ascontiguousarray(payload[:, span]))
             signals.append(signal.astype(np.float64).view(np.complex128)[..., 0])
         return np.concatenate(signals, axis=-1)

@@ -112,3 +112,17 @@ def objective(method: str, read: Inputs, x_hat: NDArray[np.complexfloating]) -> 
 def as_complex(pairs: NDArray[np.float32]) -> NDArray[np.complex128]:
     """A last axis (re, im) as complex128."""
     return np.ascontiguousarray(pairs, np.float64).view(np.complex128)[..., 0]
+
+
+def network_signals(
+    networks: Sequence[Network], payload: NDArray[np.uint8], block: int
+) -> NDArray[np.complex128]:
+    """Payloads (c, bytes) of neural codebooks -> x_hat (c, R, N) in float64."""
+    signals, at = [], 0
+    for net in networks:
+        size = -(-net.bits * block // 8)
+        stream = np.ascontiguousarray(payload[:, at : at + size])
+        bits = np.unpackbits(stream, axis=1, count=net.bits * block).reshape(-1, net.bits)
+        signals.append(net.decode(bits).reshape(len(payload), block, -1))
+        at += size
+    return np.concatenate(signals, axis=-1)
