@@ -49,7 +49,7 @@ class Fronthaul:
     @property
     def nbytes(self) -> int:
         """Bytes of a block's payload."""
-        return self._spans[-1].stop
+        return int(self._spans[-1].stop)
 
     def payload(
         self, links: Links, s: Complex, gamma: NDArray[np.float64]

@@ -82,6 +82,10 @@ class Asked:
         names = ("users", "receive_antennas", "streams", "snr_db")
         return {name: self.given[name] for name in names if name in self.given}
 
+    def search(self) -> dict[str, Any]:
+        """Iterations and alpha, where they were given."""
+        return {name: self.given[name] for name in _SEARCH if name in self.given}
+
     def applied(self, codebooks: Codebooks) -> Codebooks:
         """Weights with what was asked of users and of the search.
 
@@ -106,7 +110,7 @@ class Asked:
                     f"--set {key}={given[key]}: these weights have "
                     f"{getattr(codebooks.networks[0], key)}"
                 )
-        searched = {key: given[key] for key in ("iterations", "alpha") if key in given}
+        searched = self.search()
         check_search(codebooks.method, searched)
         return replace(codebooks, setup=replace(own, **self._users()), **searched)
 
@@ -266,7 +270,7 @@ def _tables_now(
     for key in ("layers", "hidden"):
         if key in asked.given:
             raise InputError(f"--set {key}: {spec.name} has tables, no networks")
-    searched = {key: asked.given[key] for key in ("iterations", "alpha") if key in asked.given}
+    searched = asked.search()
     check_search(spec.name, searched)
     found = train_tables(
         spec.name, setup, channel=channel, seed=seed, progress=progress, **searched

@@ -157,7 +157,7 @@ def _setups(
 def _options(system: str, asked: Asked, rate: float | None) -> dict[str, Any]:
     tables = FRONTHAUL[system].training == "tables"
     wrong = _OF_NETWORKS if tables else _OF_TABLES
-    options = {
+    options: dict[str, Any] = {
         key: asked.given[key]
         for key in ("iterations", "alpha", "layers", "hidden", "steps", "rounds", "channels")
         if key in asked.given
