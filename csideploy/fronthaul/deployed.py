@@ -32,9 +32,7 @@ class Deployed:
             )
             self._rus.append(Part(write_bundle(plan)))
 
-    def payload(
-        self, links: Links, s: Complex, gamma: NDArray[np.float64]
-    ) -> NDArray[np.uint8]:
+    def payload(self, links: Links, s: Complex, gamma: NDArray[np.float64]) -> NDArray[np.uint8]:
         """What the DU sends: uint8 (c, bytes of a block)."""
         if s.shape[1] != self.block:
             raise InputError(f"{s.shape[1]} channel uses: bundles for blocks of {self.block}")
