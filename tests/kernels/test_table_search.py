@@ -86,9 +86,7 @@ def test_methods(name: str, uses: int) -> None:
             assert np.array_equal(found[n], wanted)
 
     for alpha in (0, 0.5, 1):
-        plan = search_plan(
-            tables, method="pmq", alpha=alpha, users=3, iterations=2 * count, **how
-        )
+        plan = search_plan(tables, method="pmq", alpha=alpha, users=3, iterations=2 * count, **how)
         found = run(write_bundle(plan), bits, uses, *arrays, gains)
         for n in range(3):
             classes = interference_classes(gains[n], alpha)
@@ -121,9 +119,7 @@ def test_small_whole_numbers_tie_to_the_lowest_index() -> None:
     tables, bits = [small(4, 2), small(8, 1), small(2, 1)], [2, 3, 1]
     effective, targets = small(20, 2, 4), small(20, 40, 2)
     arrays = reals(effective), reals(targets)
-    mq = run(
-        write_bundle(search_plan(tables, method="mq", streams=2, block=40)), bits, 40, *arrays
-    )
+    mq = run(write_bundle(search_plan(tables, method="mq", streams=2, block=40)), bits, 40, *arrays)
     smq = search_plan(tables, method="smq", streams=2, block=40, iterations=7)
     turns = run(write_bundle(smq), bits, 40, *arrays)
     vq = write_bundle(search_plan(tables, method="vq", block=40))
