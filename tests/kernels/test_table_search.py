@@ -33,6 +33,7 @@ CASES: dict[str, tuple[Rus, int]] = {
     "unequal": ([(1, 5), (3, 1), (2, 2), (1, 4)], 4),
     "many codewords": ([(2, 12), (1, 7)], 1),
     "one RU": ([(4, 3)], 2),
+    "more than 8 antennas": ([(9, 2), (8, 1)], 2),
 }
 """(N_m, B_m) of each RU, and streams."""
 USES = (1, 2, 11, 12, 31, 32, 33, 75)

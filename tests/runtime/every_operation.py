@@ -394,6 +394,17 @@ def _message_of_widths() -> bytes:
     return write_bundle(hand.plan(payload=layout))
 
 
+def _nearest_in_tiles() -> bytes:
+    """Two tiles of channel uses and some more: an RU that goes by tiles, and one too wide for it."""
+    hand, rus = HandPlan(n_max=2), np.array([[2, 2], [9, 1]], np.int32)
+    c = _Constants(hand)
+    x = hand.input("precoded", ("n", 70, 11, 2))
+    constants = [c.f32("tables", 4 * 2 * 2 + 2 * 9 * 2), hand.constant("rus", rus)]
+    sent = hand.output("sent", ("n", payload_bytes(70, [2, 1])), np.uint8)
+    hand.step(Op.TABLE_NEAREST, [x, *constants], [sent])
+    return write_bundle(hand.plan())
+
+
 def wide_seeds() -> dict[str, bytes]:
     """Operations whose kernels work in tiles and blocks, on more than one of them."""
     same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
@@ -405,6 +416,7 @@ def wide_seeds() -> dict[str, bytes]:
     i16 = {"x_type": np.int16, "y_type": np.int16, **limits}
     return {
         "message_of_widths": _message_of_widths(),
+        "wide_table_nearest": _nearest_in_tiles(),
         "wide_conv2d": _one_step(
             Op.CONV2D, ("n", 2, 4, 45), ("n", 10, 4, 45), [("f", 10, 2, 3, 5), ("f", 10)], **wide
         ),
