@@ -395,7 +395,7 @@ def _message_of_widths() -> bytes:
 
 
 def _nearest_in_tiles() -> bytes:
-    """Two tiles of channel uses and some more: an RU that goes by tiles, and one too wide for it."""
+    """Two tiles of channel uses and some more, of an RU that goes by tiles and a wider one."""
     hand, rus = HandPlan(n_max=2), np.array([[2, 2], [9, 1]], np.int32)
     c = _Constants(hand)
     x = hand.input("precoded", ("n", 70, 11, 2))
