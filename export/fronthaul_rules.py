@@ -46,9 +46,7 @@ def payload_bytes(uses: int, bits: Sequence[int]) -> int:
     return sum(-(-uses * b // 8) for b in bits)
 
 
-def step_rus(
-    step: Step, tensors: Sequence[Tensor], weights: NDArray[np.uint8]
-) -> list[Ru] | None:
+def step_rus(step: Step, tensors: Sequence[Tensor], weights: NDArray[np.uint8]) -> list[Ru] | None:
     """The RUs of a step of a plan; None for an operation without them.
 
     Args:

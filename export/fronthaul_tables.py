@@ -1,7 +1,7 @@
 """Quantizers of a DU with tables as parts: VQ, MQ, SMQ and alpha-PMQ (paper 003); no ONNX.
 
 A part takes blocks of R channel uses under one channel and gives each block's payload, uint8
-(n, bytes): for RU 1, 2, ..., M its R messages of B_m bits, MSB first, zero pad at the end of each RU's.
+(n, bytes): for RU 1, 2, ..., M its R messages of B_m bits, MSB first, zero pad behind each RU's.
 `csideploy.fronthaul.search` has the same functions in NumPy.
 """
 
@@ -88,8 +88,9 @@ def search_plan(
     Args:
         tables: of each RU its codewords, complex (2^B_m, N_m); 1 to 32 RUs of 1 to 12 bits. They
             are stored as float32.
-        method: "vq" (16), each RU by itself; "mq" (19), all 2^(sum B_m) combinations, sum B_m <= 20;
-            "smq", RU after RU; "pmq", classes of RUs without much interference (algorithm 1).
+        method: "vq" (16), each RU by itself; "mq" (19), all 2^(sum B_m) combinations, of
+            20 bits at most; "smq", RU after RU; "pmq", classes of RUs without much interference
+            (algorithm 1).
         block: R, channel uses of a block.
         streams: L, of all users together; not of "vq".
         users: U, of "pmq".
@@ -129,7 +130,9 @@ def search_plan(
     else:
         streams = _demand_count(streams, "streams")
         if method == "mq" and sum(bits) > MOST_JOINT_BITS:
-            raise InputError(f"mq: {sum(bits)} bits of all RUs; up to {MOST_JOINT_BITS} are possible")
+            raise InputError(
+                f"mq: {sum(bits)} bits of all RUs; up to {MOST_JOINT_BITS} are possible"
+            )
         turns = _demand_count(len(bits) if iterations is None else iterations, "iterations")
         found = [
             made.input("effective", streams, antennas, 2),
@@ -139,7 +142,10 @@ def search_plan(
         output = made.output("payload", size)
         scratch = made.held("scratch", DType.F32, search_scratch(streams, bits))
         function = Search.EXHAUSTIVE if method == "mq" else Search.SEQUENTIAL
-        how = {"function": int(function), "iterations": 1 if method == "mq" else turns}
+        how: dict[str, int | float] = {
+            "function": int(function),
+            "iterations": 1 if method == "mq" else turns,
+        }
         operands = (*found, classes, *constants)
         steps.append(Step(Op.TABLE_SEARCH, "search", operands, (output, scratch), how))
     plan = Plan(

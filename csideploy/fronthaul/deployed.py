@@ -51,9 +51,7 @@ class Fronthaul:
         """Bytes of a block's payload."""
         return int(self._spans[-1].stop)
 
-    def payload(
-        self, links: Links, s: Complex, gamma: NDArray[np.float64]
-    ) -> NDArray[np.uint8]:
+    def payload(self, links: Links, s: Complex, gamma: NDArray[np.float64]) -> NDArray[np.uint8]:
         """What the DU sends: uint8 (c, bytes of a block)."""
         if self.du is None:
             raise InputError("there is no DU here")

@@ -44,7 +44,9 @@ class Network:
         if [s[1] for s in shapes[1:]] != hidden or len(set(hidden)) > 1:
             raise InputError(f"layers {shapes}; hidden layers of one size, in a chain, are right")
         if shapes[-1][0] % 2:
-            raise InputError(f"{shapes[-1][0]} outputs; real and imaginary parts are an even number")
+            raise InputError(
+                f"{shapes[-1][0]} outputs; real and imaginary parts are an even number"
+            )
         if not all(np.isfinite(a).all() for a in (*self.weights, *self.biases)):
             raise InputError("a number of the network is not finite")
 

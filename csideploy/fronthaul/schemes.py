@@ -134,7 +134,8 @@ def band(drop: Drop) -> NDArray[np.complex64]:
         (c, PRBs, N, N_rx, N_tx).
     """
     blocks = max(shared.blocks for shared in SHARED_PRECODERS)
-    return drop.at((np.arange(blocks) - (blocks - 1) / 2) * PRB * SUBCARRIER_HZ)
+    middles = np.arange(blocks, dtype=np.float64) - (blocks - 1) / 2
+    return drop.at(PRB * SUBCARRIER_HZ * middles)
 
 
 def compress_precode(

@@ -35,7 +35,7 @@ _NUMBERS = 1 << 21
 
 
 def excluded_products(rus: int, alpha: float) -> int:
-    """k = floor(alpha M (M - 1) / 2), the place of the threshold of (35); 0 is -1, no threshold.
+    """K = floor(alpha M (M - 1) / 2), the place of the threshold of (35); 0 is -1, no threshold.
 
     A product within 1e-9 of a whole number is that number: 0.29 * 100 is 29.
 

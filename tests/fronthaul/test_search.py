@@ -152,7 +152,9 @@ def whole_turns(
         for m in classes[t % len(classes)]:
             own = slice(starts[m], starts[m + 1])
             rest = effective @ fixed - effective[:, own] @ fixed[own] - d
-            costs = [round(float(np.sum(np.abs(rest + effective[:, own] @ c) ** 2))) for c in tables[m]]
+            costs = [
+                round(float(np.sum(np.abs(rest + effective[:, own] @ c) ** 2))) for c in tables[m]
+            ]
             index[m] = costs.index(min(costs))
             x[own] = tables[m][index[m]]
     return index

@@ -13,7 +13,7 @@
 #include "fence.h"
 
 enum {
-    MOST_BUFFERS = 32,
+    MOST_BUFFERS = 64,
     ARENA_ALIGN = 4096, /* the most that a bundle may ask for */
     MOST_BYTES = 1 << 20,
     MOST_WORK = 1 << 24

@@ -25,6 +25,7 @@ from hand_plan import HandPlan
 
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.bundle_write import write_bundle
+from csideploy.export.fronthaul_rules import payload_bytes, search_scratch
 from csideploy.export.operations import (
     Activation,
     Binary,
@@ -33,6 +34,7 @@ from csideploy.export.operations import (
     Op,
     PadMode,
     Reduction,
+    Search,
     Unary,
 )
 from csideploy.export.plan import Dim, PayloadLayout, Plan, Storage
@@ -248,6 +250,33 @@ def precoders(hand: HandPlan, c: _Constants, said: int) -> None:
     hand.step(Op.RZF_PRECODER, [said, book], [v], bits=SAID_BITS, loading=0.25)
 
 
+USES, STREAMS = 36, 2
+"""Channel uses of a block, a tile and some more, and streams of the fronthaul's strand."""
+RUS = np.array([[2, 1], [1, 3], [1, 2], [2, 1]], np.int32)
+"""Antennas and bits of each RU."""
+ANTENNAS = int(RUS[:, 0].sum())
+
+
+def fronthaul(hand: HandPlan, c: _Constants, effective: int, targets: int, gains: int) -> None:
+    """Classes of RUs, a search by them and one by all combinations, and the nearest codewords."""
+    bits = RUS[:, 1].tolist()
+    numbers = int((RUS[:, 0] << RUS[:, 1]).sum()) * 2
+    constants = [c.f32("fh.tables", numbers), hand.constant("fh.rus", RUS)]
+    classes = hand.output("fh.classes", ("n", len(RUS)), np.int32)
+    hand.step(Op.INTERFERENCE_SCHEDULE, [gains], [classes], excluded=1)
+    for function, turns, given in ((Search.SEQUENTIAL, 4, classes), (Search.EXHAUSTIVE, 1, None)):
+        name = f"fh.{function.name.lower()}"
+        sent = hand.output(name, ("n", payload_bytes(USES, bits)), np.uint8)
+        scratch = hand.arena(f"{name}.scratch", (search_scratch(STREAMS, bits),))
+        operands = [effective, targets, given, *constants]
+        how = {"function": function, "iterations": turns}
+        hand.step(Op.TABLE_SEARCH, operands, [sent, scratch], **how)
+    uses = USES * STREAMS // ANTENNAS
+    precoded = hand.view(targets, "fh.precoded", ("n", uses, ANTENNAS, 2))
+    sent = hand.output("fh.nearest", ("n", payload_bytes(uses, bits)), np.uint8)
+    hand.step(Op.TABLE_NEAREST, [precoded, *constants], [sent])
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -257,6 +286,9 @@ def plan() -> Plan:
     message = hand.input("message", ("n", -(-int(WIDTHS.sum()) // 8)), np.uint8)
     air = hand.input("air", ("n", 2), np.uint8)
     said = hand.input("said", ("n", SAID_USERS, 1), np.uint8)
+    effective = hand.input("effective", ("n", STREAMS, ANTENNAS, 2))
+    targets = hand.input("targets", ("n", USES, STREAMS, 2))
+    gains = hand.input("gains", ("n", len(RUS), STREAMS))
     link(hand, c, x, air)
     elementwise(hand, c, x)
     matrices(hand, c, x)
@@ -266,10 +298,11 @@ def plan() -> Plan:
     integers(hand, c, x, q)
     codebooks(hand, c, x, q, message)
     precoders(hand, c, said)
+    fronthaul(hand, c, effective, targets, gains)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "4"},
+        metadata={"system": "micro", "version": "5"},
     )
 
 
@@ -283,6 +316,9 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.integers(0, 256, (count, -(-int(WIDTHS.sum()) // 8))).astype(np.uint8),
         rng.integers(0, 256, (count, 2)).astype(np.uint8),
         rng.integers(0, 256, (count, SAID_USERS, 1)).astype(np.uint8),
+        rng.normal(size=(count, STREAMS, ANTENNAS, 2)).astype(np.float32),
+        rng.normal(size=(count, USES, STREAMS, 2)).astype(np.float32),
+        rng.exponential(size=(count, len(RUS), STREAMS)).astype(np.float32),
     )
 
 
@@ -320,8 +356,12 @@ def seeds() -> dict[str, bytes]:
                 else:
                     known[index] = hand.input(t.name, t.shape, t.dtype.numpy)
             operands.append(None if index is None else known[index])
-        y = whole.tensors[step.outputs[0]]
-        hand.step(step.op, operands, [hand.output(y.name, y.shape, y.dtype.numpy)], **step.params)
+        made = []
+        for place, index in enumerate(step.outputs):
+            y = whole.tensors[index]
+            add = hand.arena if place > 0 else hand.output  # the second one is scratch
+            made.append(add(y.name, y.shape, y.dtype.numpy))
+        hand.step(step.op, operands, made, **step.params)
         out[name] = write_bundle(hand.plan())
     return out
 
@@ -354,6 +394,17 @@ def _message_of_widths() -> bytes:
     return write_bundle(hand.plan(payload=layout))
 
 
+def _nearest_in_tiles() -> bytes:
+    """Two tiles of channel uses and some more, of an RU that goes by tiles and a wider one."""
+    hand, rus = HandPlan(n_max=2), np.array([[2, 2], [9, 1]], np.int32)
+    c = _Constants(hand)
+    x = hand.input("precoded", ("n", 70, 11, 2))
+    constants = [c.f32("tables", 4 * 2 * 2 + 2 * 9 * 2), hand.constant("rus", rus)]
+    sent = hand.output("sent", ("n", payload_bytes(70, [2, 1])), np.uint8)
+    hand.step(Op.TABLE_NEAREST, [x, *constants], [sent])
+    return write_bundle(hand.plan())
+
+
 def wide_seeds() -> dict[str, bytes]:
     """Operations whose kernels work in tiles and blocks, on more than one of them."""
     same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
@@ -365,6 +416,7 @@ def wide_seeds() -> dict[str, bytes]:
     i16 = {"x_type": np.int16, "y_type": np.int16, **limits}
     return {
         "message_of_widths": _message_of_widths(),
+        "wide_table_nearest": _nearest_in_tiles(),
         "wide_conv2d": _one_step(
             Op.CONV2D, ("n", 2, 4, 45), ("n", 10, 4, 45), [("f", 10, 2, 3, 5), ("f", 10)], **wide
         ),

@@ -20,6 +20,13 @@ class Tensor:
     dtype: Any = np.uint8
 
 
+@dataclass(frozen=True)
+class Held(Tensor):
+    """In the arena, at `place`."""
+
+    place: int | None = None
+
+
 Operand = Tensor | NDArray[Any] | None
 Sound = Mapping[Op, tuple[dict[str, Operand], dict[str, Any]]]
 
@@ -40,12 +47,15 @@ def changed(sound: Sound, op: Op, **changes: Any) -> bytes:
         operand = changes.get(name, operands[name])
         if operand is None:
             indices.append(None)
+        elif isinstance(operand, Held):
+            indices.append(hand.arena(name, operand.shape, operand.dtype, operand.place))
         elif isinstance(operand, Tensor):
             add = hand.output if role in OPS[op].outputs else hand.input
             indices.append(add(name, operand.shape, operand.dtype))
         else:
             indices.append(hand.constant(name, operand))
-    inputs, (output,) = indices[:-1], indices[-1:]
-    assert output is not None
-    hand.step(op, inputs, [output], **{k: changes.get(k, v) for k, v in params.items()})
+    count = len(OPS[op].inputs)
+    outputs = [index for index in indices[count:] if index is not None]
+    assert len(outputs) == len(OPS[op].outputs)
+    hand.step(op, indices[:count], outputs, **{k: changes.get(k, v) for k, v in params.items()})
     return write_bundle(hand.plan())

@@ -1,0 +1,315 @@
+"""`evaluate` for the fronthaul: sum efficiency and symbol errors against bits on the links.
+
+All systems of one channel kind are measured on the same channels and symbols. What is deployed is
+measured as deployed: the DU's bundle, the payload's bytes, the RUs' bundles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.errors import InputError
+from csideploy.fronthaul import schemes
+from csideploy.fronthaul.channels import Drop, carrier, draw
+from csideploy.fronthaul.codebooks import Codebooks
+from csideploy.fronthaul.deployed import Deployed
+from csideploy.fronthaul.link import Complex, Links, Receiver, prepare
+from csideploy.fronthaul.quality import (
+    gaussian_symbols,
+    measure,
+    qam16_symbols,
+    symbol_errors,
+)
+from csideploy.fronthaul.searches import send, settle
+from csideploy.fronthaul.setup import Setup
+from csideploy.progress import Advance, quiet
+
+USES = 200
+"""Channel uses of a block; a block is one channel."""
+GAMMA_USES = 64
+BFP_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+Send = Callable[[Complex], Complex]
+"""Symbols (c, R, L) to what RUs send (c, R, N_tx)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The channels and symbols of one kind, for all systems.
+
+    Attributes:
+        kind: of the channel.
+        drop: channels.
+        links: of the DU and the users.
+        gaussian, qam: symbols (c, R, L).
+        seed: of gamma's symbols and the noise.
+        receiver: of the users.
+    """
+
+    kind: str
+    drop: Drop
+    links: Links
+    gaussian: Complex
+    qam: Complex
+    seed: int
+    receiver: Receiver
+
+    @property
+    def setup(self) -> Setup:
+        """Sizes; the bits are those of the first system."""
+        return self.links.setup
+
+
+def scene(
+    kind: str, setup: Setup, *, blocks: int, seed: int, uses: int = USES,
+    receiver: Receiver = "localized",
+) -> Scene:  # fmt: skip
+    """Draw channels and symbols.
+
+    Raises:
+        InputError: fewer than two blocks: no interval.
+    """
+    if blocks < 2:
+        raise InputError(f"--samples {blocks}: at least 2 channels for an interval")
+    rng = np.random.default_rng([seed, 3])
+    drop = draw(kind, setup, blocks, rng)
+    links = prepare(setup, carrier(drop), receiver)
+    streams = setup.total_streams
+    gaussian = gaussian_symbols(blocks, uses, streams, rng)
+    return Scene(
+        kind, drop, links, gaussian, qam16_symbols(blocks, uses, streams, rng), seed, receiver
+    )
+
+
+def deployed_row(
+    place: Scene, codebooks: Codebooks, *, name: str | None = None, errors: bool = True
+) -> dict[str, Any]:
+    """One system with bundles, on one scene.
+
+    Args:
+        place: channels.
+        codebooks: with the antennas of the scene; users and SNR may differ.
+        name: as it is shown.
+        errors: measure 16-QAM as well.
+
+    Raises:
+        InputError: other antennas.
+    """
+    setup = place.setup
+    if codebooks.setup.antennas != setup.antennas:
+        raise InputError(f"{codebooks.method} for antennas {codebooks.setup.antennas}: {setup}")
+    if codebooks.setup.streams != setup.streams:
+        raise InputError(f"{codebooks.method} for {codebooks.setup.streams} streams: {setup}")
+    uses = place.gaussian.shape[1]
+    search = Deployed(codebooks, block=uses, users=setup.users)
+    rng = np.random.default_rng([place.seed, 4])
+    trial = Deployed(codebooks, block=GAMMA_USES, users=setup.users)
+    pilots = gaussian_symbols(len(place.links), GAMMA_USES, setup.total_streams, rng)
+    gamma = settle(trial, place.links, pilots, joint=codebooks.joint)
+    row = _row(
+        place,
+        name or codebooks.method,
+        lambda s: send(search, place.links, s, gamma),
+        bits=float(max(codebooks.setup.bits)),
+        errors=errors,
+    )
+    trained = codebooks.about.get("channel")
+    return {**row, "trained_on": trained, "iterations": codebooks.iterations or None}
+
+
+def reference_rows(place: Scene, *, errors: bool = True) -> list[dict[str, Any]]:
+    """Linear precoding and the least interference, both without a limit on the links."""
+    links = place.links
+    rows = []
+    for name, w in (
+        ("linear-infinite", schemes.linear(links)),
+        ("least-interference", schemes.best_linear(links)),
+    ):
+        rows.append(_row(place, name, partial(_precode, w), bits=None, errors=errors))
+    return rows
+
+
+def floating_point_rows(place: Scene, *, errors: bool = True) -> list[dict[str, Any]]:
+    """O-RAN's block floating point of the precoded samples, at each width of the mantissas."""
+    rows = []
+    for width in BFP_WIDTHS:
+        bits = schemes.block_floating_point_bits(place.setup, width)
+        transmit = partial(_floating_point, place.links, width)
+        row = _row(place, "bfp", transmit, bits=bits, errors=errors)
+        rows.append({**row, "width": width})
+    return rows
+
+
+def compress_precode_rows(place: Scene, bits: Sequence[float]) -> list[dict[str, Any]]:
+    """CP: at each number of bits its best configuration.
+
+    16-QAM takes 4 bits a stream, coded 8 on every link; with less, CP cannot send it on all streams
+    and has no error rate.
+    """
+    setup = place.setup
+    channels = schemes.band(place.drop)
+    free = {
+        shared: schemes.compress_precode(setup, channels, shared, place.receiver)
+        for shared in schemes.SHARED_PRECODERS
+    }
+    rows = []
+    for wanted in bits:
+        held = {
+            shared: schemes.within_fronthaul(setup, values, shared, wanted)
+            for shared, values in free.items()
+        }
+        best = max(held, key=lambda shared: (float(held[shared].mean()), -shared.load(setup)))
+        rows.append(
+            {
+                "system": "cp",
+                "channel": place.kind,
+                "bits": float(wanted),
+                **_interval("efficiency", held[best]),
+                "precoder_bits": best.bits,
+                "reuse": best.reuse,
+                "link_limited": bool(held[best].mean() < free[best].mean() - 1e-9),
+            }
+        )
+    return rows
+
+
+def evaluate_fronthaul(
+    codebooks: Sequence[tuple[str, Codebooks]],
+    setup: Setup,
+    *,
+    channels: Sequence[str],
+    bits: Sequence[float] = (),
+    blocks: int = 20,
+    seed: int = 0,
+    receiver: Receiver = "localized",
+    progress: Advance = quiet,
+) -> dict[str, Any]:
+    """Everything against bits, on each kind of channel.
+
+    Args:
+        codebooks: names and systems.
+        setup: sizes of the scene.
+        channels: kinds.
+        bits: at which CP is shown; () takes those of the systems.
+        blocks: channels of each kind.
+        seed: of channels, symbols, noise.
+        receiver: of the users.
+        progress: called with systems done and in all.
+
+    Returns:
+        `setup`, `rows`: system, channel, bits (None: no limit), efficiency and plain with their
+        95 % intervals over channels, symbol_errors of 16-QAM.
+
+    Raises:
+        InputError: systems that do not fit the set-up.
+    """
+    asked = sorted({float(b) for b in bits} or {float(max(c.setup.bits)) for _, c in codebooks})
+    rows: list[dict[str, Any]] = []
+    total, done = len(channels) * (len(codebooks) + 3), 0
+    for kind in channels:
+        place = scene(kind, setup, blocks=blocks, seed=seed, receiver=receiver)
+        for name, one in codebooks:
+            rows.append(deployed_row(place, one, name=name))
+            done += 1
+            progress(done, total)
+        made: tuple[Callable[[], list[dict[str, Any]]], ...] = (
+            partial(compress_precode_rows, place, asked),
+            partial(floating_point_rows, place),
+            partial(reference_rows, place),
+        )
+        for make in made:
+            rows += make()
+            done += 1
+            progress(done, total)
+    return {
+        "setup": setup.describe(),
+        "receiver": receiver,
+        "blocks": blocks,
+        "uses": USES,
+        "seed": seed,
+        "rows": rows,
+    }
+
+
+def sweep(
+    codebooks: Codebooks,
+    name: str,
+    values: Sequence[float],
+    *,
+    channel: str,
+    blocks: int,
+    seed: int,
+    progress: Advance = quiet,
+) -> list[dict[str, Any]]:
+    """One system while one thing changes: users, SNR or iterations.
+
+    Args:
+        codebooks: the system.
+        name: "users", "snr_db" or "iterations".
+        values: what it is set to.
+        channel: kind.
+        blocks: channels for each value.
+        seed: of everything.
+        progress: called with values done and in all.
+
+    Returns:
+        Rows with the value under `name`, and linear precoding without limit beside it.
+    """
+    rows = []
+    for done, value in enumerate(values):
+        setup, own = codebooks.setup, codebooks
+        if name == "users":
+            setup = replace(setup, users=int(value))
+        elif name == "snr_db":
+            setup = replace(setup, snr_db=float(value))
+        elif name == "iterations":
+            own = replace(codebooks, iterations=int(value))
+        else:
+            raise InputError(f"sweep over {name}: users, snr_db or iterations")
+        place = scene(channel, setup, blocks=blocks, seed=seed)
+        rows.append({name: value, **deployed_row(place, own, errors=False)})
+        rows.append({name: value, **reference_rows(place, errors=False)[0]})
+        progress(done + 1, len(values))
+    return rows
+
+
+def _precode(w: Complex, s: Complex) -> Complex:
+    sent: Complex = s @ np.swapaxes(w, 1, 2)
+    return sent
+
+
+def _floating_point(links: Links, width: int, s: Complex) -> Complex:
+    return schemes.block_floating_point(links, s, width)
+
+
+def _row(
+    place: Scene, system: str, transmit: Send, *, bits: float | None, errors: bool
+) -> dict[str, Any]:
+    quality = measure(place.links, transmit(place.gaussian), place.gaussian)
+    row: dict[str, Any] = {
+        "system": system,
+        "channel": place.kind,
+        "bits": bits,
+        **_interval("efficiency", quality.efficiency),
+        **_interval("plain", quality.plain),
+    }
+    if quality.sinr_efficiency is not None:
+        row |= _interval("sinr_efficiency", quality.sinr_efficiency)
+    if errors:
+        noise = np.random.default_rng([place.seed, 5])
+        wrong = symbol_errors(place.links, transmit(place.qam), place.qam, noise)
+        row |= _interval("symbol_errors", wrong)
+    return row
+
+
+def _interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean and 95 % interval over channels."""
+    half = 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    mean = float(values.mean())
+    return {name: mean, f"{name}_interval": [mean - half, mean + half]}
