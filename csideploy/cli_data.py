@@ -107,7 +107,9 @@ def generate(
             as_json=as_json,
         )
         return
-    refuse_given(context, ("users", "settings"), "blocks for a fronthaul (umi, umi-links, rayleigh)")
+    refuse_given(
+        context, ("users", "settings"), "blocks for a fronthaul (umi, umi-links, rayleigh)"
+    )
     with progress(f"{scenario} samples") as advance:
         generate_file(
             out,

@@ -265,7 +265,9 @@ class LinkPackage:
         m = self.manifest
         side = "du" if stem == "du" else "ru"
         wanted = interface(m["system"], self.fronthaul_setup(), m["block"], stem)
-        own = tuple({t.name: (t.dtype, t.shape) for t in ends} for ends in (part.inputs, part.outputs))
+        own = tuple(
+            {t.name: (t.dtype, t.shape) for t in ends} for ends in (part.inputs, part.outputs)
+        )
         if part.side != side or own != wanted:
             raise PairingError(
                 f"{self.path / self.name_of(stem, 'csib')} is no part of this package: "
@@ -292,7 +294,9 @@ _Ends = tuple[dict[str, tuple[str, tuple[int | str, ...]]], ...]
 def _ends(ends: _Ends) -> str:
     """`effective float32 n x 3 x 6 x 2 -> payload uint8 n x 9`."""
     sides = (
-        ", ".join(f"{name} {dtype} {' x '.join(map(str, shape))}" for name, (dtype, shape) in e.items())
+        ", ".join(
+            f"{name} {dtype} {' x '.join(map(str, shape))}" for name, (dtype, shape) in e.items()
+        )
         for e in ends
     )
     return " -> ".join(sides)

@@ -188,9 +188,9 @@ def find_fronthaul(
     if not needed:
         return None
     there = ", ".join(entry.path.name for entry in found) or "none"
-    of_sizes = "".join(
-        f", {key} {','.join(map(str, value))}" for key, value in asked.items()
-    ) + ("" if channel is None else f", channel {channel}")
+    of_sizes = "".join(f", {key} {','.join(map(str, value))}" for key, value in asked.items()) + (
+        "" if channel is None else f", channel {channel}"
+    )
     raise InputError(
         f"no trained {name}{of_sizes} in {folder()}: there is {there}; train it "
         f"(`csideploy train {name}`), or --checkpoint"

@@ -291,9 +291,7 @@ def golden_vectors(
         integers: plans by stem, where the RUs are integers.
     """
     setup = codebooks.setup
-    links, s = blocks(
-        setup, channel_of(codebooks.about), VECTORS, wanted.block, [wanted.seed, 3]
-    )
+    links, s = blocks(setup, channel_of(codebooks.about), VECTORS, wanted.block, [wanted.seed, 3])
     gamma = settle(running, links, s, joint=codebooks.joint)
     read = du_inputs(codebooks, links, s, gamma)
     if codebooks.neural:
@@ -308,9 +306,7 @@ def golden_vectors(
         )
         payload = table_payload(indices, setup.bits)
     golden: Arrays = {**read, "payload": payload}
-    for (stem, model), span in zip(
-        models.items(), payload_spans(setup, wanted.block), strict=True
-    ):
+    for (stem, model), span in zip(models.items(), payload_spans(setup, wanted.block), strict=True):
         own = np.ascontiguousarray(payload[:, span])
         if integers is not None:
             signal = run_plan(integers[stem], [own])["signal"]

@@ -157,9 +157,7 @@ class _Judge:
             )
             theirs = table_payload(indices, self.setup.bits)
         elif self.judged:
-            theirs = neural_payload(
-                self.system, codebooks.networks, read, codebooks.iterations
-            )
+            theirs = neural_payload(self.system, codebooks.networks, read, codebooks.iterations)
             self.objectives += [
                 objective(
                     self.system, read, network_signals(codebooks.networks, made, self.ends.block)
@@ -190,9 +188,7 @@ class _Judge:
         found = [self._rus_check()]
         differ = f"{self.du_differ:,} of {self.du_count:,} bits differ"
         if not self.codebooks.neural:
-            found.insert(
-                0, check("DU payload equals float64 NumPy's", self.du_differ == 0, differ)
-            )
+            found.insert(0, check("DU payload equals float64 NumPy's", self.du_differ == 0, differ))
         elif self.judged:
             share = self.du_differ / max(1, self.du_count)
             found.insert(

@@ -176,9 +176,7 @@ def decode(
     return result
 
 
-def _received(
-    package: LinkPackage, payload: Path, nbytes: int, *, raw: bool
-) -> NDArray[np.uint8]:
+def _received(package: LinkPackage, payload: Path, nbytes: int, *, raw: bool) -> NDArray[np.uint8]:
     """Payloads (c, bytes) of a file."""
     try:
         data = payload.read_bytes()

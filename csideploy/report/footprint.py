@@ -311,9 +311,7 @@ def _add_layer_times(
         layer["latency_s"] = {"min": time.minimum, "median": time.median}
 
 
-def _run_times(
-    side: Chain | Part, rounds: int, arrays: Sequence[NDArray[Any]]
-) -> dict[str, float]:
+def _run_times(side: Chain | Part, rounds: int, arrays: Sequence[NDArray[Any]]) -> dict[str, float]:
     """Whole runs of a side, after a warm-up."""
     for _ in range(3):
         side.run(*arrays)

@@ -86,7 +86,10 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
         rows.append(
-            [f"latency of a {sample}, {which}", *(duration(s["run_latency_s"][which]) for s in sides)]
+            [
+                f"latency of a {sample}, {which}",
+                *(duration(s["run_latency_s"][which]) for s in sides),
+            ]
         )
     return rows
 
@@ -194,7 +197,12 @@ def markdown(result: dict[str, Any]) -> str:
     """The report as GitHub-flavoured markdown."""
     lines = [f"# {result['name']}", "", f"Pairing id `{result['pairing_id']}`."]
     for side, data in shown_sides(result).items():
-        lines += ["", f"## {title(side, data, result)}", "", *_markdown_table(COLUMNS, layer_rows(data), 2)]
+        lines += [
+            "",
+            f"## {title(side, data, result)}",
+            "",
+            *_markdown_table(COLUMNS, layer_rows(data), 2),
+        ]
     heads = ("", *(side.upper() for side in shown_sides(result)))
     rows = [[row[0].strip(), *row[1:]] for row in summary_rows(result)]
     lines += ["", "## By side", "", *_markdown_table(heads, rows, 1), ""]

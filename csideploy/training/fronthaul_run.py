@@ -139,9 +139,7 @@ def measure_deployed(codebooks: Codebooks, channel: str, seed: int) -> dict[str,
     }
 
 
-def _setups(
-    asked: Asked, system: str, users: Sequence[int], snrs: Sequence[float]
-) -> list[Setup]:
+def _setups(asked: Asked, system: str, users: Sequence[int], snrs: Sequence[float]) -> list[Setup]:
     """All combinations of users and SNR, the first of each first."""
     base = asked.setup(FRONTHAUL[system])
     every = [
@@ -178,9 +176,7 @@ def _list(values: Sequence[float]) -> str | None:
     return ",".join(f"{value:g}" for value in values) or None
 
 
-def _command(
-    system: str, given: dict[str, Any], settings: Sequence[str], seed: int
-) -> str:
+def _command(system: str, given: dict[str, Any], settings: Sequence[str], seed: int) -> str:
     """What trains these weights again."""
     words = ["csideploy", "train", system]
     for option, value in given.items():
