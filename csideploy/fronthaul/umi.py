@@ -1,4 +1,4 @@
-"""A light street canyon after 3GPP TR 38.901 UMi, with numpy alone.
+"""A light street canyon after 3GPP TR 38.901 V16.1 UMi, with numpy alone.
 
 Path loss, line of sight, shadowing, K-factor, delay and angle spreads, clusters and rays follow
 its tables 7.4.1-1, 7.4.2-1 and 7.5-6. Left out: elevation (all lies in the plane, heights count for
@@ -57,6 +57,22 @@ def positions(rus: int) -> NDArray[np.float64]:
     angle = np.pi / 4 + 2 * np.pi * np.arange(rus) / rus
     radius = 0.35 * SIDE_M
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def facing(rus: int) -> NDArray[np.float64]:
+    """Bearing to which each RU's line of antennas is broadside: the middle of the square."""
+    place = positions(rus)
+    return np.arctan2(-place[:, 1], -place[:, 0])
+
+
+def place_users(
+    setup: Setup, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Places of users (count, N, 2); distance in the plane, and bearing, from RUs (count, N, M)."""
+    users = rng.uniform(-SIDE_M / 2, SIDE_M / 2, (count, setup.users, 2))
+    way = users[:, :, None] - positions(setup.rus)
+    flat = np.maximum(np.linalg.norm(way, axis=-1), NEAREST_M)
+    return users, flat, np.arctan2(way[..., 1], way[..., 0])
 
 
 @dataclass(frozen=True)
@@ -126,14 +142,8 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
         rng: of all that is random.
         unit_links: scale every link to unit mean gain over its antennas, else every channel.
     """
-    rus = positions(setup.rus)
-    users = rng.uniform(-SIDE_M / 2, SIDE_M / 2, (count, setup.users, 2))
-    way = users[:, :, None] - rus
-    flat = np.maximum(np.linalg.norm(way, axis=-1), NEAREST_M)
-    bearing = np.arctan2(way[..., 1], way[..., 0])
+    _, flat, bearing = place_users(setup, count, rng)
     sight = rng.uniform(size=flat.shape) < _sight_probability(flat)
-    # An RU's line of antennas looks at the middle of the square.
-    looks = np.arctan2(-rus[:, 1], -rus[:, 0])
     turned = rng.uniform(0, 2 * np.pi, (count, setup.users, 1))
     draws = [_paths(flat, kind, rng) for kind in (_LOS, _NLOS)]
     most = max(one[0].shape[-1] for one in draws)
@@ -147,7 +157,7 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
     return UmiDrop(
         gain * phase * amplitude[..., None],
         delay,
-        np.sin(bearing[..., None] - looks[:, None] + np.deg2rad(departure)),
+        np.sin(bearing[..., None] - facing(setup.rus)[:, None] + np.deg2rad(departure)),
         np.sin(bearing[..., None] + np.pi - turned[..., None] + np.deg2rad(arrival)),
         setup,
         unit_links,
