@@ -191,7 +191,10 @@ def _paths(
     powers = np.repeat(power / RAYS, RAYS, axis=-1)
     delays = np.repeat(delay, RAYS, axis=-1)
     if kind is _LOS:
-        k = 10 ** ((_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape)) / 10)[..., None]
+        k_db = (_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape))[..., None]
+        k = 10 ** (k_db / 10)
+        # Eq. 7.5-3 and 7.5-4: the straight path without delay must not shrink the delay spread.
+        delays /= 0.7705 - 0.0433 * k_db + 0.0002 * k_db**2 + 0.000017 * k_db**3
         powers = np.concatenate([k / (k + 1), powers / (k + 1)], axis=-1)
         delays, *angles = (
             np.concatenate([np.zeros_like(k), item], axis=-1) for item in (delays, *angles)
