@@ -35,8 +35,8 @@ from csideploy.runtime import Part
 from csideploy.training.fronthaul_decoder import Decoder, real_channel, real_signal
 
 CHANNELS = 1000
-"""Of the training set. The 100 of paper 003, Section VI, overfit: more steps then cost efficiency on
-other channels."""
+"""Of the training set. The 100 of paper 003, Section VI, overfit: more steps then cost efficiency
+on other channels."""
 STEPS = 600
 BLOCKS, USES = 8, 24
 """Of a step: blocks, and channel uses of each."""
