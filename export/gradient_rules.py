@@ -76,7 +76,7 @@ def scratch_floats(
         shared: the units share a residual (`effective` is there).
     """
     rows = min(block, GROUP)
-    count = weight_floats(units, layers) + (1 + 2 * rows) * round_up(width) + 2 * _ROW + WIDE
+    count = weight_floats(units, layers) + (1 + 3 * rows) * round_up(width) + 2 * _ROW + WIDE
     for unit in units:
         outputs, features = width if shared else 2 * unit.antennas, unit.features(layers)
         count += features * round_up(outputs) + (features * outputs if shared else 0)

@@ -11,6 +11,7 @@
 #define MOST_WIDTH 512u
 #define MOST_LAYERS 2u
 #define GROUP 24u
+#define ALONE 128u /* the widest hidden layer that the caches hold */
 
 /* A hidden layer as stored: forwards (inputs, width), backwards (width, inputs rounded up). */
 typedef struct layer {
@@ -35,7 +36,7 @@ typedef struct problem {
     unit *units;
     size_t count, layers, outputs, padded;
     float *constant; /* (padded): the residual of no features */
-    float *start, *e; /* (GROUP, padded) */
+    float *start, *e, *next; /* (GROUP, padded) */
     float *row[2];   /* (MOST_WIDTH) */
 } problem;
 
@@ -123,13 +124,20 @@ static void begin(const problem *p, const float *targets, size_t step, size_t ro
         }
 }
 
-/* Features of one unit for all rows, and e += G features. */
-static void forward(const problem *p, const unit *u, size_t rows) {
+/* Does one channel use go alone, through weights that the caches do not hold? Then they are read
+   once an iteration: see `pass`. */
+static int is_alone(const problem *p, const unit *u, size_t rows) {
+    return rows == 1u && p->layers > 0 && u->hidden > ALONE;
+}
+
+/* Features of one unit for all rows, and next e += G features; `made`: the sums of the first layer
+   are there. */
+static void forward(const problem *p, const unit *u, size_t rows, int made) {
     const float *x = u->q;
     size_t x_step = u->padded;
     for (size_t k = 0; k < p->layers; k++) {
         const layer *l = &u->layers[k];
-        if (k == 0)
+        if (k == 0 && !made)
             CSD_KERNEL(multiply_rows)(l->values, u->hidden, l->bias, x, x_step, rows, u->bits,
                                       l->forward, u->hidden);
         for (size_t t = 0; t < rows; t++) {
@@ -148,7 +156,7 @@ static void forward(const problem *p, const unit *u, size_t rows) {
     for (size_t t = 0; t < rows; t++) {
         const uint16_t *list = NULL;
         size_t count = u->bits;
-        float *e = p->e + t * p->padded;
+        float *e = p->next + t * p->padded;
         if (p->layers > 0) {
             list = u->layers[p->layers - 1u].list + t * (u->hidden + CSD_WIDE);
             count = list[u->hidden];
@@ -172,6 +180,22 @@ static void move(float *r, float *q, const float *gradient, size_t padded, float
     }
 }
 
+/* The first layer there and back for one channel use. A few rows at a time, one for each bit, are
+   read for the gradient and then again for the sums of the next iteration. */
+static void pass(const unit *u, const float *gradient, float coefficient, float next) {
+    const layer *l = &u->layers[0];
+    const float *w = l->forward, *start = l->bias;
+    for (size_t b = 0; b < u->bits; b += CSD_WIDE) {
+        const size_t count = u->bits - b < CSD_WIDE ? u->bits - b : CSD_WIDE;
+        float slope[CSD_WIDE] = {0};
+        CSD_KERNEL(inner_products)(slope, gradient, count, w, u->hidden);
+        move(u->r + b, u->q + b, slope, CSD_WIDE, coefficient, next);
+        CSD_KERNEL(weighted_sum)(l->values, start, u->q + b, NULL, count, w, u->hidden);
+        start = l->values;
+        w += count * u->hidden;
+    }
+}
+
 static void backward(const problem *p, const unit *u, size_t rows, float coefficient, float next) {
     for (size_t t = 0; t < rows; t++) {
         float *gradient = p->row[0], *other = p->row[1];
@@ -180,6 +204,12 @@ static void backward(const problem *p, const unit *u, size_t rows, float coeffic
         for (size_t k = p->layers; k-- > 0;) {
             const layer *l = &u->layers[k];
             const uint16_t *list = l->list + t * (u->hidden + CSD_WIDE);
+            if (k == 0 && is_alone(p, u, rows)) {
+                for (size_t j = 0; j < u->hidden; j++)
+                    gradient[j] = l->values[j] > 0.0f ? gradient[j] : 0.0f;
+                pass(u, gradient, coefficient, next);
+                return;
+            }
             CSD_KERNEL(weighted_sum)(other, NULL, gradient, list, list[u->hidden], l->backward,
                                      k == 0 ? u->padded : u->hidden);
             float *swap = gradient;
@@ -190,16 +220,26 @@ static void backward(const problem *p, const unit *u, size_t rows, float coeffic
     }
 }
 
-static void descend(const problem *p, size_t rows, float step, uint32_t iterations) {
+/* Units in order, in every second iteration backwards: what a unit has read for its gradient and its
+   next features is then still in the second cache. */
+static void descend(problem *p, size_t rows, float step, uint32_t iterations) {
     float inverse = 1.0f;
-    for (uint32_t i = 0; i < iterations; i++) {
+    memcpy(p->next, p->start, rows * p->padded * sizeof *p->next);
+    for (size_t m = 0; m < p->count; m++)
+        forward(p, &p->units[m], rows, 0);
+    for (uint32_t i = 1; i <= iterations; i++) {
         /* 1 / tau of the next iteration. */
-        const float next = csd_exp(5.0f * (float)(i + 1u) / (float)iterations);
-        memcpy(p->e, p->start, rows * p->padded * sizeof *p->e);
-        for (size_t m = 0; m < p->count; m++)
-            forward(p, &p->units[m], rows);
-        for (size_t m = 0; m < p->count; m++)
-            backward(p, &p->units[m], rows, 2.0f * step * inverse, -CSD_LOG2_E * next);
+        const float next = csd_exp(5.0f * (float)i / (float)iterations);
+        float *swap = p->e;
+        p->e = p->next;
+        p->next = swap;
+        memcpy(p->next, p->start, rows * p->padded * sizeof *p->next);
+        for (size_t k = 0; k < p->count; k++) {
+            unit *u = &p->units[i % 2u == 0 ? k : p->count - 1u - k];
+            backward(p, u, rows, 2.0f * step * inverse, -CSD_LOG2_E * next);
+            if (i < iterations)
+                forward(p, u, rows, is_alone(p, u, rows));
+        }
         inverse = next;
     }
 }
@@ -213,7 +253,7 @@ static void write_bits(const unit *u, uint8_t *payload, size_t first, size_t row
         }
 }
 
-static void search(const problem *p, const float *targets, size_t target_step, size_t block,
+static void search(problem *p, const float *targets, size_t target_step, size_t block,
                    float step, uint32_t iterations, uint8_t *payload) {
     for (size_t first = 0; first < block; first += GROUP) {
         const size_t rows = block - first < GROUP ? block - first : GROUP;
@@ -238,7 +278,7 @@ void CSD_KERNEL(gradient_search)(const csd_args *args) {
     const size_t group = block < GROUP ? block : GROUP;
     const int shared = effective->data != NULL;
     unit all[MOST_UNITS];
-    problem p = {all, units, layers, width, round_up(width), NULL, NULL, NULL, {NULL, NULL}};
+    problem p = {all, units, layers, width, round_up(width), NULL, NULL, NULL, NULL, {NULL, NULL}};
 
     /* A vector that straddles two cache lines costs two reads: both ends on whole lines. */
     float *at = scratch->data;
@@ -252,6 +292,7 @@ void CSD_KERNEL(gradient_search)(const csd_args *args) {
     p.constant = take(&at, p.padded);
     p.start = take(&at, group * p.padded);
     p.e = take(&at, group * p.padded);
+    p.next = take(&at, group * p.padded);
     /* As wide as a hidden layer or the numbers of one unit's antennas. */
     p.row[0] = take(&at, 2u * MOST_WIDTH);
     p.row[1] = take(&at, 2u * MOST_WIDTH);

@@ -81,7 +81,7 @@ csd_status csd_check_gradient_search(const csd_operands *o, const csd_part *part
             return CSD_FIELD_RANGE;
         add_unit(&a, values + 3u * m);
     }
-    a.scratch += a.weights + (1u + 2u * (a.block < GROUP ? a.block : GROUP)) * round_up(a.width) +
+    a.scratch += a.weights + (1u + 3u * (a.block < GROUP ? a.block : GROUP)) * round_up(a.width) +
                  2u * ROW + WIDE;
     if (a.antennas != (effective != NULL ? effective->dims[2] : targets->dims[2]) ||
         a.weights != weights->dims[0] || a.payload != payload->dims[1] ||
