@@ -18,9 +18,16 @@ void CSD_KERNEL(multiply_rows)(float *y, size_t y_step, const float *start, cons
                                size_t x_step, size_t rows, size_t count, const float *w,
                                size_t width);
 
-/* y[i] = sum over j < width of x[j] w[i width + j], in four times sixteen parts by j mod 64. */
-void CSD_KERNEL(inner_products)(float *y, const float *x, size_t count, const float *w,
-                                size_t width);
+/* The same for a matrix that the caches do not hold: of what 16 further indices name, which must be
+   there, each of a wide row is asked for in time. */
+void CSD_KERNEL(weighted_sum_far)(float *y, const float *start, const float *x,
+                                  const uint16_t *index, size_t count, const float *w,
+                                  size_t width);
+
+/* y[c] = sum over i < width of x[i] w[index[c] width + i], in 64 parts by i mod 64: 16 vectors' lanes
+   of the four parts joined as above, then lane 0 with 8, 1 with 9, ...; then 0 with 4; ... */
+void CSD_KERNEL(inner_products)(float *y, const float *x, const uint16_t *index, size_t count,
+                                const float *w, size_t width);
 
 /* z = max(z, 0); the indices of what is above 0 go to `list`, which has room for `width`. Returns
    their number. A NaN becomes 0. */

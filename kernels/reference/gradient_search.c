@@ -11,6 +11,7 @@
 #define MOST_WIDTH 512u
 #define MOST_LAYERS 2u
 #define GROUP 24u
+#define SETTLED 5.9604645e-8f /* 2^-24 */
 #define ALONE 128u /* the widest hidden layer that the caches hold */
 
 /* A hidden layer as stored: forwards (inputs, width), backwards (width, inputs rounded up). */
@@ -28,6 +29,10 @@ typedef struct unit {
     const float *g; /* (outputs, features): from features to the residual */
     float *g_made, *gt;
     float *r, *q; /* (GROUP, padded) */
+    /* Of one channel use alone: the bits that still move, and the first layer's sums of the rest. */
+    uint16_t *live; /* (padded + 16) */
+    size_t alive;
+    float *base; /* (hidden) */
     size_t payload; /* where its bits begin */
 } unit;
 
@@ -37,7 +42,7 @@ typedef struct problem {
     size_t count, layers, outputs, padded;
     float *constant; /* (padded): the residual of no features */
     float *start, *e, *next; /* (GROUP, padded) */
-    float *row[2];   /* (MOST_WIDTH) */
+    float *row[2];   /* (2 MOST_WIDTH) */
 } problem;
 
 static size_t round_up(size_t count) { return (count + CSD_WIDE - 1u) & ~(size_t)(CSD_WIDE - 1u); }
@@ -48,8 +53,21 @@ static float *take(float **at, size_t count) {
     return taken;
 }
 
-/* Weights in the order in which they lie; returns what follows them. */
-static const float *read_unit(unit *u, const float *w, const int32_t *sizes, size_t layers) {
+/* A vector that straddles two cache lines costs two reads: weights that begin inside a line are
+   copied to `room`, which is NULL for those that do not. */
+static const float *place(const float **w, size_t count, float **room) {
+    const float *at = *w;
+    *w += count;
+    if (*room == NULL)
+        return at;
+    float *copy = take(room, count);
+    memcpy(copy, at, count * sizeof *copy);
+    return copy;
+}
+
+/* Weights in the order in which they lie. */
+static void read_unit(unit *u, const float **w, const int32_t *sizes, size_t layers, size_t block,
+                      float **room) {
     u->antennas = (size_t)sizes[0];
     u->bits = (size_t)sizes[1];
     u->hidden = (size_t)sizes[2];
@@ -57,15 +75,15 @@ static const float *read_unit(unit *u, const float *w, const int32_t *sizes, siz
     u->features = layers > 0 ? u->hidden : u->padded;
     for (size_t k = 0; k < layers; k++) {
         const size_t inputs = k == 0 ? u->bits : u->hidden;
-        u->layers[k].forward = w;
-        u->layers[k].backward = w + inputs * u->hidden;
-        w += (inputs + round_up(inputs)) * u->hidden;
-        u->layers[k].bias = w;
-        w += u->hidden;
+        u->layers[k].forward = place(w, inputs * u->hidden, room);
+        if (k == 0 && block == 1u && u->hidden > ALONE)
+            *w += round_up(inputs) * u->hidden; /* `pass` needs none */
+        else
+            u->layers[k].backward = place(w, round_up(inputs) * u->hidden, room);
+        u->layers[k].bias = place(w, u->hidden, room);
     }
-    u->out = w;
-    u->out_bias = w + 2u * u->antennas * u->features;
-    return u->out_bias + round_up(2u * u->antennas);
+    u->out = place(w, 2u * u->antennas * u->features, room);
+    u->out_bias = place(w, round_up(2u * u->antennas), room);
 }
 
 static void take_unit(unit *u, float **at, size_t layers, size_t outputs, size_t group,
@@ -74,6 +92,8 @@ static void take_unit(unit *u, float **at, size_t layers, size_t outputs, size_t
     u->g_made = shared ? take(at, outputs * u->features) : NULL;
     u->r = take(at, group * u->padded);
     u->q = take(at, group * u->padded);
+    u->live = (uint16_t *)(void *)take(at, u->padded + CSD_WIDE);
+    u->base = take(at, u->hidden);
     for (size_t k = 0; k < layers; k++) {
         u->layers[k].values = take(at, group * u->hidden);
         u->layers[k].list = (uint16_t *)(void *)take(at, group * (u->hidden + CSD_WIDE) / 2u);
@@ -117,11 +137,18 @@ static void begin(const problem *p, const float *targets, size_t step, size_t ro
         for (size_t i = 0; i < p->outputs; i++)
             start[i] -= targets[t * step + 2u * (i % half) + i / half];
     }
-    for (size_t m = 0; m < p->count; m++)
-        for (size_t i = 0; i < rows * p->units[m].padded; i++) {
-            p->units[m].r[i] = 0.0f;
-            p->units[m].q[i] = 0.5f;
+    for (size_t m = 0; m < p->count; m++) {
+        unit *u = &p->units[m];
+        for (size_t i = 0; i < rows * u->padded; i++) {
+            u->r[i] = 0.0f;
+            u->q[i] = 0.5f;
         }
+        for (size_t b = 0; b < u->padded + CSD_WIDE; b++)
+            u->live[b] = (uint16_t)(b < u->bits ? b : 0u);
+        u->alive = u->bits;
+        if (p->layers > 0)
+            memcpy(u->base, u->layers[0].bias, u->hidden * sizeof *u->base);
+    }
 }
 
 /* Does one channel use go alone, through weights that the caches do not hold? Then they are read
@@ -180,23 +207,46 @@ static void move(float *r, float *q, const float *gradient, size_t padded, float
     }
 }
 
+/* A bit that moves no more, since q (1 - q) only falls from here on. */
+static int is_settled(float q) { return fmaf(-q, q, q) < SETTLED; }
+
 /* The first layer there and back for one channel use. A few rows at a time, one for each bit, are
-   read for the gradient and then again for the sums of the next iteration. */
-static void pass(const unit *u, const float *gradient, float coefficient, float next) {
+   read for the gradient and then again for the sums of the next iteration. A settled bit is taken as
+   0 or 1 from the next iteration on, and its row is not read any more. */
+static void pass(unit *u, const float *gradient, float coefficient, float next) {
     const layer *l = &u->layers[0];
-    const float *w = l->forward, *start = l->bias;
-    for (size_t b = 0; b < u->bits; b += CSD_WIDE) {
-        const size_t count = u->bits - b < CSD_WIDE ? u->bits - b : CSD_WIDE;
-        float slope[CSD_WIDE] = {0};
-        CSD_KERNEL(inner_products)(slope, gradient, count, w, u->hidden);
-        move(u->r + b, u->q + b, slope, CSD_WIDE, coefficient, next);
-        CSD_KERNEL(weighted_sum)(l->values, start, u->q + b, NULL, count, w, u->hidden);
+    const float *start = u->base;
+    size_t kept = 0;
+    for (size_t at = 0; at < u->alive; at += CSD_WIDE) {
+        const uint16_t *index = u->live + at;
+        const size_t count = u->alive - at < CSD_WIDE ? u->alive - at : CSD_WIDE;
+        float r[CSD_WIDE] = {0}, q[CSD_WIDE] = {0}, slope[CSD_WIDE] = {0};
+        CSD_KERNEL(inner_products)(slope, gradient, index, count, l->forward, u->hidden);
+        for (size_t b = 0; b < count; b++) {
+            r[b] = u->r[index[b]];
+            q[b] = u->q[index[b]];
+        }
+        move(r, q, slope, CSD_WIDE, coefficient, next);
+        for (size_t b = 0; b < count; b++) {
+            u->r[index[b]] = r[b];
+            u->q[index[b]] = q[b];
+        }
+        CSD_KERNEL(weighted_sum_far)(l->values, start, u->q, index, count, l->forward, u->hidden);
         start = l->values;
-        w += count * u->hidden;
+        for (size_t b = 0; b < count; b++) {
+            const uint16_t bit = index[b];
+            if (!is_settled(q[b]))
+                u->live[kept++] = bit;
+            else if (q[b] > 0.5f)
+                CSD_KERNEL(weighted_sum)(u->base, u->base, u->q, &bit, 1, l->forward, u->hidden);
+        }
     }
+    if (u->alive == 0)
+        memcpy(l->values, u->base, u->hidden * sizeof *u->base);
+    u->alive = kept;
 }
 
-static void backward(const problem *p, const unit *u, size_t rows, float coefficient, float next) {
+static void backward(const problem *p, unit *u, size_t rows, float coefficient, float next) {
     for (size_t t = 0; t < rows; t++) {
         float *gradient = p->row[0], *other = p->row[1];
         CSD_KERNEL(weighted_sum)(gradient, NULL, p->e + t * p->padded, NULL, p->outputs, u->g,
@@ -280,15 +330,10 @@ void CSD_KERNEL(gradient_search)(const csd_args *args) {
     unit all[MOST_UNITS];
     problem p = {all, units, layers, width, round_up(width), NULL, NULL, NULL, NULL, {NULL, NULL}};
 
-    /* A vector that straddles two cache lines costs two reads: both ends on whole lines. */
     float *at = scratch->data;
     at += (0u - (uintptr_t)at) % CSD_WIDE_BYTES / sizeof *at;
-    float *copy = take(&at, weights->shape.dims[0]);
     const float *w = weights->data;
-    if ((uintptr_t)w % CSD_WIDE_BYTES != 0) {
-        memcpy(copy, w, weights->shape.dims[0] * sizeof *w);
-        w = copy;
-    }
+    const int whole = (uintptr_t)w % CSD_WIDE_BYTES == 0;
     p.constant = take(&at, p.padded);
     p.start = take(&at, group * p.padded);
     p.e = take(&at, group * p.padded);
@@ -299,7 +344,9 @@ void CSD_KERNEL(gradient_search)(const csd_args *args) {
     size_t payload_at = 0;
     for (size_t m = 0; m < units; m++) {
         unit *u = &all[m];
-        w = read_unit(u, w, (const int32_t *)sizes->data + 3u * m, layers);
+        float *none = NULL;
+        read_unit(u, &w, (const int32_t *)sizes->data + 3u * m, layers, block,
+                  whole ? &none : &at);
         take_unit(u, &at, layers, shared ? width : 2u * u->antennas, group, shared);
         u->payload = payload_at;
         payload_at += (block * u->bits + 7u) / 8u;

@@ -84,7 +84,7 @@ CSD_INLINE void ask_for(const float *w, size_t wide) {
 #endif
 }
 
-CSD_INLINE void sum(size_t parts, size_t wide, float *y, const float *start, const float *x,
+CSD_INLINE void sum(size_t parts, size_t wide, int far, float *y, const float *start, const float *x,
                     const uint16_t *index, size_t count, const float *w, size_t width) {
     csd_wide sums[SUM_1 > 2 * SUM_2 ? SUM_1 : 2 * SUM_2 > 4 ? 2 * SUM_2 : 4];
     begin(sums, parts, wide, start);
@@ -93,8 +93,8 @@ CSD_INLINE void sum(size_t parts, size_t wide, float *y, const float *start, con
         CSD_UNROLL
         for (size_t part = 0; part < parts; part++) {
             const size_t j = index == NULL ? c + part : index[c + part];
-            if (parts == 1u && index == NULL)
-                ask_for(w + (j + CSD_WIDE) * width, wide);
+            if (far && parts == 1u)
+                ask_for(w + index[c + part + CSD_WIDE] * width, wide);
             add_one(sums + part * wide, wide, x[j], w + j * width);
         }
     }
@@ -108,25 +108,34 @@ CSD_INLINE void sum(size_t parts, size_t wide, float *y, const float *start, con
     store(y, sums, wide);
 }
 
+/* `index` and `far` are constants of the function that has the cases. */
 #define CASE(parts, wide)                                                                          \
     case 32u * (parts) + (wide):                                                                   \
-        sum(parts, wide, y, start, x, index, count, w, width);                                     \
+        sum(parts, wide, far, y, start, x, index, count, w, width);                                \
         break;
 
 static void sum_all(size_t which, float *y, const float *start, const float *x, size_t count,
                     const float *w, size_t width) {
     const uint16_t *const index = NULL;
+    enum { far = 0 };
     switch (which) { SUM_CASES }
 }
 
 static void sum_listed(size_t which, float *y, const float *start, const float *x,
                        const uint16_t *index, size_t count, const float *w, size_t width) {
+    enum { far = 0 };
+    switch (which) { SUM_CASES }
+}
+
+static void sum_far(size_t which, float *y, const float *start, const float *x,
+                    const uint16_t *index, size_t count, const float *w, size_t width) {
+    enum { far = 1 };
     switch (which) { SUM_CASES }
 }
 #undef CASE
 
-void CSD_KERNEL(weighted_sum)(float *y, const float *start, const float *x, const uint16_t *index,
-                              size_t count, const float *w, size_t width) {
+static void sum_row(float *y, const float *start, const float *x, const uint16_t *index,
+                    size_t count, const float *w, size_t width, int far) {
     size_t left = width / CSD_WIDE;
     const size_t parts = parts_of(left);
     const size_t most = parts == 4u ? SUM_4 : parts == 2u ? SUM_2 : SUM_1;
@@ -134,6 +143,8 @@ void CSD_KERNEL(weighted_sum)(float *y, const float *start, const float *x, cons
         const size_t wide = share(left, most);
         if (index == NULL)
             sum_all(32u * parts + wide, y, start, x, count, w, width);
+        else if (far)
+            sum_far(32u * parts + wide, y, start, x, index, count, w, width);
         else
             sum_listed(32u * parts + wide, y, start, x, index, count, w, width);
         y += wide * CSD_WIDE;
@@ -161,6 +172,17 @@ CSD_INLINE void add_rows(csd_wide (*sums)[MOST_SUMS], size_t at, size_t wide, si
         for (size_t v = 0; v < wide; v++)
             sums[r][at + v] = csd_wide_fma(factor, weights[v], sums[r][at + v]);
     }
+}
+
+void CSD_KERNEL(weighted_sum)(float *y, const float *start, const float *x, const uint16_t *index,
+                              size_t count, const float *w, size_t width) {
+    sum_row(y, start, x, index, count, w, width, 0);
+}
+
+void CSD_KERNEL(weighted_sum_far)(float *y, const float *start, const float *x,
+                                  const uint16_t *index, size_t count, const float *w,
+                                  size_t width) {
+    sum_row(y, start, x, index, count, w, width, 1);
 }
 
 CSD_INLINE void tile(size_t parts, size_t wide, size_t rows, float *y, size_t y_step,
@@ -221,12 +243,30 @@ void CSD_KERNEL(multiply_rows)(float *y, size_t y_step, const float *start, cons
         CSD_KERNEL(weighted_sum)(y + r * y_step, start, x + r * x_step, NULL, count, w, width);
 }
 
+#if defined(CSD_HAS_AVX512)
+static __m512i first_indices(void) {
+    return _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+/* Appends the chosen of sixteen indices; sixteen places are written, of which the next call takes
+   back what was none. */
+CSD_INLINE size_t append(uint16_t *list, size_t count, __mmask16 chosen, __m512i indices) {
+    const __m512i first = _mm512_maskz_compress_epi32(chosen, indices);
+    _mm256_storeu_si256((__m256i *)(void *)(list + count), _mm512_cvtepi32_epi16(first));
+    return count + (size_t)__builtin_popcount(chosen);
+}
+#endif
+
 /* As many rows as share what is read of x. */
-CSD_INLINE void inner(size_t rows, float *y, const float *x, const float *w, size_t width) {
+CSD_INLINE void inner(size_t rows, float *y, const float *x, const uint16_t *index,
+                      const float *w, size_t width) {
     csd_wide sums[4][4];
+    const float *row[4];
     CSD_UNROLL
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++) {
         begin(sums[r], 4, 1, NULL);
+        row[r] = w + index[r] * width;
+    }
     for (size_t j = 0; j < width; j += 4u * CSD_WIDE) {
         CSD_UNROLL
         for (size_t part = 0; part < 4u; part++) {
@@ -237,8 +277,7 @@ CSD_INLINE void inner(size_t rows, float *y, const float *x, const float *w, siz
             CSD_KEEP(factor);
             CSD_UNROLL
             for (size_t r = 0; r < rows; r++)
-                sums[r][part] = csd_wide_fma(factor, csd_wide_load(w + r * width + at),
-                                             sums[r][part]);
+                sums[r][part] = csd_wide_fma(factor, csd_wide_load(row[r] + at), sums[r][part]);
         }
     }
     CSD_UNROLL
@@ -248,41 +287,33 @@ CSD_INLINE void inner(size_t rows, float *y, const float *x, const float *w, siz
     }
 }
 
-void CSD_KERNEL(inner_products)(float *y, const float *x, size_t count, const float *w,
-                                size_t width) {
+void CSD_KERNEL(inner_products)(float *y, const float *x, const uint16_t *index, size_t count,
+                                const float *w, size_t width) {
     size_t i = 0;
     for (; i + 4u <= count; i += 4u)
-        inner(4, y + i, x, w + i * width, width);
+        inner(4, y + i, x, index + i, w, width);
     for (; i < count; i++)
-        inner(1, y + i, x, w + i * width, width);
+        inner(1, y + i, x, index + i, w, width);
 }
 
-#if defined(CSD_HAS_AVX512)
 size_t CSD_KERNEL(rectify)(float *z, uint16_t *list, size_t width) {
-    const __m512 zero = _mm512_setzero_ps();
-    __m512i index = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     size_t count = 0;
+#if defined(CSD_HAS_AVX512)
+    __m512i indices = first_indices();
     for (size_t i = 0; i < width; i += CSD_WIDE) {
         const __m512 x = _mm512_loadu_ps(z + i);
-        const __mmask16 above = _mm512_cmp_ps_mask(x, zero, _CMP_GT_OQ);
-        const __m512i chosen = _mm512_maskz_compress_epi32(above, index);
+        const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
         _mm512_storeu_ps(z + i, _mm512_maskz_mov_ps(above, x));
-        /* Sixteen places, of which the next vector takes back what was none. */
-        _mm256_storeu_si256((__m256i *)(void *)(list + count), _mm512_cvtepi32_epi16(chosen));
-        count += (size_t)__builtin_popcount(above);
-        index = _mm512_add_epi32(index, _mm512_set1_epi32(CSD_WIDE));
+        count = append(list, count, above, indices);
+        indices = _mm512_add_epi32(indices, _mm512_set1_epi32(CSD_WIDE));
     }
-    return count;
-}
 #else
-size_t CSD_KERNEL(rectify)(float *z, uint16_t *list, size_t width) {
-    size_t count = 0;
     for (size_t i = 0; i < width; i++) {
         const int above = z[i] > 0.0f;
         z[i] = above ? z[i] : 0.0f;
         list[count] = (uint16_t)i;
         count += (size_t)above;
     }
+#endif
     return count;
 }
-#endif
