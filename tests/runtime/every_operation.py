@@ -25,6 +25,12 @@ from hand_plan import HandPlan
 
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.bundle_write import write_bundle
+from csideploy.export.gradient_rules import (
+    UnitSizes,
+    payload_bytes,
+    scratch_floats,
+    weight_floats,
+)
 from csideploy.export.operations import (
     Activation,
     Binary,
@@ -248,6 +254,18 @@ def precoders(hand: HandPlan, c: _Constants, said: int) -> None:
     hand.step(Op.RZF_PRECODER, [said, book], [v], bits=SAID_BITS, loading=0.25)
 
 
+def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
+    """three bits of one unit of two antennas, four channel uses, one hidden layer."""
+    sizes = np.array([[2, 3, 16]], np.int32)
+    units = [UnitSizes(*row) for row in sizes.tolist()]
+    weights = c.f32("search.w", weight_floats(units, 1))
+    operands = [*ends, weights, hand.constant("search.sizes", sizes)]
+    found = hand.output("found", ("n", payload_bytes(units, 4)), np.uint8)
+    need = scratch_floats(units, 1, 4, 2, shared=True)
+    scratch = hand.arena("search.scratch", (need,))
+    hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -257,6 +275,8 @@ def plan() -> Plan:
     message = hand.input("message", ("n", -(-int(WIDTHS.sum()) // 8)), np.uint8)
     air = hand.input("air", ("n", 2), np.uint8)
     said = hand.input("said", ("n", SAID_USERS, 1), np.uint8)
+    ends = [hand.input("effective", ("n", 1, 2, 2)), hand.input("targets", ("n", 4, 1, 2))]
+    ends.append(hand.input("step", ("n",)))
     link(hand, c, x, air)
     elementwise(hand, c, x)
     matrices(hand, c, x)
@@ -266,10 +286,11 @@ def plan() -> Plan:
     integers(hand, c, x, q)
     codebooks(hand, c, x, q, message)
     precoders(hand, c, said)
+    search(hand, c, ends)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "4"},
+        metadata={"system": "micro", "version": "5"},
     )
 
 
@@ -283,6 +304,9 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.integers(0, 256, (count, -(-int(WIDTHS.sum()) // 8))).astype(np.uint8),
         rng.integers(0, 256, (count, 2)).astype(np.uint8),
         rng.integers(0, 256, (count, SAID_USERS, 1)).astype(np.uint8),
+        rng.normal(size=(count, 1, 2, 2)).astype(np.float32),
+        rng.normal(size=(count, 4, 1, 2)).astype(np.float32),
+        rng.uniform(0.5, 2, count).astype(np.float32),
     )
 
 
@@ -320,8 +344,10 @@ def seeds() -> dict[str, bytes]:
                 else:
                     known[index] = hand.input(t.name, t.shape, t.dtype.numpy)
             operands.append(None if index is None else known[index])
-        y = whole.tensors[step.outputs[0]]
-        hand.step(step.op, operands, [hand.output(y.name, y.shape, y.dtype.numpy)], **step.params)
+        y, *scratch = [whole.tensors[i] for i in step.outputs]
+        made = [hand.output(y.name, y.shape, y.dtype.numpy)]
+        made += [hand.arena(t.name, t.shape, t.dtype.numpy) for t in scratch]
+        hand.step(step.op, operands, made, **step.params)
         out[name] = write_bundle(hand.plan())
     return out
 

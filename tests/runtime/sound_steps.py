@@ -45,7 +45,8 @@ def changed(sound: Sound, op: Op, **changes: Any) -> bytes:
             indices.append(add(name, operand.shape, operand.dtype))
         else:
             indices.append(hand.constant(name, operand))
-    inputs, (output,) = indices[:-1], indices[-1:]
-    assert output is not None
-    hand.step(op, inputs, [output], **{k: changes.get(k, v) for k, v in params.items()})
+    count = len(OPS[op].inputs)
+    outputs = [index for index in indices[count:] if index is not None]
+    assert len(outputs) == len(OPS[op].outputs)
+    hand.step(op, indices[:count], outputs, **{k: changes.get(k, v) for k, v in params.items()})
     return write_bundle(hand.plan())

@@ -26,8 +26,6 @@ UNREACHABLE = {
     "if (((uintptr_t)bundle": "Python's buffer is aligned; the driver's abuse has it",
     "if (part->kernels == NULL": "this build has every kernel; the driver's abuse has it",
     "if (header->arena_bytes > SIZE_MAX)": "on 32-bit hosts only",
-    "for (uint32_t other = 0; other < o": "no operation has a second output yet",
-    "if (csd_overlap(part, operands->out[other], out))": "the same",
 }
 
 
