@@ -1,1 +1,1 @@
-"""Fronthaul of cell-free massive MIMO: quantizers that a distributed unit runs for its radio units."""
+"""Fronthaul of cell-free massive MIMO: quantizers that a distributed unit runs."""

@@ -65,7 +65,7 @@ def gradient_search(
 
     Args:
         networks: the codebooks of M radio units, N = sum of their antennas.
-        effective: C, complex (L, N). Its type, complex64 or complex128, is that of all that follows.
+        effective: C, complex (L, N); complex64 or complex128, and all follows its precision.
         targets: d, complex (R, L).
         step: of the descent; eta / (scale^2 lambda_max(C^H C)) where the codebooks' outputs have
             the size `scale`.
@@ -126,9 +126,7 @@ def pack_bits(bits: NDArray[np.uint8], sizes: Sequence[int]) -> NDArray[np.uint8
     return np.concatenate([np.packbits(column.reshape(-1)) for column in columns])
 
 
-def unpack_bits(
-    payload: NDArray[np.uint8], sizes: Sequence[int], uses: int
-) -> NDArray[np.uint8]:
+def unpack_bits(payload: NDArray[np.uint8], sizes: Sequence[int], uses: int) -> NDArray[np.uint8]:
     """The inverse of `pack_bits`: uint8 (R, sum B_m).
 
     Raises:

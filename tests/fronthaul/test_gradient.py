@@ -38,7 +38,9 @@ def test_decode_by_hand() -> None:
     assert (net.bits, net.hidden, net.antennas, net.layers) == (2, 1, 1, 1)
     bits = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     # The hidden unit: 0.5, 2.5, 0 (-0.5 cut), 1.5.
-    assert np.array_equal(net.decode(bits)[:, 0], [0.75 - 0.5j, 2.75 - 6.5j, 0.25 + 1j, 1.75 - 3.5j])
+    assert np.array_equal(
+        net.decode(bits)[:, 0], [0.75 - 0.5j, 2.75 - 6.5j, 0.25 + 1j, 1.75 - 3.5j]
+    )
     with pytest.raises(InputError, match=r"\(uses, 2\)"):
         net.decode(np.zeros((1, 3)))
 
