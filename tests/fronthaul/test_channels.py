@@ -261,7 +261,7 @@ def test_light_street_canyon_against_sionna() -> None:
             "ratio": np.median([v[..., 0] / v[..., 1] for v in values]),
         }
     light, full = found["umi"], found["sionna-umi"]
-    # One sigma of 80 channels of Sionna's: about 7 %, 0.5 dB and 7 %.
-    assert light["delay spread"] == pytest.approx(full["delay spread"], rel=0.2)
-    assert light["link gains"] == pytest.approx(full["link gains"], abs=1.5)
-    assert light["ratio"] == pytest.approx(full["ratio"], rel=0.2)
+    # From seed to seed the difference has sigmas of 4 %, 0.2 dB and 3 %.
+    assert light["delay spread"] == pytest.approx(full["delay spread"], rel=0.15)
+    assert light["link gains"] == pytest.approx(full["link gains"], abs=1)
+    assert light["ratio"] == pytest.approx(full["ratio"], rel=0.15)
