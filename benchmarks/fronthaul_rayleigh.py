@@ -40,7 +40,13 @@ def several() -> Setup:
 
 
 def rows(
-    setup: Setup, channel: str, *, iterations: tuple[int, ...], joint: bool, channels: int, seed: int
+    setup: Setup,
+    channel: str,
+    *,
+    iterations: tuple[int, ...],
+    joint: bool,
+    channels: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """One table: linear precoding, vq, smq, pmq at each T, mq where `joint`."""
     place = scene(channel, setup, blocks=channels, seed=seed, uses=USES)
@@ -88,7 +94,7 @@ def main() -> int:
         best = next(row for row in found if row["system"] == "vq")[measure]
         table.add_column("over vq", justify="right")
         for row in found:
-            half = (row[f"{measure}_interval"][1] - row[measure])
+            half = row[f"{measure}_interval"][1] - row[measure]
             table.add_row(
                 row["system"], f"{row[measure]:.3f} +-{half:.3f}", f"{row['plain']:.3f}",
                 f"{row[measure] / best:.2f}",

@@ -15,7 +15,7 @@ from csideploy.errors import InputError
 from csideploy.export import gradient_rules as rules
 from csideploy.export.graph import BATCH
 from csideploy.export.memory_check import check_memory
-from csideploy.export.plan import DType, Op, PayloadLayout, Plan, Step, Storage, Tensor
+from csideploy.export.plan import Dim, DType, Op, PayloadLayout, Plan, Step, Storage, Tensor
 from csideploy.fronthaul.networks import Network
 
 METHODS = ("neural-mq", "neural-vq")
@@ -23,9 +23,7 @@ METHODS = ("neural-mq", "neural-vq")
 
 def unit_sizes(networks: Sequence[Network]) -> list[rules.UnitSizes]:
     """Sizes as GRADIENT_SEARCH has them: hidden layers in whole vectors."""
-    return [
-        rules.UnitSizes(net.antennas, net.bits, rules.round_up(net.hidden)) for net in networks
-    ]
+    return [rules.UnitSizes(net.antennas, net.bits, rules.round_up(net.hidden)) for net in networks]
 
 
 def gradient_plan(
@@ -98,6 +96,7 @@ def gradient_plan(
     weights = np.concatenate([_stored(net) for net in networks])
     sizes = np.array([[u.antennas, u.bits, u.hidden] for u in units], "<i4")
     scratch = rules.scratch_floats(units, layers, block, width, shared=shared)
+    ends: list[tuple[str, tuple[Dim, ...]]]
     ends = [("effective", (BATCH, streams, antennas, 2))] if shared else []
     ends += [("targets" if shared else "precoded", (BATCH, block, width // 2, 2))]
     ends += [("step", (BATCH,))]
@@ -145,7 +144,7 @@ def _padded(matrix: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.
 
 
 def _stored(net: Network) -> NDArray[np.float32]:
-    """One unit's weights as the operation reads them: both orientations of hidden layers, padded."""
+    """One unit's weights as the operation reads them: hidden layers both ways, padded."""
     hidden, width = rules.round_up(net.hidden), 2 * net.antennas
     pieces = []
     for k, (w, b) in enumerate(zip(net.weights[:-1], net.biases[:-1], strict=True)):

@@ -17,7 +17,10 @@ WIDE = 16
 """Numbers of a vector; rows in the weights and in the scratch are whole vectors."""
 GROUP = 24
 """Channel uses that the kernel takes at once."""
-_ROW = 1024
+ALONE = 128
+"""Where one channel use goes alone through a wider hidden layer, the kernel reads the first layer's
+weights in one orientation only."""
+_ROW = 2 * MOST_ANTENNAS
 """Numbers of a row between two products, of which there are two."""
 
 
@@ -76,11 +79,13 @@ def scratch_floats(
         shared: the units share a residual (`effective` is there).
     """
     rows = min(block, GROUP)
-    count = weight_floats(units, layers) + (1 + 2 * rows) * round_up(width) + 2 * _ROW + WIDE
+    count = weight_floats(units, layers) + (1 + 3 * rows) * round_up(width) + 2 * _ROW + WIDE
     for unit in units:
         outputs, features = width if shared else 2 * unit.antennas, unit.features(layers)
         count += features * round_up(outputs) + (features * outputs if shared else 0)
-        count += 2 * rows * round_up(unit.bits)
+        count += (2 * rows + 1) * round_up(unit.bits) + WIDE + unit.hidden
+        if block == 1 and unit.hidden > ALONE:
+            count -= round_up(unit.bits) * unit.hidden
         lists = round_up(rows * (unit.hidden + WIDE) // 2)
         count += layers * (rows * unit.hidden + lists)
     return count

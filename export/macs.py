@@ -178,7 +178,7 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
 def _search_macs(plan: Plan, step: Step, roles: dict[str, Tensor]) -> int:
     sizes, (_, block, width, _) = roles["sizes"], roles["targets"].shape
     raw = plan.weights[sizes.place : sizes.place + sizes.nbytes].view(sizes.dtype.numpy)
-    units = [UnitSizes(*row) for row in raw.reshape(sizes.shape).tolist()]
+    units = [UnitSizes(*row) for row in raw.reshape(-1, 3).tolist()]
     layers, iterations = int(step.params["layers"]), int(step.params["iterations"])
     shared = "effective" in roles
     return block_macs(units, layers, int(block), 2 * int(width), iterations, shared=shared)

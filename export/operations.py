@@ -413,21 +413,24 @@ OPS: dict[Op, OpSpec] = {
     # precoded (n, R, N, 2), tables, rus and payload as above: the lowest index that minimises
     # sum (x - c)^2 over re and im of antenna after antenna, in doubles.
     Op.TABLE_NEAREST: OpSpec(("precoded", "tables", "rus"), ("payload",), {}),
-    # M <= 32 radio units, sizes i32 (M, 3): unit m has N_m <= 512 antennas, B_m <= 512 bits a channel
-    # use and K = `layers` <= 2 hidden layers of D_m <= 512 units, a multiple of 16 (0 if K = 0).
-    # f_m: h_0 = q in [0, 1]^B_m, z_k = b_k + W_k h_(k-1), h_k = max(z_k, 0); f_m = b_out + W_out h_K,
-    # first the real parts of N_m numbers, then the imaginary ones.
-    # effective (n, L, N, 2) = C, N = sum N_m, targets d (n, R, L, 2), L <= 512, R <= 65535: over the
-    # bits of all units |C f - d|^2 is made small. Without effective: targets (n, R, N, 2), and each
-    # unit makes |f_m - d_m|^2 small. For each of R channel uses: r = 0; I = `iterations` times, from
-    # tau = 1 on: q = sigmoid(r / tau), r -= step d|e|^2/dr; tau of i times (i from 0) = e^(-5 i / I).
-    # Bits: r > 0. payload u8 (n, P), P = sum of ceil(R B_m / 8): unit by unit, the bits of R channel
-    # uses one after the other, MSB first, zero pad at the unit's end.
-    # weights (W,), unit by unit and, ' meaning rows or columns of 0 up to a multiple of 16:
-    #   k = 1, K: W_k^T (inputs, D), W_k' (D, inputs'), b_k (D); W_out' (2 N_m, outputs of h_K'), b_out'.
-    # In float32, every sum over its index from 0 up, a fused multiply-add each: the real form of C,
-    # G_m = C_m W_out and its rows times b_out once a block; e = sum over m of (sum of G_m h) from the
-    # start C b_out - d; back through G_m, then W_k of those units where z_k > 0.
+    # M <= 32 radio units, sizes i32 (M, 3): unit m has N_m <= 512 antennas, B_m <= 512 bits a
+    # channel use and K = `layers` <= 2 hidden layers of D_m <= 512 units, a multiple of 16 (0 if
+    # K = 0). f_m: h_0 = q in [0, 1]^B_m, z_k = b_k + W_k h_(k-1), h_k = max(z_k, 0);
+    # f_m = b_out + W_out h_K, first the real parts of N_m numbers, then the imaginary ones.
+    # effective (n, L, N, 2) = C, N = sum N_m, targets d (n, R, L, 2), L <= 512, R <= 65535: over
+    # the bits of all units |C f - d|^2 is made small. Without effective: targets (n, R, N, 2), and
+    # each unit makes |f_m - d_m|^2 small. For each of R channel uses: r = 0; then for i = 0 to I-1,
+    # I = `iterations`: tau = e^(-5 i / I), q = sigmoid(r / tau), r -= step d|e|^2/dr. Bits: r > 0.
+    # payload u8 (n, P), P = sum of ceil(R B_m / 8): unit by unit, the bits of R channel uses one
+    # after the other, MSB first, zero pad at the unit's end.
+    # weights (W,), unit by unit; ' is a pad of zeros to a multiple of 16: for k = 1 to K: W_k^T
+    # (inputs, D), W_k' (D, inputs'), b_k (D); then W_out' (2 N_m, outputs of h_K'), b_out'.
+    # In float32 with fused multiply-adds, sums in the order of kernels/products.h: the real form of
+    # C, G_m = C_m W_out and its rows times b_out once a block; e = C b_out - d + sum of G_m h,
+    # units in order, for odd i backwards; back through G_m, then W_k of those units where z_k > 0.
+    # A channel use alone in its group of 24, D_m > 128: 1. the first layer's gradients are inner
+    # products; 2. a bit with q (1 - q) < 2^-24 is settled: r stays, and from then on q is taken as
+    # it is if above 1/2, else as 0.
     # scratch (S,): any bytes before, 0 after; S as `gradient_rules.scratch_floats` counts.
     Op.GRADIENT_SEARCH: OpSpec(
         ("effective?", "targets", "step", "weights", "sizes"),

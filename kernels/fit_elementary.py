@@ -1,4 +1,4 @@
-"""Prints the coefficients of kernels/elementary.h and vectors.h: `python kernels/fit_elementary.py`.
+"""Prints the coefficients of kernels/elementary.h and vectors.h: `kernels/fit_elementary.py`.
 
 Each polynomial is fitted in the sense of the smallest largest weighted error, by Lawson's method:
 least squares on 2000 Chebyshev nodes, whose weights are multiplied by the error until it is level

@@ -44,7 +44,8 @@ def draw(kind: str, setup: Setup, count: int, rng: np.random.Generator) -> Drop:
     """`count` channels of one kind.
 
     Raises:
-        InputError: an unknown kind; for "sionna-umi", Sionna is not there.
+        InputError: an unknown kind.
+        MissingDependencyError: Sionna is not installed ("sionna-umi").
     """
     if kind == "rayleigh":
         shape = (count, setup.users, setup.receive_antennas, setup.total_antennas, 2)

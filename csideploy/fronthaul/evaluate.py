@@ -120,7 +120,8 @@ def deployed_row(
         errors=errors,
     )
     trained = codebooks.about.get("channel")
-    return {**row, "trained_on": trained, "iterations": codebooks.iterations or None}
+    about = {"line": codebooks.method, "trained_on": trained}
+    return {**row, **about, "iterations": codebooks.iterations or None}
 
 
 def reference_rows(place: Scene, *, errors: bool = True) -> list[dict[str, Any]]:

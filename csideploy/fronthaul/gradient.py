@@ -65,7 +65,7 @@ def gradient_search(
 
     Args:
         networks: the codebooks of M radio units, N = sum of their antennas.
-        effective: C, complex (L, N). Its type, complex64 or complex128, is that of the rest.
+        effective: C, complex (L, N); complex64 or complex128, and all follows its precision.
         targets: d, complex (R, L).
         step: of the descent; eta / (scale^2 lambda_max(C^H C)) where the codebooks' outputs have
             the size `scale`.

@@ -19,7 +19,7 @@ from csideploy.fronthaul.setup import Setup
 Complex = NDArray[np.complexfloating]
 Receiver = Literal["localized", "full"]
 
-WHITENING = 0.01
+WHITENING = 0.1
 """epsilon of `whitener`, in parts of the largest eigenvalue."""
 
 

@@ -53,12 +53,12 @@ class Network:
     @property
     def bits(self) -> int:
         """B, bits a channel use."""
-        return self.weights[0].shape[1]
+        return int(self.weights[0].shape[1])
 
     @property
     def antennas(self) -> int:
         """N, complex outputs."""
-        return self.weights[-1].shape[0] // 2
+        return int(self.weights[-1].shape[0]) // 2
 
     @property
     def layers(self) -> int:
@@ -68,7 +68,7 @@ class Network:
     @property
     def hidden(self) -> int:
         """D, units of a hidden layer; 0 without one."""
-        return self.weights[0].shape[0] if self.layers else 0
+        return int(self.weights[0].shape[0]) if self.layers else 0
 
     def decode(self, bits: Array) -> NDArray[np.complex128]:
         """Bits (R, B), 0 or 1 -> the radio unit's numbers (R, N), in float64."""

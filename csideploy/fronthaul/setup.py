@@ -60,6 +60,11 @@ class Setup:
             for value in values:
                 if type(value) is not int or not 1 <= value <= largest:
                     raise InputError(f"{name} {value}: a whole number from 1 to {largest}")
+        if self.streams > self.total_antennas:
+            raise InputError(
+                f"{self.streams} streams of a user from {self.total_antennas} antennas: "
+                "no more streams than the RUs have antennas"
+            )
         snr = self.snr_db
         if type(snr) not in (int, float) or not -50 <= snr <= 80:
             raise InputError(f"SNR {snr}: a number from -50 to 80 dB")

@@ -1,4 +1,4 @@
-"""A light street canyon after 3GPP TR 38.901 UMi, with numpy alone.
+"""A light street canyon after 3GPP TR 38.901 V16.1 UMi, with numpy alone.
 
 Path loss, line of sight, shadowing, K-factor, delay and angle spreads, clusters and rays follow
 its tables 7.4.1-1, 7.4.2-1 and 7.5-6. Left out: elevation (all lies in the plane, heights count for
@@ -33,6 +33,7 @@ class _Sight:
     departure: tuple[float, float]
     arrival: tuple[float, float]
     delay_scaling: float
+    angle_scaling: float
     ray_departure_deg: float
     ray_arrival_deg: float
     shadow_db: float
@@ -41,11 +42,11 @@ class _Sight:
 _F = np.log10(1 + CARRIER_GHZ)
 _LOS = _Sight(
     12, (-0.24 * _F - 7.14, 0.38), (-0.05 * _F + 1.21, 0.41),
-    (-0.08 * _F + 1.73, 0.014 * _F + 0.28), 3.0, 3.0, 17.0, 4.0,
+    (-0.08 * _F + 1.73, 0.014 * _F + 0.28), 3.0, 1.146, 3.0, 17.0, 4.0,
 )  # fmt: skip
 _NLOS = _Sight(
     19, (-0.24 * _F - 6.83, 0.16 * _F + 0.28), (-0.23 * _F + 1.53, 0.11 * _F + 0.33),
-    (-0.08 * _F + 1.81, 0.05 * _F + 0.3), 2.1, 10.0, 22.0, 7.82,
+    (-0.08 * _F + 1.81, 0.05 * _F + 0.3), 2.1, 1.273, 10.0, 22.0, 7.82,
 )  # fmt: skip
 _K_DB = (9.0, 5.0)
 _CLUSTER_SHADOW_DB = 3.0
@@ -57,6 +58,22 @@ def positions(rus: int) -> NDArray[np.float64]:
     angle = np.pi / 4 + 2 * np.pi * np.arange(rus) / rus
     radius = 0.35 * SIDE_M
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def facing(rus: int) -> NDArray[np.float64]:
+    """Bearing to which each RU's line of antennas is broadside: the middle of the square."""
+    place = positions(rus)
+    return np.arctan2(-place[:, 1], -place[:, 0])
+
+
+def place_users(
+    setup: Setup, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Places of users (count, N, 2); distance in the plane, and bearing, from RUs (count, N, M)."""
+    users = rng.uniform(-SIDE_M / 2, SIDE_M / 2, (count, setup.users, 2))
+    way = users[:, :, None] - positions(setup.rus)
+    flat = np.maximum(np.linalg.norm(way, axis=-1), NEAREST_M)
+    return users, flat, np.arctan2(way[..., 1], way[..., 0])
 
 
 @dataclass(frozen=True)
@@ -126,14 +143,8 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
         rng: of all that is random.
         unit_links: scale every link to unit mean gain over its antennas, else every channel.
     """
-    rus = positions(setup.rus)
-    users = rng.uniform(-SIDE_M / 2, SIDE_M / 2, (count, setup.users, 2))
-    way = users[:, :, None] - rus
-    flat = np.maximum(np.linalg.norm(way, axis=-1), NEAREST_M)
-    bearing = np.arctan2(way[..., 1], way[..., 0])
+    _, flat, bearing = place_users(setup, count, rng)
     sight = rng.uniform(size=flat.shape) < _sight_probability(flat)
-    # An RU's line of antennas looks at the middle of the square.
-    looks = np.arctan2(-rus[:, 1], -rus[:, 0])
     turned = rng.uniform(0, 2 * np.pi, (count, setup.users, 1))
     draws = [_paths(flat, kind, rng) for kind in (_LOS, _NLOS)]
     most = max(one[0].shape[-1] for one in draws)
@@ -147,7 +158,7 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
     return UmiDrop(
         gain * phase * amplitude[..., None],
         delay,
-        np.sin(bearing[..., None] - looks[:, None] + np.deg2rad(departure)),
+        np.sin(bearing[..., None] - facing(setup.rus)[:, None] + np.deg2rad(departure)),
         np.sin(bearing[..., None] + np.pi - turned[..., None] + np.deg2rad(arrival)),
         setup,
         unit_links,
@@ -164,29 +175,68 @@ def _paths(
     shape = (*flat.shape, kind.clusters)
     spread = 10 ** (kind.delay[0] + kind.delay[1] * rng.standard_normal(flat.shape))[..., None]
     delay = -kind.delay_scaling * spread * np.log(rng.uniform(1e-12, 1, shape))
-    delay -= delay.min(axis=-1, keepdims=True)
+    delay = np.sort(delay, axis=-1)
+    delay -= delay[..., :1]
     decay = delay * (kind.delay_scaling - 1) / (kind.delay_scaling * spread)
     shadow = _CLUSTER_SHADOW_DB * rng.standard_normal(shape)
     power = np.exp(-decay) * 10 ** (-shadow / 10)
     power /= power.sum(axis=-1, keepdims=True)
+    # Read in line of sight alone.
+    k_db = (_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape))[..., None]
+    k = 10 ** (k_db / 10) if kind is _LOS else np.zeros_like(k_db)
+    angles = _angles(power, k, k_db, kind, rng)
+    powers = np.repeat(power / (k + 1) / RAYS, RAYS, axis=-1)
+    if kind is _LOS:
+        # Eq. 7.5-3 and 7.5-4: the straight path without delay must not shrink the delay spread.
+        delay /= 0.7705 - 0.0433 * k_db + 0.0002 * k_db**2 + 0.000017 * k_db**3
+    delays = np.repeat(delay, RAYS, axis=-1)
+    if kind is _LOS:
+        powers = np.concatenate([k / (k + 1), powers], axis=-1)
+        delays, *angles = (
+            np.concatenate([np.zeros_like(k), item], axis=-1) for item in (delays, *angles)
+        )
+    return np.sqrt(powers), delays, angles[0], angles[1]
+
+
+def _angles(
+    power: NDArray[np.float64],
+    k: NDArray[np.float64],
+    k_db: NDArray[np.float64],
+    kind: _Sight,
+    rng: np.random.Generator,
+) -> list[NDArray[np.float64]]:
+    """Departure and arrival of rays beside the straight line, degrees (..., clusters * RAYS).
+
+    Eq. 7.5-9 to 7.5-13: weak clusters lie far out; with a straight path all do, so that the link
+    keeps its angle spread.
+
+    Args:
+        power: of clusters, (..., clusters).
+        k: power of the straight path over that of all clusters, (..., 1).
+        k_db: the same in decibels; read in line of sight alone.
+        kind: parameters.
+        rng: of spreads, sides and rays.
+    """
+    strength = power / (k + 1)
+    scale = np.full_like(k_db, kind.angle_scaling)
+    if kind is _LOS:
+        strength[..., :1] += k / (k + 1)
+        scale *= 1.1035 - 0.028 * k_db - 0.002 * k_db**2 + 0.0001 * k_db**3
+    reach = 2 / 1.4 * np.sqrt(-np.log(strength / strength.max(axis=-1, keepdims=True))) / scale
     angles = []
     for (mean, deviation), most, ray in (
         (kind.departure, _MOST_ASD, kind.ray_departure_deg),
         (kind.arrival, _MOST_ASA, kind.ray_arrival_deg),
     ):
-        width = np.minimum(10 ** (mean + deviation * rng.standard_normal(flat.shape)), most)
-        cluster = width[..., None] * rng.standard_normal(shape)
-        rays = rng.laplace(scale=ray / np.sqrt(2), size=(*shape, RAYS))
-        angles.append((cluster[..., None] + rays).reshape(*flat.shape, -1))
-    powers = np.repeat(power / RAYS, RAYS, axis=-1)
-    delays = np.repeat(delay, RAYS, axis=-1)
-    if kind is _LOS:
-        k = 10 ** ((_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape)) / 10)[..., None]
-        powers = np.concatenate([k / (k + 1), powers / (k + 1)], axis=-1)
-        delays, *angles = (
-            np.concatenate([np.zeros_like(k), item], axis=-1) for item in (delays, *angles)
-        )
-    return np.sqrt(powers), delays, angles[0], angles[1]
+        spread = rng.standard_normal(power.shape[:-1])
+        width = np.minimum(10 ** (mean + deviation * spread), most)[..., None]
+        side = rng.choice((-1.0, 1.0), power.shape)
+        cluster = width * (side * reach + rng.standard_normal(power.shape) / 7)
+        if kind is _LOS:
+            cluster -= cluster[..., :1]
+        rays = rng.laplace(scale=ray / np.sqrt(2), size=(*power.shape, RAYS))
+        angles.append((cluster[..., None] + rays).reshape(*power.shape[:-1], -1))
+    return angles
 
 
 def _padded(paths: NDArray[np.float64], most: int) -> NDArray[np.float64]:

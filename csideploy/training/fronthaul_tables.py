@@ -131,7 +131,7 @@ def _least_squares(
     indices: NDArray[np.int64],
 ) -> tuple[NDArray[np.complex64], ...]:
     channel, wanted = links.gained(gamma), links.wanted(s)
-    tables = [table.astype(np.complex128) for table in codebooks.tables]
+    tables: list[Complex] = [table.astype(np.complex128) for table in codebooks.tables]
     spans = links.setup.spans
     sent = [look_up([table], indices[..., [m]]) for m, table in enumerate(tables)]
     residual = wanted - sum(

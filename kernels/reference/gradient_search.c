@@ -11,6 +11,8 @@
 #define MOST_WIDTH 512u
 #define MOST_LAYERS 2u
 #define GROUP 24u
+#define SETTLED 5.9604645e-8f /* 2^-24 */
+#define ALONE 128u /* the widest hidden layer that the caches hold */
 
 /* A hidden layer as stored: forwards (inputs, width), backwards (width, inputs rounded up). */
 typedef struct layer {
@@ -27,6 +29,10 @@ typedef struct unit {
     const float *g; /* (outputs, features): from features to the residual */
     float *g_made, *gt;
     float *r, *q; /* (GROUP, padded) */
+    /* Of one channel use alone: the bits that still move, and the first layer's sums of the rest. */
+    uint16_t *live; /* (padded + 16) */
+    size_t alive;
+    float *base; /* (hidden) */
     size_t payload; /* where its bits begin */
 } unit;
 
@@ -35,8 +41,8 @@ typedef struct problem {
     unit *units;
     size_t count, layers, outputs, padded;
     float *constant; /* (padded): the residual of no features */
-    float *start, *e; /* (GROUP, padded) */
-    float *row[2];   /* (MOST_WIDTH) */
+    float *start, *e, *next; /* (GROUP, padded) */
+    float *row[2];   /* (2 MOST_WIDTH) */
 } problem;
 
 static size_t round_up(size_t count) { return (count + CSD_WIDE - 1u) & ~(size_t)(CSD_WIDE - 1u); }
@@ -47,8 +53,21 @@ static float *take(float **at, size_t count) {
     return taken;
 }
 
-/* Weights in the order in which they lie; returns what follows them. */
-static const float *read_unit(unit *u, const float *w, const int32_t *sizes, size_t layers) {
+/* A vector that straddles two cache lines costs two reads: weights that begin inside a line are
+   copied to `room`, which is NULL for those that do not. */
+static const float *place(const float **w, size_t count, float **room) {
+    const float *at = *w;
+    *w += count;
+    if (*room == NULL)
+        return at;
+    float *copy = take(room, count);
+    memcpy(copy, at, count * sizeof *copy);
+    return copy;
+}
+
+/* Weights in the order in which they lie. */
+static void read_unit(unit *u, const float **w, const int32_t *sizes, size_t layers, size_t block,
+                      float **room) {
     u->antennas = (size_t)sizes[0];
     u->bits = (size_t)sizes[1];
     u->hidden = (size_t)sizes[2];
@@ -56,15 +75,15 @@ static const float *read_unit(unit *u, const float *w, const int32_t *sizes, siz
     u->features = layers > 0 ? u->hidden : u->padded;
     for (size_t k = 0; k < layers; k++) {
         const size_t inputs = k == 0 ? u->bits : u->hidden;
-        u->layers[k].forward = w;
-        u->layers[k].backward = w + inputs * u->hidden;
-        w += (inputs + round_up(inputs)) * u->hidden;
-        u->layers[k].bias = w;
-        w += u->hidden;
+        u->layers[k].forward = place(w, inputs * u->hidden, room);
+        if (k == 0 && block == 1u && u->hidden > ALONE)
+            *w += round_up(inputs) * u->hidden; /* `pass` needs none */
+        else
+            u->layers[k].backward = place(w, round_up(inputs) * u->hidden, room);
+        u->layers[k].bias = place(w, u->hidden, room);
     }
-    u->out = w;
-    u->out_bias = w + 2u * u->antennas * u->features;
-    return u->out_bias + round_up(2u * u->antennas);
+    u->out = place(w, 2u * u->antennas * u->features, room);
+    u->out_bias = place(w, round_up(2u * u->antennas), room);
 }
 
 static void take_unit(unit *u, float **at, size_t layers, size_t outputs, size_t group,
@@ -73,6 +92,8 @@ static void take_unit(unit *u, float **at, size_t layers, size_t outputs, size_t
     u->g_made = shared ? take(at, outputs * u->features) : NULL;
     u->r = take(at, group * u->padded);
     u->q = take(at, group * u->padded);
+    u->live = (uint16_t *)(void *)take(at, u->padded + CSD_WIDE);
+    u->base = take(at, u->hidden);
     for (size_t k = 0; k < layers; k++) {
         u->layers[k].values = take(at, group * u->hidden);
         u->layers[k].list = (uint16_t *)(void *)take(at, group * (u->hidden + CSD_WIDE) / 2u);
@@ -116,20 +137,34 @@ static void begin(const problem *p, const float *targets, size_t step, size_t ro
         for (size_t i = 0; i < p->outputs; i++)
             start[i] -= targets[t * step + 2u * (i % half) + i / half];
     }
-    for (size_t m = 0; m < p->count; m++)
-        for (size_t i = 0; i < rows * p->units[m].padded; i++) {
-            p->units[m].r[i] = 0.0f;
-            p->units[m].q[i] = 0.5f;
+    for (size_t m = 0; m < p->count; m++) {
+        unit *u = &p->units[m];
+        for (size_t i = 0; i < rows * u->padded; i++) {
+            u->r[i] = 0.0f;
+            u->q[i] = 0.5f;
         }
+        for (size_t b = 0; b < u->padded + CSD_WIDE; b++)
+            u->live[b] = (uint16_t)(b < u->bits ? b : 0u);
+        u->alive = u->bits;
+        if (p->layers > 0)
+            memcpy(u->base, u->layers[0].bias, u->hidden * sizeof *u->base);
+    }
 }
 
-/* Features of one unit for all rows, and e += G features. */
-static void forward(const problem *p, const unit *u, size_t rows) {
+/* Does one channel use go alone, through weights that the caches do not hold? Then they are read
+   once an iteration: see `pass`. */
+static int is_alone(const problem *p, const unit *u, size_t rows) {
+    return rows == 1u && p->layers > 0 && u->hidden > ALONE;
+}
+
+/* Features of one unit for all rows, and next e += G features; `made`: the sums of the first layer
+   are there. */
+static void forward(const problem *p, const unit *u, size_t rows, int made) {
     const float *x = u->q;
     size_t x_step = u->padded;
     for (size_t k = 0; k < p->layers; k++) {
         const layer *l = &u->layers[k];
-        if (k == 0)
+        if (k == 0 && !made)
             CSD_KERNEL(multiply_rows)(l->values, u->hidden, l->bias, x, x_step, rows, u->bits,
                                       l->forward, u->hidden);
         for (size_t t = 0; t < rows; t++) {
@@ -148,7 +183,7 @@ static void forward(const problem *p, const unit *u, size_t rows) {
     for (size_t t = 0; t < rows; t++) {
         const uint16_t *list = NULL;
         size_t count = u->bits;
-        float *e = p->e + t * p->padded;
+        float *e = p->next + t * p->padded;
         if (p->layers > 0) {
             list = u->layers[p->layers - 1u].list + t * (u->hidden + CSD_WIDE);
             count = list[u->hidden];
@@ -172,7 +207,46 @@ static void move(float *r, float *q, const float *gradient, size_t padded, float
     }
 }
 
-static void backward(const problem *p, const unit *u, size_t rows, float coefficient, float next) {
+/* A bit that moves no more, since q (1 - q) only falls from here on. */
+static int is_settled(float q) { return fmaf(-q, q, q) < SETTLED; }
+
+/* The first layer there and back for one channel use. A few rows at a time, one for each bit, are
+   read for the gradient and then again for the sums of the next iteration. A settled bit is taken as
+   0 or 1 from the next iteration on, and its row is not read any more. */
+static void pass(unit *u, const float *gradient, float coefficient, float next) {
+    const layer *l = &u->layers[0];
+    const float *start = u->base;
+    size_t kept = 0;
+    for (size_t at = 0; at < u->alive; at += CSD_WIDE) {
+        const uint16_t *index = u->live + at;
+        const size_t count = u->alive - at < CSD_WIDE ? u->alive - at : CSD_WIDE;
+        float r[CSD_WIDE] = {0}, q[CSD_WIDE] = {0}, slope[CSD_WIDE] = {0};
+        CSD_KERNEL(inner_products)(slope, gradient, index, count, l->forward, u->hidden);
+        for (size_t b = 0; b < count; b++) {
+            r[b] = u->r[index[b]];
+            q[b] = u->q[index[b]];
+        }
+        move(r, q, slope, CSD_WIDE, coefficient, next);
+        for (size_t b = 0; b < count; b++) {
+            u->r[index[b]] = r[b];
+            u->q[index[b]] = q[b];
+        }
+        CSD_KERNEL(weighted_sum_far)(l->values, start, u->q, index, count, l->forward, u->hidden);
+        start = l->values;
+        for (size_t b = 0; b < count; b++) {
+            const uint16_t bit = index[b];
+            if (!is_settled(q[b]))
+                u->live[kept++] = bit;
+            else if (q[b] > 0.5f)
+                CSD_KERNEL(weighted_sum)(u->base, u->base, u->q, &bit, 1, l->forward, u->hidden);
+        }
+    }
+    if (u->alive == 0)
+        memcpy(l->values, u->base, u->hidden * sizeof *u->base);
+    u->alive = kept;
+}
+
+static void backward(const problem *p, unit *u, size_t rows, float coefficient, float next) {
     for (size_t t = 0; t < rows; t++) {
         float *gradient = p->row[0], *other = p->row[1];
         CSD_KERNEL(weighted_sum)(gradient, NULL, p->e + t * p->padded, NULL, p->outputs, u->g,
@@ -180,6 +254,12 @@ static void backward(const problem *p, const unit *u, size_t rows, float coeffic
         for (size_t k = p->layers; k-- > 0;) {
             const layer *l = &u->layers[k];
             const uint16_t *list = l->list + t * (u->hidden + CSD_WIDE);
+            if (k == 0 && is_alone(p, u, rows)) {
+                for (size_t j = 0; j < u->hidden; j++)
+                    gradient[j] = l->values[j] > 0.0f ? gradient[j] : 0.0f;
+                pass(u, gradient, coefficient, next);
+                return;
+            }
             CSD_KERNEL(weighted_sum)(other, NULL, gradient, list, list[u->hidden], l->backward,
                                      k == 0 ? u->padded : u->hidden);
             float *swap = gradient;
@@ -190,16 +270,26 @@ static void backward(const problem *p, const unit *u, size_t rows, float coeffic
     }
 }
 
-static void descend(const problem *p, size_t rows, float step, uint32_t iterations) {
+/* Units in order, in every second iteration backwards: what a unit has read for its gradient and its
+   next features is then still in the second cache. */
+static void descend(problem *p, size_t rows, float step, uint32_t iterations) {
     float inverse = 1.0f;
-    for (uint32_t i = 0; i < iterations; i++) {
+    memcpy(p->next, p->start, rows * p->padded * sizeof *p->next);
+    for (size_t m = 0; m < p->count; m++)
+        forward(p, &p->units[m], rows, 0);
+    for (uint32_t i = 1; i <= iterations; i++) {
         /* 1 / tau of the next iteration. */
-        const float next = csd_exp(5.0f * (float)(i + 1u) / (float)iterations);
-        memcpy(p->e, p->start, rows * p->padded * sizeof *p->e);
-        for (size_t m = 0; m < p->count; m++)
-            forward(p, &p->units[m], rows);
-        for (size_t m = 0; m < p->count; m++)
-            backward(p, &p->units[m], rows, 2.0f * step * inverse, -CSD_LOG2_E * next);
+        const float next = csd_exp(5.0f * (float)i / (float)iterations);
+        float *swap = p->e;
+        p->e = p->next;
+        p->next = swap;
+        memcpy(p->next, p->start, rows * p->padded * sizeof *p->next);
+        for (size_t k = 0; k < p->count; k++) {
+            unit *u = &p->units[i % 2u == 0 ? k : p->count - 1u - k];
+            backward(p, u, rows, 2.0f * step * inverse, -CSD_LOG2_E * next);
+            if (i < iterations)
+                forward(p, u, rows, is_alone(p, u, rows));
+        }
         inverse = next;
     }
 }
@@ -213,7 +303,7 @@ static void write_bits(const unit *u, uint8_t *payload, size_t first, size_t row
         }
 }
 
-static void search(const problem *p, const float *targets, size_t target_step, size_t block,
+static void search(problem *p, const float *targets, size_t target_step, size_t block,
                    float step, uint32_t iterations, uint8_t *payload) {
     for (size_t first = 0; first < block; first += GROUP) {
         const size_t rows = block - first < GROUP ? block - first : GROUP;
@@ -238,27 +328,25 @@ void CSD_KERNEL(gradient_search)(const csd_args *args) {
     const size_t group = block < GROUP ? block : GROUP;
     const int shared = effective->data != NULL;
     unit all[MOST_UNITS];
-    problem p = {all, units, layers, width, round_up(width), NULL, NULL, NULL, {NULL, NULL}};
+    problem p = {all, units, layers, width, round_up(width), NULL, NULL, NULL, NULL, {NULL, NULL}};
 
-    /* A vector that straddles two cache lines costs two reads: both ends on whole lines. */
     float *at = scratch->data;
     at += (0u - (uintptr_t)at) % CSD_WIDE_BYTES / sizeof *at;
-    float *copy = take(&at, weights->shape.dims[0]);
     const float *w = weights->data;
-    if ((uintptr_t)w % CSD_WIDE_BYTES != 0) {
-        memcpy(copy, w, weights->shape.dims[0] * sizeof *w);
-        w = copy;
-    }
+    const int whole = (uintptr_t)w % CSD_WIDE_BYTES == 0;
     p.constant = take(&at, p.padded);
     p.start = take(&at, group * p.padded);
     p.e = take(&at, group * p.padded);
+    p.next = take(&at, group * p.padded);
     /* As wide as a hidden layer or the numbers of one unit's antennas. */
     p.row[0] = take(&at, 2u * MOST_WIDTH);
     p.row[1] = take(&at, 2u * MOST_WIDTH);
     size_t payload_at = 0;
     for (size_t m = 0; m < units; m++) {
         unit *u = &all[m];
-        w = read_unit(u, w, (const int32_t *)sizes->data + 3u * m, layers);
+        float *none = NULL;
+        read_unit(u, &w, (const int32_t *)sizes->data + 3u * m, layers, block,
+                  whole ? &none : &at);
         take_unit(u, &at, layers, shared ? width : 2u * u->antennas, group, shared);
         u->payload = payload_at;
         payload_at += (block * u->bits + 7u) / 8u;

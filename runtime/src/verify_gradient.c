@@ -9,12 +9,13 @@
 #define MOST_BLOCK 65535u
 #define WIDE 16u
 #define GROUP 24u
+#define ALONE 128u
 #define ROW 1024u
 
 /* A step as its tensors say it, and what its units add up to. */
 typedef struct amounts {
     uint64_t layers, block, width, shared; /* width: real numbers of a channel use */
-    uint64_t antennas, weights, payload, scratch;
+    uint64_t antennas, weights, unread, payload, scratch;
 } amounts;
 
 static uint64_t round_up(uint64_t count) { return (count + WIDE - 1u) / WIDE * WIDE; }
@@ -40,8 +41,11 @@ static void add_unit(amounts *a, const int32_t *sizes) {
         a->scratch += rows * hidden + round_up(rows * (hidden + WIDE) / 2u);
     }
     a->weights += own * features + round_up(own);
+    /* One channel use alone reads no second orientation of a wide first layer. */
+    if (a->block == 1 && hidden > ALONE)
+        a->unread += round_up(bits) * hidden;
     a->scratch += features * round_up(outputs) + a->shared * features * outputs;
-    a->scratch += 2u * rows * round_up(bits);
+    a->scratch += (2u * rows + 1u) * round_up(bits) + WIDE + hidden;
     a->antennas += antennas;
     a->payload += (a->block * bits + 7u) / 8u;
 }
@@ -81,7 +85,7 @@ csd_status csd_check_gradient_search(const csd_operands *o, const csd_part *part
             return CSD_FIELD_RANGE;
         add_unit(&a, values + 3u * m);
     }
-    a.scratch += a.weights + (1u + 2u * (a.block < GROUP ? a.block : GROUP)) * round_up(a.width) +
+    a.scratch += a.weights - a.unread + (1u + 3u * (a.block < GROUP ? a.block : GROUP)) * round_up(a.width) +
                  2u * ROW + WIDE;
     if (a.antennas != (effective != NULL ? effective->dims[2] : targets->dims[2]) ||
         a.weights != weights->dims[0] || a.payload != payload->dims[1] ||

@@ -23,9 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hand_plan import HandPlan
 
+from csideploy.export import fronthaul_rules
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.bundle_write import write_bundle
-from csideploy.export.fronthaul_rules import payload_bytes, search_scratch
+from csideploy.export.fronthaul_rules import search_scratch
+from csideploy.export.gradient_rules import (
+    UnitSizes,
+    payload_bytes,
+    scratch_floats,
+    weight_floats,
+)
 from csideploy.export.operations import (
     Activation,
     Binary,
@@ -266,15 +273,27 @@ def fronthaul(hand: HandPlan, c: _Constants, effective: int, targets: int, gains
     hand.step(Op.INTERFERENCE_SCHEDULE, [gains], [classes], excluded=1)
     for function, turns, given in ((Search.SEQUENTIAL, 4, classes), (Search.EXHAUSTIVE, 1, None)):
         name = f"fh.{function.name.lower()}"
-        sent = hand.output(name, ("n", payload_bytes(USES, bits)), np.uint8)
+        sent = hand.output(name, ("n", fronthaul_rules.payload_bytes(USES, bits)), np.uint8)
         scratch = hand.arena(f"{name}.scratch", (search_scratch(STREAMS, bits),))
         operands = [effective, targets, given, *constants]
         how = {"function": function, "iterations": turns}
         hand.step(Op.TABLE_SEARCH, operands, [sent, scratch], **how)
     uses = USES * STREAMS // ANTENNAS
     precoded = hand.view(targets, "fh.precoded", ("n", uses, ANTENNAS, 2))
-    sent = hand.output("fh.nearest", ("n", payload_bytes(uses, bits)), np.uint8)
+    sent = hand.output("fh.nearest", ("n", fronthaul_rules.payload_bytes(uses, bits)), np.uint8)
     hand.step(Op.TABLE_NEAREST, [precoded, *constants], [sent])
+
+
+def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
+    """Three bits of one unit of two antennas, four channel uses, one hidden layer."""
+    sizes = np.array([[2, 3, 16]], np.int32)
+    units = [UnitSizes(*row) for row in sizes.tolist()]
+    weights = c.f32("search.w", weight_floats(units, 1))
+    operands = [*ends, weights, hand.constant("search.sizes", sizes)]
+    found = hand.output("found", ("n", payload_bytes(units, 4)), np.uint8)
+    need = scratch_floats(units, 1, 4, 2, shared=True)
+    scratch = hand.arena("search.scratch", (need,))
+    hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
 
 
 def plan() -> Plan:
@@ -289,6 +308,11 @@ def plan() -> Plan:
     effective = hand.input("effective", ("n", STREAMS, ANTENNAS, 2))
     targets = hand.input("targets", ("n", USES, STREAMS, 2))
     gains = hand.input("gains", ("n", len(RUS), STREAMS))
+    ends = [
+        hand.input("search.effective", ("n", 1, 2, 2)),
+        hand.input("search.targets", ("n", 4, 1, 2)),
+    ]
+    ends.append(hand.input("search.step", ("n",)))
     link(hand, c, x, air)
     elementwise(hand, c, x)
     matrices(hand, c, x)
@@ -299,6 +323,7 @@ def plan() -> Plan:
     codebooks(hand, c, x, q, message)
     precoders(hand, c, said)
     fronthaul(hand, c, effective, targets, gains)
+    search(hand, c, ends)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
@@ -319,6 +344,9 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.normal(size=(count, STREAMS, ANTENNAS, 2)).astype(np.float32),
         rng.normal(size=(count, USES, STREAMS, 2)).astype(np.float32),
         rng.exponential(size=(count, len(RUS), STREAMS)).astype(np.float32),
+        rng.normal(size=(count, 1, 2, 2)).astype(np.float32),
+        rng.normal(size=(count, 4, 1, 2)).astype(np.float32),
+        rng.uniform(0.5, 2, count).astype(np.float32),
     )
 
 
@@ -400,7 +428,7 @@ def _nearest_in_tiles() -> bytes:
     c = _Constants(hand)
     x = hand.input("precoded", ("n", 70, 11, 2))
     constants = [c.f32("tables", 4 * 2 * 2 + 2 * 9 * 2), hand.constant("rus", rus)]
-    sent = hand.output("sent", ("n", payload_bytes(70, [2, 1])), np.uint8)
+    sent = hand.output("sent", ("n", fronthaul_rules.payload_bytes(70, [2, 1])), np.uint8)
     hand.step(Op.TABLE_NEAREST, [x, *constants], [sent])
     return write_bundle(hand.plan())
 

@@ -1,0 +1,81 @@
+"""The tables of `evaluate` for the fronthaul: efficiency and symbol errors against bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from csideploy.report.tables import plain_table
+
+_FOOT = (
+    "log2 det(I + E) - log2 det(E), the paper's measure, is 1 bit a stream where nothing gets "
+    "through; -log2 det(E) is 0 there. SER: 16-QAM on all streams; CP has one only where its links "
+    "carry the coded bits. cp: the best of its configurations at these bits. bfp: O-RAN block "
+    "floating point of the precoded samples. Systems with bundles ran through them."
+)
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print it: one table a channel, the rows in order of their bits."""
+    for kind in dict.fromkeys(row["channel"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["channel"] == kind]
+        table = plain_table(
+            f"{kind}: {result['blocks']} channels, {result['uses']} symbols each, "
+            f"{result['receiver']} receiver; 95 % intervals over channels"
+        )
+        table.add_column("system", no_wrap=True)
+        table.add_column("bits a channel use\nand RU", justify="right")
+        table.add_column("sum efficiency\nbit/s/Hz", justify="right", no_wrap=True)
+        table.add_column("-log2 det E", justify="right", no_wrap=True)
+        table.add_column("16-QAM SER", justify="right", no_wrap=True)
+        for row in sorted(rows, key=_order):
+            table.add_row(
+                _name(row),
+                "no limit" if row["bits"] is None else f"{row['bits']:g}".rstrip("."),
+                _with_interval(row, "efficiency"),
+                _with_interval(row, "plain"),
+                f"{row['symbol_errors']:.2g}" if "symbol_errors" in row else "",
+            )
+        console.print(table)
+    console.print(_FOOT, style="dim")
+
+
+def show_sweep(result: dict[str, Any], console: Console) -> None:
+    """Print a sweep: a row a value, a column a system."""
+    name, rows = result["over"], result["rows"]
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    table = plain_table(
+        f"Sum efficiency, bit/s/Hz, over {name.replace('_', ' ')}; {result['channel']}, "
+        f"{result['blocks']} channels; 95 % intervals"
+    )
+    table.add_column(name.replace("_", " "), justify="right")
+    for system in systems:
+        table.add_column(system, justify="right", no_wrap=True)
+    for value in dict.fromkeys(row[name] for row in rows):
+        own = {row["system"]: row for row in rows if row[name] == value}
+        table.add_row(
+            f"{value:g}", *(_with_interval(own.get(s, {}), "efficiency") for s in systems)
+        )
+    console.print(table)
+
+
+def _order(row: dict[str, Any]) -> tuple[float, float]:
+    bits = float("inf") if row["bits"] is None else row["bits"]
+    return bits, -row["efficiency"]
+
+
+def _name(row: dict[str, Any]) -> str:
+    if row["system"] == "bfp":
+        return f"bfp, {row['width']} bits"
+    if row["system"] == "cp":
+        shared = row["reuse"] // 168
+        limit = ", link full" if row["link_limited"] else ""
+        return f"cp, W {row['precoder_bits']} bits, {shared} PRB{limit}"
+    return str(row["system"])
+
+
+def _with_interval(row: dict[str, Any], name: str) -> str:
+    if name not in row:
+        return ""
+    return f"{row[name]:.2f} +-{row[f'{name}_interval'][1] - row[name]:.2f}"
