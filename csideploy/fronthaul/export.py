@@ -1,4 +1,4 @@
-"""`export` for fronthaul systems: from decoders to a package with a bundle for the DU and each RU."""
+"""`export` for fronthaul systems: from decoders to a package, a bundle for the DU and each RU."""
 
 from __future__ import annotations
 
