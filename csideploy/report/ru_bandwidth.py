@@ -111,7 +111,8 @@ def lines(figures: dict[str, Any], shown: Sequence[str]) -> list[str]:
     """What has to be said below it."""
     said = [
         f"PRBs: the most that an RU's decoder ({figures['precision']}) keeps up with at peak "
-        "rates, which are upper bounds: rate / (MACs a use x 12 x 28,000); 273 are 100 MHz at 30 kHz."
+        "rates, which are upper bounds: rate / (MACs a use x 12 x 28,000); 273 are "
+        "100 MHz at 30 kHz."
     ]
     reads = {stem: figures["rus"][stem]["read_bytes_per_use"] for stem in shown}
     if any(reads.values()):
