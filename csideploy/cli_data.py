@@ -55,10 +55,13 @@ class Scenario(StrEnum):
     OUTDOOR = "outdoor"
     RAYLEIGH = "rayleigh"
     UMI = "umi"
+    UMI_LINKS = "umi-links"
+    SIONNA_UMI = "sionna-umi"
     RAYTRACED = "raytraced"
 
 
 def generate(
+    context: typer.Context,
     scenario: Annotated[Scenario, typer.Option(help="Which channels to make.")],
     samples: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many samples.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
@@ -73,14 +76,40 @@ def generate(
         ),
     ] = 257,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the samples stay the same.")] = 1,
+    users: Annotated[int | None, typer.Option(help="Of blocks: N, 4 if left out.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Of blocks: rus, antennas, block, ...; a wrong name lists all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make CSI samples. Stopped and started again, it goes on where it was.
 
     Example: csideploy data generate --scenario indoor --samples 3000 --out indoor.npz --seed 1
+
+    Blocks for a fronthaul, channels H and symbols s: umi, umi-links, sionna-umi, and rayleigh with
+    --set: csideploy data generate --scenario rayleigh --samples 100 --set block=168 --out b.npz
     """
     from csideploy.channels.generate import generate_file
 
+    of_blocks = settings is not None or users is not None
+    if scenario in _OF_BLOCKS or (scenario is Scenario.RAYLEIGH and of_blocks):
+        from csideploy import cli_fronthaul
+        from csideploy.fronthaul.request import DATA, parse_asked
+
+        refuse_given(context, ("subcarriers", "workers"), "CSI samples")
+        cli_fronthaul.generate(
+            scenario.value,
+            parse_asked(settings or (), DATA, users=users),
+            blocks=samples,
+            out=out,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(
+        context, ("users", "settings"), "blocks for a fronthaul (umi, umi-links, rayleigh)"
+    )
     with progress(f"{scenario} samples") as advance:
         generate_file(
             out,
@@ -104,6 +133,9 @@ def generate(
     else:
         on = "" if grid is None else f" of {grid} subcarriers"
         say(f"{out}: {samples} {scenario} samples{on}, seed {seed}")
+
+
+_OF_BLOCKS = (Scenario.UMI, Scenario.UMI_LINKS, Scenario.SIONNA_UMI)
 
 
 def info(
@@ -139,7 +171,8 @@ def train(
         str,
         typer.Option(
             help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of codebooks. Of kd-precoder "
-            "and rank1-rzf: bits a user, 6 if left out."
+            "and rank1-rzf: bits a user, 6 if left out. Of fronthaul systems: bits a channel use "
+            "of every RU, or 64,64,32,32."
         ),
     ] = "4",
     binarize: Annotated[
@@ -177,11 +210,15 @@ def train(
         str,
         typer.Option(
             help="Of kd-precoder and rank1-rzf: P in dB; of kd-precoder also 0,10,20,30 or 0:30 "
-            "for one network."
+            "for one network. Of fronthaul systems 18; several: one of neural systems for all."
         ),
     ] = "10",
     users: Annotated[
-        int | None, typer.Option(help="Of kd-precoder and rank1-rzf: K, 4 if left out.")
+        str | None,
+        typer.Option(
+            help="Of kd-precoder and rank1-rzf: K, 4 if left out. Of fronthaul systems: N; 2,4,6: "
+            "one of neural systems for all."
+        ),
     ] = None,
     iterations: Annotated[
         int | None,
@@ -191,8 +228,18 @@ def train(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Of kd-precoder and rank1-rzf: NAME=VALUE; a wrong name lists all.",
+            help="Of precoders and fronthaul systems: NAME=VALUE; a wrong name lists all.",
         ),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            help="Of fronthaul systems: rayleigh, umi-links (if left out), umi or sionna-umi."
+        ),
+    ] = None,
+    publish: Annotated[
+        Path | None,
+        typer.Option(help="Of fronthaul systems: a zoo folder that gets an entry of the run."),
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -205,23 +252,48 @@ def train(
 
     A precoder draws its channels itself: csideploy train kd-precoder --snr 10 --out run, or in
     a minute: csideploy train rank1-rzf --snr 30 --out run
+
+    Decoders of a fronthaul: csideploy train neural-mq --channel umi-links --bits 64 --out run
     """
     from csideploy import registry
+    from csideploy.downlink.request import parse_number
+    from csideploy.fronthaul.systems import FRONTHAUL
     from csideploy.link_source import parse_bits
     from csideploy.precoders import PRECODERS
     from csideploy.training import train as run_training
 
+    if system in FRONTHAUL:
+        from csideploy import cli_fronthaul
+
+        refuse_given(context, _NOT_OF_FRONTHAUL, "other systems (lengths: --set steps=, rounds=)")
+        cli_fronthaul.train(
+            system,
+            out=out,
+            channel=channel,
+            bits=bits if given(context, "bits") else None,
+            users=users,
+            snr=snr if given(context, "snr") else None,
+            settings=settings or [],
+            rate=rate,
+            publish=publish,
+            threads=threads,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, ("channel", "publish"), "fronthaul systems")
     if system in PRECODERS:
         refuse_given(context, _OF_LINKS, "CSI feedback links")
         if PRECODERS[system].training is None:
             raise InputError(f"{system} is computed, not trained: there is nothing to train")
+        own_users = parse_number(users, "--users")
         own_bits = _bits_of_user(system, bits) if given(context, "bits") else None
         if PRECODERS[system].training == "codewords":
             from csideploy.downlink.request import parse_codewords, parse_snr
             from csideploy.training import train_codewords
 
             refuse_given(context, _OF_NETWORKS, "kd-precoder")
-            setup, distance = parse_codewords(settings or (), users=users, bits=own_bits)
+            setup, distance = parse_codewords(settings or (), users=own_users, bits=own_bits)
             asked: dict[str, Any] = {"iterations": iterations, "batch": batch, "rate": rate}
             result = train_codewords(
                 setup,
@@ -238,7 +310,7 @@ def train(
             result = train_precoder(
                 out=out,
                 snr=snr,
-                users=users,
+                users=own_users,
                 bits=own_bits,
                 settings=settings or (),
                 iterations=iterations,
@@ -256,7 +328,7 @@ def train(
             reached = result.metadata["training"]["validation_sum_rate"]
             say(f"{result.weights}: {system}, trained; {reached:.3f} bit/s/Hz on validation")
         return
-    refuse_given(context, _OF_PRECODERS, "kd-precoder and rank1-rzf")
+    refuse_given(context, _OF_PRECODERS, "precoders and fronthaul systems")
     budgets = parse_bits(bits).numbers
     if recipe is None:
         own = registry.get(system).default_quantizer == "codebook"
@@ -298,6 +370,7 @@ _OF_LINKS = (
     "length",
     "test_data",
 )
+_NOT_OF_FRONTHAUL = (*_OF_LINKS, "method", "batch", "device", "resume", "length", "iterations")
 _OF_PRECODERS = ("snr", "users", "iterations", "settings")
 _OF_NETWORKS = ("method", "device", "resume")
 """Parameters of `train` that say nothing about the other kind of system."""

@@ -32,7 +32,9 @@ from csideploy.errors import CheckFailedError
 Package = Annotated[Path, typer.Argument(help="A link package: the folder that export made.")]
 _later = {"hidden": True}
 OF_LINKS = ("cr", "quantizer", "binarize", "calibration")
-OF_PRECODERS = ("table", "bs_memory", "snr", "users", "distance", "settings")
+OF_PRECODERS = ("table", "bs_memory", "distance")
+OF_DOWNLINKS = ("snr", "users", "settings")
+OF_FRONTHAUL = ("channel",)
 OF_CSI = ("bits", "domain", "convention", "reference_domain", "with_scale")
 """Parameters of verbs that say nothing about the other kind of system."""
 
@@ -43,7 +45,10 @@ def export(
     cr: Annotated[int | None, typer.Option(help="Compression ratio, 4 to 64.")] = None,
     bits: Annotated[
         str | None,
-        typer.Option(help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of one package."),
+        typer.Option(
+            help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of one package. Of a fronthaul "
+            "system: bits a channel use, or 64,64,32,32: of each RU."
+        ),
     ] = None,
     quantizer: Annotated[
         Quantizers | None,
@@ -71,14 +76,26 @@ def export(
     bs_memory: Annotated[
         str | None, typer.Option(help="Of a precoder: what table auto may take, such as 64MB.")
     ] = None,
-    snr: Annotated[float | None, typer.Option(help="Of a precoder: P in dB.")] = None,
-    users: Annotated[int | None, typer.Option(help="Of a precoder: K.")] = None,
+    snr: Annotated[
+        float | None, typer.Option(help="Of a precoder: P in dB; of a fronthaul: the SNR.")
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(help="Of a precoder: K; of a fronthaul system: N.")
+    ] = None,
     distance: Annotated[
         Distances | None, typer.Option(help="Of rank1-rzf: how a user chooses its codeword.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Of a precoder: antennas, streams, pilots, pilot-power = N."),
+        typer.Option(
+            "--set",
+            help="Of a precoder: antennas, streams, pilots, pilot-power = N. Of a fronthaul "
+            "system: rus, antennas, block, ...; a wrong name lists all.",
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(help="Of vq, mq, smq, pmq: channels that tables are trained on; umi-links."),
     ] = None,
     max_users: Annotated[int | None, typer.Option(**_later)] = None,
     profile: Annotated[str | None, typer.Option(**_later)] = None,
@@ -94,16 +111,43 @@ def export(
     Example: csideploy export --model bacrnet10x --precision auto --out P
 
     A precoder: csideploy export --model rank1-rzf --snr 20 --table auto --bs-memory 64MB
+
+    A fronthaul, DU and RUs: csideploy export --model pmq --set rus=8 --bits 2 --out P
     """
-    from csideploy import cli_precoder, link_export
+    from csideploy import cli_fronthaul, cli_precoder, link_export
     from csideploy.downlink.export import PrecoderWanted
     from csideploy.downlink.forms import parse_memory
     from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
+    from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
     from csideploy.report import precision_table
 
     refuse(max_users, "--max-users", "no system for any number of users is there yet")
     refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
+    if is_fronthaul(model, checkpoint):
+        from csideploy.fronthaul.export import FronthaulWanted
+        from csideploy.fronthaul.request import EXPORT, parse_asked
+
+        refuse_given(context, (*OF_LINKS, *OF_PRECODERS), "other systems")
+        asked = parse_asked(settings or (), EXPORT, users=users, bits=bits, snr_db=snr)
+        cli_fronthaul.export(
+            model,
+            checkpoint,
+            asked,
+            FronthaulWanted(
+                block=asked.block,
+                precision=precision.value,
+                emit=link_export.parse_emit(emit),
+                inline=inline,
+                seed=seed,
+            ),
+            channel=channel,
+            out=out,
+            force=force,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, OF_FRONTHAUL, "fronthaul systems")
     if is_precoder(model, checkpoint):
         refuse_given(context, OF_LINKS, "CSI feedback links")
         cli_precoder.export(
@@ -125,7 +169,7 @@ def export(
             as_json=as_json,
         )
         return
-    refuse_given(context, OF_PRECODERS, "precoders")
+    refuse_given(context, (*OF_PRECODERS, *OF_DOWNLINKS), "precoders")
     check_calibration(precision, calibration)
     wanted = link_export.Wanted(
         model=model,
@@ -165,7 +209,11 @@ def encode(
     context: typer.Context,
     package: Package,
     csi: Annotated[
-        Path, typer.Argument(help="CSI: .npy, .npz, .h5 or .mat; for a precoder received pilots.")
+        Path,
+        typer.Argument(
+            help="CSI: .npy, .npz, .h5 or .mat; for a precoder received pilots, for a fronthaul "
+            "blocks (.npz)."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
     bits: Annotated[
@@ -179,11 +227,11 @@ def encode(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """The UE's side: CSI to payload bits.
+    """The UE's side: CSI to payload bits. Of a fronthaul the DU's: blocks to the bits of RUs.
 
     Example: csideploy encode P indoor.npz --out p.bin
     """
-    from csideploy import cli_precoder, feedback
+    from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
@@ -191,6 +239,10 @@ def encode(
     if link.is_precoder:
         refuse_given(context, OF_CSI, "CSI feedback")
         cli_precoder.encode(link, csi, out, raw=raw, as_json=as_json)
+        return
+    if link.is_fronthaul:
+        refuse_given(context, OF_CSI, "CSI feedback")
+        cli_fronthaul.encode(link, csi, out, raw=raw, as_json=as_json)
         return
     budget = link.bits_of(link.layout_of(bits))
     if len(link.layouts) > 1:
@@ -232,11 +284,11 @@ def decode(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """The BS's side: payload bits to CSI.
+    """The BS's side: payload bits to CSI. Of a fronthaul the RUs': bits to what they send.
 
     Example: csideploy decode P p.bin --out h.npy --reference indoor.npz
     """
-    from csideploy import cli_precoder, feedback
+    from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
     from csideploy.package import open_package
 
@@ -244,6 +296,10 @@ def decode(
     if link.is_precoder:
         refuse_given(context, OF_CSI, "CSI feedback")
         cli_precoder.decode(link, payload, out, raw=raw, reference=reference, as_json=as_json)
+        return
+    if link.is_fronthaul:
+        refuse_given(context, OF_CSI, "CSI feedback")
+        cli_fronthaul.decode(link, payload, out, raw=raw, reference=reference, as_json=as_json)
         return
     known = None
     if reference is not None:
@@ -279,7 +335,9 @@ def validate(
     reference: Annotated[
         Path | None, typer.Option(help="CSI to run; the golden vectors, if left out.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many; of a fronthaul blocks.")
+    ] = None,
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     onnx_file: Annotated[

@@ -61,6 +61,8 @@ def encode(
     """
     if package.is_precoder:
         raise InputError(f"{package.path} is a precoder: its UE takes received pilots, not CSI")
+    if package.is_fronthaul:
+        raise InputError(f"{package.path} is a fronthaul: its DU takes blocks, not CSI")
     layout = package.layout_of(bits).carrying_scale(with_scale)
     part = package.open_side("ue", layout)
     check_shape(csi.h.shape, part.inputs[0].shape)

@@ -15,6 +15,10 @@ feature -> h, and for each budget B there are two small parts more:
 The package of a precoder (`kind` "precoder") has the receiver at the UE, y -> codes, payload, and
 at the BS payload -> V: a network, a table, or a native part, which has no ONNX file.
 
+The package of a fronthaul quantizer (`kind` "fronthaul") has a native part at the DU and a decoder
+an RU, `du.csib`, `ru-1.onnx`, `ru-1.csib`, `ru-2.onnx`, ...: no layouts, since a payload is not of
+codes but of one bit stream an RU.
+
 With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
 `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
 by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
@@ -31,7 +35,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +45,9 @@ from csideploy.errors import FormatError, InputError, PairingError
 from csideploy.outputs import reason
 from csideploy.payload import MOST_BITS, Layout
 from csideploy.runtime import Part
+
+if TYPE_CHECKING:
+    from csideploy.fronthaul.setup import Setup as FronthaulSetup
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -74,6 +81,8 @@ class LinkPackage:
     def name(self) -> str:
         """System and sizes: `bacrnet10x, cr 4, 4 bits, binarize encoder`."""
         m = self.manifest
+        if self.is_fronthaul:
+            return f"{m['system']}, {self.fronthaul_setup()}, blocks of {m['block']}"
         if self.is_precoder:
             sizes = m["setup"]
             form = (m["table"] or {}).get("form")
@@ -89,6 +98,17 @@ class LinkPackage:
     def is_precoder(self) -> bool:
         """Whether its sides are receiver and precoder of a downlink, not encoder and decoder."""
         return self.manifest.get("kind") == "precoder"
+
+    @property
+    def is_fronthaul(self) -> bool:
+        """Whether its sides are a DU and its RUs."""
+        return self.manifest.get("kind") == "fronthaul"
+
+    def fronthaul_setup(self) -> FronthaulSetup:
+        """The sizes of a package of kind fronthaul."""
+        from csideploy.fronthaul.setup import Setup
+
+        return Setup(**self.manifest["setup"])
 
     @property
     def pairing_id(self) -> bytes:
@@ -144,7 +164,7 @@ class LinkPackage:
         """What runs at a side, in order: `("ue",)` or `("ue", "ue-quantizer-2")`.
 
         Args:
-            side: "ue" or "bs".
+            side: "ue" or "bs"; of a fronthaul's package the name of a part, since RUs run apart.
             layout: of the bit budget; None leaves the quantizers out where they are parts.
         """
         if layout is None or "budgets" not in self.manifest:
@@ -154,6 +174,8 @@ class LinkPackage:
 
     def all_stems(self) -> tuple[str, ...]:
         """All parts of the package: of each side the encoder or decoder, then its quantizers."""
+        if self.is_fronthaul:
+            return fronthaul_stems(self.fronthaul_setup().rus)
         stems = []
         for side in SIDES:
             stems.append(side)
@@ -203,7 +225,7 @@ class LinkPackage:
         """Verify and open one bundle.
 
         Args:
-            stem: "ue", "bs", or a quantizer's.
+            stem: "ue", "bs", or a quantizer's; "du", "ru-1", ...
 
         Raises:
             FormatError: the bundle is damaged; PairingError: it belongs to another link.
@@ -220,6 +242,10 @@ class LinkPackage:
                 f"{part.pairing_id.hex()}, {MANIFEST} says {self.pairing_id.hex()}"
             )
         self.read(name)
+        if self.is_fronthaul:
+            # An RU's layout says how its bits are unpacked, nothing that the manifest has.
+            self._check_interface(stem, part)
+            return part
         own = part.payload
         carried = own and (own.layout_id, own.count, own.nbytes)
         listed = self._payload_of(stem)
@@ -232,6 +258,23 @@ class LinkPackage:
             )
         return part
 
+    def _check_interface(self, stem: str, part: Part) -> None:
+        """A DU or RU must have the inputs and outputs that the set-up says."""
+        from csideploy.fronthaul.parts import interface
+
+        m = self.manifest
+        side = "du" if stem == "du" else "ru"
+        wanted = interface(m["system"], self.fronthaul_setup(), m["block"], stem)
+        own = tuple(
+            {t.name: (t.dtype, t.shape) for t in ends} for ends in (part.inputs, part.outputs)
+        )
+        if part.side != side or own != wanted:
+            raise PairingError(
+                f"{self.path / self.name_of(stem, 'csib')} is no part of this package: "
+                f"{part.side.upper()}, {_ends(own)}; {MANIFEST} says {side.upper()}, "
+                f"{_ends(wanted)}"
+            )
+
     def _payload_of(self, stem: str) -> Layout | None:
         """The layout of the payload that a part makes or takes; None for one without."""
         if "budgets" not in self.manifest:
@@ -243,6 +286,25 @@ class LinkPackage:
         """The bytes of one bundle, verified as by `open_part`."""
         self.open_part(stem)
         return self.read(self.name_of(stem, "csib"))
+
+
+_Ends = tuple[dict[str, tuple[str, tuple[int | str, ...]]], ...]
+
+
+def _ends(ends: _Ends) -> str:
+    """`effective float32 n x 3 x 6 x 2 -> payload uint8 n x 9`."""
+    sides = (
+        ", ".join(
+            f"{name} {dtype} {' x '.join(map(str, shape))}" for name, (dtype, shape) in e.items()
+        )
+        for e in ends
+    )
+    return " -> ".join(sides)
+
+
+def fronthaul_stems(rus: int) -> tuple[str, ...]:
+    """The parts of a fronthaul's package."""
+    return ("du", *(f"ru-{m + 1}" for m in range(rus)))
 
 
 def quantizer_stem(side: str, budget: int) -> str:
@@ -297,6 +359,15 @@ _KEYS_BY_KIND: dict[str, _Types] = {
         "transmitter": str,
         "table": (dict, type(None)),
     },
+    "fronthaul": {
+        "setup": dict,
+        "bits": list,
+        "payload": type(None),
+        "block": int,
+        "iterations": int,
+        "alpha": (int, float),
+        "eta": (int, float),
+    },
 }
 """A manifest without `kind` is of CSI feedback."""
 
@@ -309,12 +380,15 @@ def _check_manifest(manifest: object, path: Path) -> None:
             f"{path} has version {manifest.get('version')}; this csideploy reads {MANIFEST_VERSION}"
         )
     kind = manifest.get("kind", "feedback")
-    if kind not in _KEYS_BY_KIND:
+    if not isinstance(kind, str) or kind not in _KEYS_BY_KIND:
         raise FormatError(f"{path} is of kind {kind!r}; {', '.join(_KEYS_BY_KIND)} are known")
     for key, types in {**_KEYS, **_KEYS_BY_KIND[kind]}.items():
         if not isinstance(manifest.get(key, ...), types):
             raise FormatError(f"{path} has no valid {key!r}: export the package again")
-    _check_layouts(manifest, path)
+    if kind == "fronthaul":
+        _check_fronthaul(manifest, path)
+    else:
+        _check_layouts(manifest, path)
     if kind == "precoder":
         _check_setup(manifest["setup"], path)
     try:
@@ -335,6 +409,38 @@ def _check_setup(sizes: dict[str, Any], path: Path) -> None:
         Setup(**sizes)
     except (InputError, TypeError) as error:
         raise FormatError(f"{path} has no valid 'setup': {error}; export it again") from error
+
+
+def _check_fronthaul(manifest: dict[str, Any], path: Path) -> None:
+    """Set-up and block must be those of a quantizer, and every part must have its file."""
+    from csideploy.fronthaul.codebooks import METHODS
+    from csideploy.fronthaul.request import MOST_BLOCK
+    from csideploy.fronthaul.setup import Setup
+
+    if manifest["system"] not in METHODS:
+        raise FormatError(f"{path} has no valid 'system': {', '.join(METHODS)} are known")
+    if "budgets" in manifest:
+        raise FormatError(f"{path}: a fronthaul has no 'budgets'; export the package again")
+    try:
+        setup = Setup(**manifest["setup"])
+    except (InputError, TypeError) as error:
+        raise FormatError(f"{path} has no valid 'setup': {error}; export it again") from error
+    if manifest["bits"] != list(setup.bits):
+        raise FormatError(f"{path}: 'bits' are {manifest['bits']}, in 'setup' {list(setup.bits)}")
+    block = manifest["block"]
+    if type(block) is not int or not 1 <= block <= MOST_BLOCK:
+        raise FormatError(f"{path}: block {block}; 1 to {MOST_BLOCK} channel uses are right")
+    if type(manifest["iterations"]) is not int or manifest["iterations"] < 0:
+        raise FormatError(f"{path}: iterations {manifest['iterations']}; a number from 0 is right")
+    if not 0 <= manifest["alpha"] <= 1 or not 0 < manifest["eta"] < 1e6:
+        raise FormatError(f"{path}: 'alpha' from 0 to 1 and 'eta' above 0 are right")
+    files = manifest["files"]
+    for stem in fronthaul_stems(setup.rus):
+        # With --emit onnx alone there are no bundles.
+        kinds = ("csib", "int8.csib") if stem == "du" else ("csib", "int8.csib", "onnx")
+        native = stem == "du" and not any(name.endswith(".csib") for name in files)
+        if not native and not any(f"{stem}.{end}" in files for end in kinds):
+            raise FormatError(f"{path} lists no file of {stem}: export the package again")
 
 
 def _check_layouts(manifest: dict[str, Any], path: Path) -> None:

@@ -11,7 +11,8 @@ A payload file is a header of 32 bytes, little-endian, and the samples, with not
          0      4  magic "CSIP"
          4      2  version, 1
          6      2  layout id: 0x0100 + B (B bits a code) or 0x0200 + B (codebooks, B bits a code on
-                   average); bit 15 set when each sample carries a scale
+                   average); bit 15 set when each sample carries a scale; or 0x0300 (a fronthaul's
+                   blocks: the bit streams of the RUs, each padded to whole bytes)
          8      8  first 8 bytes of the link's pairing id
         16      8  count: number of samples
         24      4  bytes a sample
@@ -36,7 +37,7 @@ VERSION = 1
 HEADER_BYTES = 32
 SCALE_BITS = 16
 MOST_BITS = 8
-UNIFORM_LAYOUT, CODEBOOK_LAYOUT = 0x0100, 0x0200
+UNIFORM_LAYOUT, CODEBOOK_LAYOUT, FRONTHAUL_LAYOUT = 0x0100, 0x0200, 0x0300
 _SCALE_FLAG = 0x8000
 _FIELDS = struct.Struct("<4sHH8sQI")
 _CRC = struct.Struct("<I")
@@ -206,11 +207,7 @@ def check_header(
         PairingError: the file was made by another link, or with another bit budget.
         FormatError: the bytes a sample do not fit the layout.
     """
-    if header.pairing_prefix != pairing_id[:8]:
-        raise PairingError(
-            f"{name} was encoded by another link: pairing id {header.pairing_prefix.hex()}, "
-            f"this package has {pairing_id[:8].hex()}; decode it with the package that encoded it"
-        )
+    _check_pairing(header, pairing_id, name=name)
     scale = bool(header.layout_id & _SCALE_FLAG)
     known = {layout.carrying_scale(scale).layout_id: layout for layout in layouts}
     if header.layout_id not in known:
@@ -224,6 +221,39 @@ def check_header(
             f"{name} says {header.sample_bytes} bytes a sample; its layout has {carried.describe()}"
         )
     return carried
+
+
+def check_fronthaul(header: Header, nbytes: int, pairing_id: bytes, *, name: str) -> None:
+    """Whether a file's samples are blocks of this package's fronthaul.
+
+    Args:
+        header: of the file.
+        nbytes: of a block, of all RUs together.
+        pairing_id: the package's.
+        name: the file's name, for messages.
+
+    Raises:
+        PairingError: the file was made by another link, or is of another kind.
+        FormatError: the bytes a block do not fit.
+    """
+    _check_pairing(header, pairing_id, name=name)
+    if header.layout_id != FRONTHAUL_LAYOUT:
+        raise PairingError(
+            f"{name} has payload layout 0x{header.layout_id:04x}, this package decodes "
+            f"0x{FRONTHAUL_LAYOUT:04x} (blocks of a fronthaul)"
+        )
+    if header.sample_bytes != nbytes:
+        raise FormatError(
+            f"{name} says {header.sample_bytes} bytes a sample; a block of this package has {nbytes}"
+        )
+
+
+def _check_pairing(header: Header, pairing_id: bytes, *, name: str) -> None:
+    if header.pairing_prefix != pairing_id[:8]:
+        raise PairingError(
+            f"{name} was encoded by another link: pairing id {header.pairing_prefix.hex()}, "
+            f"this package has {pairing_id[:8].hex()}; decode it with the package that encoded it"
+        )
 
 
 def check_length(header: Header, file_bytes: int, *, name: str) -> None:

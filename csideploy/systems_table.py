@@ -9,6 +9,8 @@ from rich.console import Console
 from csideploy import precoders, registry, zoo
 from csideploy.downlink.setup import Setup
 from csideploy.errors import InputError
+from csideploy.fronthaul.setup import Setup as FronthaulSetup
+from csideploy.fronthaul.systems import FRONTHAUL, decoder_sizes
 from csideploy.report.tables import plain_table
 
 SHOWN_WIDTHS = (1, 10, 20)
@@ -58,6 +60,8 @@ def collect(*, cr: int, bits: int, every: bool) -> dict[str, Any]:
         "zoo_note": note,
         "precoders": _precoders(),
         "precoder_zoo": _precoder_entries(),
+        "fronthaul": _fronthaul(),
+        "fronthaul_zoo": _fronthaul_entries(),
     }
 
 
@@ -87,6 +91,33 @@ def _precoders() -> list[dict[str, Any]]:
 def _precoder_entries() -> list[dict[str, Any]]:
     try:
         return [{"entry": entry.path.name, **entry.card} for entry in zoo.precoder_entries()]
+    except InputError:
+        return []
+
+
+def _fronthaul() -> list[dict[str, Any]]:
+    """The quantizers of the fronthaul at the sizes of their paper's figures."""
+    rows = []
+    for spec in FRONTHAUL.values():
+        row: dict[str, Any] = {
+            "system": spec.name,
+            "paper": spec.paper,
+            "training": spec.training,
+            "setup": spec.setup.describe(),
+            "bits_per_use": list(spec.setup.bits) if spec.deployed else None,
+            "parts": [{"part": part, "side": side} for part, side in spec.parts()],
+        }
+        if spec.deployed:
+            # The search at the DU is counted in a package's report: it depends on the block.
+            for part, sizes in zip(row["parts"][1:], decoder_sizes(spec), strict=True):
+                part |= {"macs": sizes["macs"], "parameters": sizes["parameters"]}
+        rows.append(row)
+    return rows
+
+
+def _fronthaul_entries() -> list[dict[str, Any]]:
+    try:
+        return [{"entry": entry.path.name, **entry.card} for entry in zoo.fronthaul_entries()]
     except InputError:
         return []
 
@@ -126,6 +157,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         style="dim",
     )
     _show_precoders(result, console)
+    _show_fronthaul(result, console)
     _show_zoo(result, console)
 
 
@@ -152,6 +184,28 @@ def _show_precoders(result: dict[str, Any], console: Console) -> None:
         console.print(
             f"Zoo: {entry['entry']}, {Setup(**entry['setup'])}, trained for {span} dB: sum rate "
             f"{rates} (bit/s/Hz, held-back channels)."
+        )
+
+
+def _show_fronthaul(result: dict[str, Any], console: Console) -> None:
+    table = plain_table("Fronthaul of a cell-free downlink: one DU, M RUs")
+    table.add_column("system", no_wrap=True)
+    table.add_column("set-up")
+    for column in ("an RU's\nMACs a use", "an RU's\nparameters"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in result["fronthaul"]:
+        first = row["parts"][1] if row["parts"] else None
+        cells = ["baseline", ""]
+        if first is not None:
+            cells = [f"{first['macs']:,}", f"{first['parameters']:,}"]
+        table.add_row(row["system"], str(FronthaulSetup(**row["setup"])), *cells)
+    console.print(table)
+    for entry in result["fronthaul_zoo"]:
+        metrics = entry["metrics"]
+        console.print(
+            f"Zoo: {entry['entry']}, {FronthaulSetup(**entry['setup'])}: sum SE "
+            f"{metrics['sum_se']:.2f}, linear precoding without limit "
+            f"{metrics['linear_sum_se']:.2f} (bit/s/Hz, held-back {entry['channel']} channels)."
         )
 
 

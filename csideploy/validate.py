@@ -73,6 +73,14 @@ def validate(
     if onnx_file is not None:
         raise InputError("--onnx goes with a bundle (.csib): a package has its own ONNX files")
     package = open_package(target)
+    if package.is_fronthaul:
+        from csideploy.fronthaul.validate import validate_fronthaul
+
+        if reference is not None:
+            raise InputError(
+                f"--reference: {target} is a fronthaul; it is run on channels of --seed"
+            )
+        return validate_fronthaul(package, samples=samples, seed=seed, progress=progress)
     if package.is_precoder:
         if reference is not None:
             raise InputError(

@@ -12,6 +12,10 @@ each budget, `bits` is the budget that is taken where none is named, and the car
 A card with `"kind": "precoder"` is of a downlink's receiver (ue.onnx) and transmitter (bs.onnx). It
 has no cr, bits and binarize but `setup`, the sizes, `options` and `snr_db`: the P in dB that it was
 trained for, one number, or [least, most] where P is an input of the transmitter.
+
+A card with `"kind": "fronthaul"` is of the decoders of a fronthaul quantizer, all in one file,
+`weights.safetensors` (`csideploy.fronthaul.codebooks`): `setup` are its sizes, `channel` what it was
+trained on.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ FILES = ("ue.onnx", "bs.onnx")
 CODEBOOKS = "codebooks.npz"
 CARD = "card.json"
 _CARD_KEYS = ("system", "cr", "bits", "binarize", "data", "metrics", "sha256", "command")
+FRONTHAUL_FILE = "weights.safetensors"
+_FRONTHAUL_KEYS = ("system", "setup", "channel", "metrics", "sha256", "command")
 _PRECODER_KEYS = ("system", "setup", "options", "snr_db", "metrics", "sha256", "command")
 
 
@@ -52,6 +58,11 @@ class ZooEntry:
         return self.card.get("kind") == "precoder"
 
     @property
+    def is_fronthaul(self) -> bool:
+        """Whether it is the decoders of a fronthaul quantizer."""
+        return self.card.get("kind") == "fronthaul"
+
+    @property
     def quantizer(self) -> str:
         """One of `registry.QUANTIZERS`."""
         return str(self.card.get("quantizer", "uniform"))
@@ -64,6 +75,8 @@ class ZooEntry:
     @property
     def files(self) -> tuple[str, ...]:
         """The names of its files, the card apart."""
+        if self.is_fronthaul:
+            return (FRONTHAUL_FILE,)
         return (*FILES, CODEBOOKS) if self.quantizer == "codebook" else FILES
 
 
@@ -89,12 +102,17 @@ def entries() -> list[ZooEntry]:
     Raises:
         InputError: there is no zoo. FormatError: a card is broken.
     """
-    return [entry for entry in _all_entries() if not entry.is_precoder]
+    return [e for e in _all_entries() if not (e.is_precoder or e.is_fronthaul)]
 
 
 def precoder_entries() -> list[ZooEntry]:
     """All precoders, by name; raises as `entries`."""
     return [entry for entry in _all_entries() if entry.is_precoder]
+
+
+def fronthaul_entries() -> list[ZooEntry]:
+    """All decoders of fronthaul quantizers, by name; raises as `entries`."""
+    return [entry for entry in _all_entries() if entry.is_fronthaul]
 
 
 def _all_entries() -> list[ZooEntry]:
@@ -125,6 +143,80 @@ def find_precoder(name: str, sizes: Mapping[str, Any] | None = None) -> ZooEntry
         f"no trained precoder {name!r}{of_sizes} in {folder()}: there is {there}; train it "
         f"(`csideploy train {name}`), or --checkpoint"
     )
+
+
+def find_fronthaul(
+    name: str,
+    *,
+    antennas: tuple[int, ...] | None = None,
+    bits: tuple[int, ...] | None = None,
+    channel: str | None = None,
+    needed: bool = True,
+) -> ZooEntry | None:
+    """The entry of a fronthaul quantizer.
+
+    Args:
+        name: of the entry; or of a system: then its first entry with these sizes and this channel,
+            one of "umi-links" before others.
+        antennas: of each RU, for a system; None: any.
+        bits: of each RU, likewise.
+        channel: likewise.
+        needed: whether it is an error if there is none; else None is returned.
+
+    Raises:
+        InputError: no such entry, or no zoo; the message lists what is there.
+    """
+    try:
+        found = fronthaul_entries()
+    except InputError:
+        if not needed:
+            return None
+        raise
+    named = [entry for entry in found if name == entry.path.name]
+    sizes = {"antennas": antennas, "bits": bits}
+    asked = {key: list(value) for key, value in sizes.items() if value is not None}
+    fits = [
+        entry
+        for entry in found
+        if entry.card["system"] == name
+        and channel in (None, entry.card["channel"])
+        and all(entry.card["setup"][key] == value for key, value in asked.items())
+    ]
+    fits.sort(key=lambda entry: entry.card["channel"] != "umi-links")
+    if named or fits:
+        return (named or fits)[0]
+    if not needed:
+        return None
+    there = ", ".join(entry.path.name for entry in found) or "none"
+    of_sizes = "".join(f", {key} {','.join(map(str, value))}" for key, value in asked.items()) + (
+        "" if channel is None else f", channel {channel}"
+    )
+    raise InputError(
+        f"no trained {name}{of_sizes} in {folder()}: there is {there}; train it "
+        f"(`csideploy train {name}`), or --checkpoint"
+    )
+
+
+def write_fronthaul(zoo: Path, name: str, card: dict[str, Any], weights: bytes) -> Path:
+    """Write the entry of a fronthaul quantizer; an older one of the same name is replaced.
+
+    Args:
+        zoo: the folder of entries; made if it is not there.
+        name: of the entry.
+        card: system, setup, channel, metrics, command and what else is to be known.
+        weights: the file that `save_codebooks` writes.
+
+    Raises:
+        InputError: the card lacks a key. OutputError: the zoo cannot be written.
+    """
+    whole = {
+        "kind": "fronthaul",
+        **card,
+        "sha256": {FRONTHAUL_FILE: hashlib.sha256(weights).hexdigest()},
+    }
+    _check_card(whole)
+    _write(zoo, name, whole, {FRONTHAUL_FILE: weights})
+    return zoo / name
 
 
 def checked_file(entry: ZooEntry, name: str) -> bytes:
@@ -299,11 +391,12 @@ def _check_card(card: dict[str, Any]) -> None:
     Raises:
         InputError: a key is missing, or the keys contradict each other.
     """
-    precoder = card.get("kind") == "precoder"
-    missing = [key for key in (_PRECODER_KEYS if precoder else _CARD_KEYS) if key not in card]
+    kinds = {"precoder": _PRECODER_KEYS, "fronthaul": _FRONTHAUL_KEYS}
+    other = kinds.get(card.get("kind", ""))
+    missing = [key for key in other or _CARD_KEYS if key not in card]
     if missing:
         raise InputError(f"card without {', '.join(missing)}")
-    if precoder:
+    if other is not None:
         return
     kind = card.get("quantizer", "uniform")
     if kind not in registry.QUANTIZERS:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.errors import FormatError, InputError, MissingDependencyError
+from csideploy.errors import CsideployError, FormatError, InputError
 from csideploy.fronthaul.networks import Network
 from csideploy.fronthaul.setup import MOST_TABLE_BITS, Setup
+from csideploy.fronthaul.tensor_file import LARGEST_HEADER, from_bytes, to_bytes
 from csideploy.outputs import file_aside
 
 TABLE_METHODS = ("vq", "mq", "smq", "pmq")
@@ -27,7 +28,6 @@ MOST_JOINT_BITS = 20
 """sum B_m that MQ searches."""
 
 _KEY = "csideploy"
-_LARGEST_HEADER = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,12 @@ class Codebooks:
     @property
     def joint(self) -> bool:
         """Whether the RUs are quantized together."""
-        return self.method not in ("vq", "neural-vq")
+        return is_joint(self.method)
+
+
+def is_joint(method: str) -> bool:
+    """Whether a method quantizes the RUs together."""
+    return method not in ("vq", "neural-vq")
 
 
 def check_table_bits(setup: Setup, method: str) -> None:
@@ -115,7 +120,7 @@ def metadata(path: Path) -> dict[str, Any] | None:
     try:
         with file.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(min(size, _LARGEST_HEADER)))
+            head = json.loads(stream.read(min(size, LARGEST_HEADER)))
         about = json.loads(head["__metadata__"][_KEY])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -133,9 +138,7 @@ def save_codebooks(path: Path, codebooks: Codebooks) -> None:
 
     Raises:
         OutputError: the folder cannot be written or the disk is full.
-        MissingDependencyError: safetensors is not installed.
     """
-    from_numpy = _safetensors().save
     tensors: dict[str, NDArray[np.float32]] = {}
     for m, table in enumerate(codebooks.tables):
         tensors[f"{m}.table"] = np.stack([table.real, table.imag], axis=-1).astype(np.float32)
@@ -151,7 +154,7 @@ def save_codebooks(path: Path, codebooks: Codebooks) -> None:
         "eta": codebooks.eta,
     }
     with file_aside(path) as file:
-        file.write(from_numpy(tensors, {_KEY: json.dumps(about, sort_keys=True)}))
+        file.write(to_bytes(tensors, {_KEY: json.dumps(about, sort_keys=True)}))
 
 
 def load_codebooks(path: Path) -> Codebooks:
@@ -160,7 +163,6 @@ def load_codebooks(path: Path) -> Codebooks:
     Raises:
         InputError: nothing there.
         FormatError: it is not what `save_codebooks` writes.
-        MissingDependencyError: safetensors is not installed.
     """
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
@@ -168,9 +170,8 @@ def load_codebooks(path: Path) -> Codebooks:
     about = metadata(file)
     if about is None or about.get("system") not in METHODS:
         raise FormatError(f"{file}: no fronthaul codebooks")
-    package = _safetensors()
     try:
-        tensors = package.load_file(file)
+        tensors, _ = from_bytes(file.read_bytes())
         setup = Setup(**about["setup"])
         parts = [_decoder(tensors, m) for m in range(setup.rus)]
         return Codebooks(
@@ -183,7 +184,7 @@ def load_codebooks(path: Path) -> Codebooks:
             eta=about["eta"],
             about=about,
         )
-    except (OSError, ValueError, KeyError, TypeError, package.SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, CsideployError) as error:
         raise FormatError(f"{file}: broken: {error}") from error
 
 
@@ -196,20 +197,3 @@ def _decoder(tensors: Mapping[str, NDArray[np.float32]], m: int) -> NDArray[np.c
         tuple(tensors[f"{m}.{k}.weight"] for k in layers),
         tuple(tensors[f"{m}.{k}.bias"] for k in layers),
     )
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            "weights files need safetensors: pip install safetensors"
-        ) from missing
-
-    class Reader:
-        SafetensorError = safetensors.SafetensorError
-        save = staticmethod(safetensors.numpy.save)
-        load_file = staticmethod(safetensors.numpy.load_file)
-
-    return Reader

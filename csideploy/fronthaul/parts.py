@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +15,34 @@ from csideploy.export.gradient_models import gradient_plan
 from csideploy.export.plan import Plan
 from csideploy.export.ru_models import network_decoder_model, table_decoder_model
 from csideploy.fronthaul.channels import link_gains
-from csideploy.fronthaul.codebooks import Codebooks
+from csideploy.fronthaul.codebooks import NEURAL_METHODS, Codebooks, is_joint
 from csideploy.fronthaul.link import Complex, Links, joint_step, own_step, whitener
 from csideploy.fronthaul.searches import precoded
 from csideploy.fronthaul.setup import Setup
 
 Floats = NDArray[np.float32]
+Ends = dict[str, tuple[str, tuple[int | str, ...]]]
+"""Type and shape of inputs or outputs, by name; "n" is the batch."""
+
+
+class Quantizer(Protocol):
+    """What of `Codebooks` says what the DU's part reads."""
+
+    @property
+    def method(self) -> str:
+        """Of `codebooks.METHODS`."""
+
+    @property
+    def eta(self) -> float:
+        """Step of neural methods."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A `Quantizer` without its decoders, as a package names it."""
+
+    method: str
+    eta: float
 
 
 def du_plan(
@@ -73,7 +97,7 @@ def du_plan(
 
 
 def du_inputs(
-    codebooks: Codebooks, links: Links, s: Complex, gamma: NDArray[np.float64]
+    codebooks: Quantizer, links: Links, s: Complex, gamma: NDArray[np.float64]
 ) -> dict[str, Floats]:
     """What the DU's part reads, by name.
 
@@ -89,21 +113,50 @@ def du_inputs(
         of neural methods `step` (c,).
     """
     method, setup = codebooks.method, links.setup
-    if not codebooks.joint:
+    neural = method in NEURAL_METHODS
+    if not is_joint(method):
         read = {"precoded": _pairs(precoded(links, s))}
-        if codebooks.neural:
+        if neural:
             read["step"] = np.full(len(links), own_step(setup, codebooks.eta), np.float32)
         return read
     channel, wanted = links.gained(gamma), links.wanted(s)
-    if codebooks.neural:
+    if neural:
         weights = whitener(links.a)
         channel, wanted = weights @ channel, wanted @ np.swapaxes(weights, 1, 2)
     read = {"effective": _pairs(channel), "targets": _pairs(wanted)}
     if method == "pmq":
         read["gains"] = link_gains(setup, links.h)
-    if codebooks.neural:
+    if neural:
         read["step"] = joint_step(setup, channel, codebooks.eta).astype(np.float32)
     return read
+
+
+def interface(system: str, setup: Setup, block: int, stem: str) -> tuple[Ends, Ends]:
+    """What a part of a package takes and gives: (dtype, shape) by name, in order.
+
+    Args:
+        system: of `codebooks.METHODS`.
+        setup: sizes.
+        block: R.
+        stem: "du", "ru-1", ...
+    """
+    spans = payload_spans(setup, block)
+    if stem != "du":
+        m = int(stem.removeprefix("ru-")) - 1
+        size = spans[m].stop - spans[m].start
+        signal = ("n", block, setup.antennas[m], 2)
+        return {"payload": ("uint8", ("n", size))}, {"signal": ("float32", signal)}
+    antennas, streams = setup.total_antennas, setup.total_streams
+    if system in ("vq", "neural-vq"):
+        shapes: dict[str, tuple[int | str, ...]] = {"precoded": ("n", block, antennas, 2)}
+    else:
+        shapes = {"effective": ("n", streams, antennas, 2), "targets": ("n", block, streams, 2)}
+    if system == "pmq":
+        shapes["gains"] = ("n", setup.rus, setup.users)
+    if system in NEURAL_METHODS:
+        shapes["step"] = ("n",)
+    inputs: Ends = {name: ("float32", shape) for name, shape in shapes.items()}
+    return inputs, {"payload": ("uint8", ("n", spans[-1].stop))}
 
 
 def ru_model(codebooks: Codebooks, ru: int, *, block: int) -> ModelProto:

@@ -8,7 +8,7 @@ batch norm was folded, not from the network that was trained.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,6 +24,7 @@ from csideploy.export.macs import StepCost, costs
 from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import OPS, Dim, Plan
 from csideploy.package import LinkPackage
+from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.report.precoder_figures import precoder_figures
 from csideploy.runtime import Part, TensorInfo
@@ -78,6 +79,18 @@ def of_bundles(bundles: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
+def of_named_bundles(bundles: Mapping[str, bytes]) -> dict[str, Any]:
+    """The same where every bundle runs at a place of its own, such as a DU and its RUs.
+
+    Args:
+        bundles: by the name of their place, which is a side of the result.
+    """
+    parts = {name: _part(data) for name, data in bundles.items()}
+    for part in parts.values():
+        del part["side"]
+    return {"sides": {name: _side([part]) for name, part in parts.items()}, "notes": [*NOTES]}
+
+
 def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     """The footprint with the latency measured on this host, one sample at a time, one thread.
 
@@ -85,6 +98,8 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         package: the link.
         rounds: timed runs; the minimum and the median over them are given.
     """
+    if package.is_fronthaul:
+        return _fronthaul_report(package, rounds)
     default = package.layouts[-1] if package.layouts else None
     bundles = {stem: package.open_bundle(stem) for stem in package.all_stems()}
     result: dict[str, Any] = {
@@ -110,13 +125,89 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         for stem in (stem for stem in bundles if stem.split("-")[0] == side):
             part = Part(bundles[stem])
             own = [next(layers) for _ in part.steps]
-            _add_layer_times(own, part, rounds)
+            _add_layer_times(own, part, rounds, [_noise(part.inputs[0])])
             taken += own if stem in running else []
-        data["latency_s"] = {
-            key: sum(layer["latency_s"][key] for layer in taken) for key in ("min", "median")
-        }
-        data["run_latency_s"] = _run_times(Chain([Part(bundles[stem]) for stem in running]), rounds)
+        data["latency_s"] = _summed(taken)
+        chain = Chain([Part(bundles[stem]) for stem in running])
+        data["run_latency_s"] = _run_times(chain, rounds, [_noise(chain.inputs[0])])
     return result
+
+
+def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
+    """The same of a DU and its RUs, each a place of its own; a sample is a block.
+
+    RUs of equal sizes are measured once: `same` says which RU stands for which.
+    """
+    from csideploy.fronthaul.codebooks import NEURAL_METHODS
+    from csideploy.fronthaul.export import vectors_of
+    from csideploy.fronthaul.validate import golden_vectors
+
+    m, setup = package.manifest, package.fronthaul_setup()
+    bundles = {stem: package.open_bundle(stem) for stem in package.all_stems()}
+    golden = golden_vectors(package)
+    result: dict[str, Any] = {
+        "package": str(package.path),
+        "name": package.name,
+        "pairing_id": package.pairing_id.hex(),
+        "payload": None,
+        "budgets": [],
+        **of_named_bundles(bundles),
+        "runtime_code_bytes": runtime_code_bytes(),
+        "latency": {
+            "where": f"measured on this host ({host()}), 1 thread, one block of {m['block']} uses",
+            "isa": choose(),
+            "rounds": rounds,
+            "bits": None,
+        },
+    }
+    kinds: dict[object, str] = {"du": "du"}
+    same = {"du": "du"}
+    for stem, bits, antennas in zip(
+        package.all_stems()[1:], setup.bits, setup.antennas, strict=True
+    ):
+        # Networks of one RU may be smaller than another's of the same bits and antennas.
+        kind = (bits, antennas, result["sides"][stem]["macs"])
+        same[stem] = kinds.setdefault(kind, stem)
+    for stem, data in result["sides"].items():
+        first = same[stem]
+        if first == stem:
+            part = Part(bundles[stem])
+            own = vectors_of(stem, golden, setup, m["block"])
+            arrays = [own[info.name][:1] for info in part.inputs]
+            _add_layer_times(data["layers"], part, rounds, arrays)
+            data["latency_s"] = _summed(data["layers"])
+            data["run_latency_s"] = _run_times(part, rounds, arrays)
+    for stem, first in same.items():
+        if first != stem:
+            for key in ("latency_s", "run_latency_s"):
+                result["sides"][stem][key] = result["sides"][first][key]
+            pairs = zip(
+                result["sides"][stem]["layers"], result["sides"][first]["layers"], strict=True
+            )
+            for layer, measured in pairs:
+                layer["latency_s"] = measured["latency_s"]
+    result["same"] = same
+    tables = m["system"] not in NEURAL_METHODS
+    result["fronthaul"] = {
+        "setup": setup.describe(),
+        "block": m["block"],
+        "bits_per_use": list(setup.bits),
+        "payload_bytes_per_block": int(golden["payload"].shape[1]),
+        "bandwidth": ru_bandwidth.bandwidth(
+            [
+                # To put an index together multiplies by powers of two: shifts.
+                (stem, 0 if tables else result["sides"][stem]["macs"] // m["block"], antennas)
+                for stem, antennas in zip(package.all_stems()[1:], setup.antennas, strict=True)
+            ],
+            precision="int8" if package.is_integer else "fp32",
+            tables=tables,
+        ),
+    }
+    return result
+
+
+def _summed(layers: list[dict[str, Any]]) -> dict[str, float]:
+    return {key: sum(layer["latency_s"][key] for layer in layers) for key in ("min", "median")}
 
 
 def _part(bundle: bytes) -> dict[str, Any]:
@@ -209,25 +300,25 @@ def host() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _add_layer_times(layers: list[dict[str, Any]], part: Part, rounds: int) -> None:
+def _add_layer_times(
+    layers: list[dict[str, Any]], part: Part, rounds: int, arrays: Sequence[NDArray[Any]]
+) -> None:
     """Each layer by the runtime's own clock, after a warm-up."""
-    array = _noise(part.inputs[0])
     for _ in range(3):
-        part.run(array)
-    times = part.profile(array, rounds=rounds)
+        part.run(*arrays)
+    times = part.profile(*arrays, rounds=rounds)
     for layer, time in zip(layers, times, strict=True):
         layer["latency_s"] = {"min": time.minimum, "median": time.median}
 
 
-def _run_times(chain: Chain, rounds: int) -> dict[str, float]:
+def _run_times(side: Chain | Part, rounds: int, arrays: Sequence[NDArray[Any]]) -> dict[str, float]:
     """Whole runs of a side, after a warm-up."""
-    array = _noise(chain.inputs[0])
     for _ in range(3):
-        chain.run(array)
+        side.run(*arrays)
     runs = []
     for _ in range(rounds):
         start = perf_counter()
-        chain.run(array)
+        side.run(*arrays)
         runs.append(perf_counter() - start)
     return {"min": min(runs), "median": median(runs)}
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-from csideploy.report import precoder_figures
+from csideploy.report import precoder_figures, ru_bandwidth
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
 COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median")
 
 
-def title(side: str, data: dict[str, Any]) -> str:
+def shown_sides(result: dict[str, Any]) -> dict[str, Any]:
+    """The sides with tables of their own: of RUs of equal sizes the first one."""
+    same = result.get("same", {})
+    return {side: data for side, data in result["sides"].items() if same.get(side, side) == side}
+
+
+def _rus(result: dict[str, Any]) -> list[str]:
+    return [side for side in shown_sides(result) if side != "du"]
+
+
+def title(side: str, data: dict[str, Any], result: dict[str, Any]) -> str:
     """`UE: encoder`, and what the times in its table are."""
-    return f"{side.upper()}: {data['part']} (times: measured on this host, 1 thread, n = 1)"
+    of = "one block" if "fronthaul" in result else "n = 1"
+    return f"{side.upper()}: {data['part']} (times: measured on this host, 1 thread, {of})"
 
 
 def layer_rows(data: dict[str, Any]) -> list[list[str]]:
@@ -44,7 +56,8 @@ def _figures(entry: dict[str, Any]) -> list[str]:
 
 def summary_rows(result: dict[str, Any]) -> list[list[str]]:
     """Name, then one cell a side."""
-    sides = list(result["sides"].values())
+    sides = list(shown_sides(result).values())
+    sample = "block" if "fronthaul" in result else "sample"
     rows = []
     for text, key in (
         ("  1-bit weights", "binary_bytes"),
@@ -73,7 +86,10 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
         rows.append(
-            [f"latency of a sample, {which}", *(duration(s["run_latency_s"][which]) for s in sides)]
+            [
+                f"latency of a {sample}, {which}",
+                *(duration(s["run_latency_s"][which]) for s in sides),
+            ]
         )
     return rows
 
@@ -81,7 +97,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
 def closing_lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below the tables."""
     lines = [_payload_line(payload) for payload in result["budgets"]]
-    for side, data in result["sides"].items():
+    for side, data in shown_sides(result).items():
         for part in data["parts"]:
             if part["codebook_bytes"] is not None:
                 sizes = ", ".join(
@@ -90,6 +106,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
+    if "fronthaul" in result:
+        lines += _fronthaul_lines(result)
     bits = result["latency"]["bits"]
     if len(result["budgets"]) > 1:
         lines.append(f"Latency of a sample: with the budget of {bits} bits.")
@@ -102,6 +120,19 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
     return [*lines, *result["notes"]]
+
+
+def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
+    own = result["fronthaul"]
+    lines = [
+        f"Payload: blocks of {own['block']} channel uses, {own['payload_bytes_per_block']:,} bytes "
+        f"of all RUs; bits a use of each RU: {', '.join(map(str, own['bits_per_use']))}."
+    ]
+    for first in _rus(result):
+        others = [s for s, kind in result["same"].items() if kind == first and s != first]
+        if others:
+            lines.append(f"{first.upper()} stands for {', '.join(others).upper()} too.")
+    return lines + ru_bandwidth.lines(own["bandwidth"], _rus(result))
 
 
 def _payload_line(payload: dict[str, Any]) -> str:
@@ -122,11 +153,11 @@ def show(result: dict[str, Any], console: Console) -> None:
     """Print the report for a terminal; a narrow one gets no output shapes and no minima."""
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
     left_out: set[str] = set() if console.width >= 110 else {"output", "min"}
-    for side, data in result["sides"].items():
+    for side, data in shown_sides(result).items():
         kinds = {"1-bit": "binary_bytes", "int8": "int8_bytes"}
         empty = {column for column, key in kinds.items() if not data[key]}
         kept = [i for i, column in enumerate(COLUMNS) if column not in left_out | empty]
-        table = plain_table(title(side, data))
+        table = plain_table(title(side, data, result))
         for i in kept:
             if i < 2:
                 table.add_column(COLUMNS[i], overflow="fold")
@@ -138,23 +169,46 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print(table)
     table = plain_table("By side")
     table.add_column("")
-    for side in result["sides"]:
+    for side in shown_sides(result):
         table.add_column(side.upper(), justify="right")
     for row in summary_rows(result):
         table.add_row(*row)
     console.print(table)
+    if "fronthaul" in result:
+        console.print(_bandwidth_table(result))
     for line in closing_lines(result):
         console.print(line, style="dim")
+
+
+BANDWIDTH = "What the RUs keep up with at peak rates"
+
+
+def _bandwidth_table(result: dict[str, Any]) -> Table:
+    heads, rows = ru_bandwidth.rows(result["fronthaul"]["bandwidth"], _rus(result))
+    table = plain_table(BANDWIDTH)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The report as GitHub-flavoured markdown."""
     lines = [f"# {result['name']}", "", f"Pairing id `{result['pairing_id']}`."]
-    for side, data in result["sides"].items():
-        lines += ["", f"## {title(side, data)}", "", *_markdown_table(COLUMNS, layer_rows(data), 2)]
-    heads = ("", *(side.upper() for side in result["sides"]))
+    for side, data in shown_sides(result).items():
+        lines += [
+            "",
+            f"## {title(side, data, result)}",
+            "",
+            *_markdown_table(COLUMNS, layer_rows(data), 2),
+        ]
+    heads = ("", *(side.upper() for side in shown_sides(result)))
     rows = [[row[0].strip(), *row[1:]] for row in summary_rows(result)]
     lines += ["", "## By side", "", *_markdown_table(heads, rows, 1), ""]
+    if "fronthaul" in result:
+        own = ru_bandwidth.rows(result["fronthaul"]["bandwidth"], _rus(result))
+        lines += [f"## {BANDWIDTH}", "", *_markdown_table(tuple(own[0]), own[1], 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 
 
