@@ -133,7 +133,7 @@ def search_plan(
             raise InputError(
                 f"mq: {sum(bits)} bits of all RUs; up to {MOST_JOINT_BITS} are possible"
             )
-        turns = _demand_count(len(bits) if iterations is None else iterations, "iterations")
+        turns = _demand_count(len(bits) if iterations is None else iterations, "iterations", 4096)
         found = [
             made.input("effective", streams, antennas, 2),
             made.input("targets", block, streams, 2),
@@ -203,7 +203,7 @@ def _pairs(table: NDArray[np.complexfloating[Any, Any]]) -> NDArray[np.float32]:
         return np.stack([table.real, table.imag], axis=-1).astype(np.float32)
 
 
-def _demand_count(number: int | None, what: str) -> int:
-    if number is None or not 1 <= number <= 0xFFFF:
-        raise InputError(f"{what}: {number}; 1 to 65535 are right")
+def _demand_count(number: int | None, what: str, most: int = 0xFFFF) -> int:
+    if number is None or not 1 <= number <= most:
+        raise InputError(f"{what}: {number}; 1 to {most} are right")
     return number

@@ -6,7 +6,7 @@ measured as deployed: the DU's bundle, the payload's bytes, the RUs' bundles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -181,10 +181,9 @@ def compress_precode_rows(place: Scene, bits: Sequence[float]) -> list[dict[str,
 
 
 def evaluate_fronthaul(
-    codebooks: Sequence[tuple[str, Codebooks]],
+    systems: Mapping[str, Sequence[tuple[str, Codebooks]]],
     setup: Setup,
     *,
-    channels: Sequence[str],
     bits: Sequence[float] = (),
     blocks: int = 20,
     seed: int = 0,
@@ -194,9 +193,8 @@ def evaluate_fronthaul(
     """Everything against bits, on each kind of channel.
 
     Args:
-        codebooks: names and systems.
+        systems: of each kind of channel, names and systems.
         setup: sizes of the scene.
-        channels: kinds.
         bits: at which CP is shown; () takes those of the systems.
         blocks: channels of each kind.
         seed: of channels, symbols, noise.
@@ -210,12 +208,13 @@ def evaluate_fronthaul(
     Raises:
         InputError: systems that do not fit the set-up.
     """
-    asked = sorted({float(b) for b in bits} or {float(max(c.setup.bits)) for _, c in codebooks})
+    own = {float(max(one.setup.bits)) for found in systems.values() for _, one in found}
+    asked = sorted({float(b) for b in bits} or own or {float(max(setup.bits))})
     rows: list[dict[str, Any]] = []
-    total, done = len(channels) * (len(codebooks) + 3), 0
-    for kind in channels:
+    total, done = sum(len(found) + 3 for found in systems.values()), 0
+    for kind, found in systems.items():
         place = scene(kind, setup, blocks=blocks, seed=seed, receiver=receiver)
-        for name, one in codebooks:
+        for name, one in found:
             rows.append(deployed_row(place, one, name=name))
             done += 1
             progress(done, total)
@@ -239,45 +238,54 @@ def evaluate_fronthaul(
 
 
 def sweep(
-    codebooks: Codebooks,
-    name: str,
+    systems: Sequence[tuple[str, Codebooks]],
+    setup: Setup,
+    over: str,
     values: Sequence[float],
     *,
     channel: str,
     blocks: int,
     seed: int,
+    receiver: Receiver = "localized",
     progress: Advance = quiet,
-) -> list[dict[str, Any]]:
-    """One system while one thing changes: users, SNR or iterations.
+) -> dict[str, Any]:
+    """Systems while one thing changes: users, SNR or iterations.
 
     Args:
-        codebooks: the system.
-        name: "users", "snr_db" or "iterations".
+        systems: names and systems.
+        setup: of the scene but for what changes.
+        over: "users", "snr_db" or "iterations".
         values: what it is set to.
         channel: kind.
         blocks: channels for each value.
         seed: of everything.
-        progress: called with values done and in all.
+        receiver: of the users.
+        progress: called with systems done and in all.
 
     Returns:
-        Rows with the value under `name`, and linear precoding without limit beside it.
+        `over`, and `rows` with the value under that name; linear precoding without limit beside.
+
+    Raises:
+        InputError: nothing to sweep over, or sizes out of range.
     """
     rows = []
-    for done, value in enumerate(values):
-        setup, own = codebooks.setup, codebooks
-        if name == "users":
+    total, done = len(values) * len(systems), 0
+    for value in values:
+        if over == "users":
             setup = replace(setup, users=int(value))
-        elif name == "snr_db":
+        elif over == "snr_db":
             setup = replace(setup, snr_db=float(value))
-        elif name == "iterations":
-            own = replace(codebooks, iterations=int(value))
-        else:
-            raise InputError(f"sweep over {name}: users, snr_db or iterations")
-        place = scene(channel, setup, blocks=blocks, seed=seed)
-        rows.append({name: value, **deployed_row(place, own, errors=False)})
-        rows.append({name: value, **reference_rows(place, errors=False)[0]})
-        progress(done + 1, len(values))
-    return rows
+        elif over != "iterations":
+            raise InputError(f"sweep over {over}: users, snr_db or iterations")
+        place = scene(channel, setup, blocks=blocks, seed=seed, receiver=receiver)
+        for name, one in systems:
+            own = replace(one, iterations=int(value)) if over == "iterations" else one
+            rows.append({over: value, **deployed_row(place, own, name=name, errors=False)})
+            done += 1
+            progress(done, total)
+        rows.append({over: value, **reference_rows(place, errors=False)[0]})
+    about = {"setup": setup.describe(), "channel": channel, "blocks": blocks, "seed": seed}
+    return {"over": over, "receiver": receiver, **about, "rows": rows}
 
 
 def _precode(w: Complex, s: Complex) -> Complex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,20 @@ def draw(result: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
-def draw_sweep(result: dict[str, Any], path: Path) -> None:
-    """Efficiency over users, SNR or iterations; errors as `draw`."""
-    figure, ((axes,),) = _figure(path, 1, 1)
-    name = result["over"]
-    for index, system in enumerate(dict.fromkeys(row["system"] for row in result["rows"])):
-        rows = [row for row in result["rows"] if row["system"] == system]
-        _line(axes, [row[name] for row in rows], rows, "efficiency", index, system)
-    if name == "iterations":
-        axes.set_xscale("log")
-    axes.set(xlabel=name.replace("_", " "), ylabel="sum efficiency, bit/s/Hz")
-    axes.set_title(result["channel"], fontsize=9)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+def draw_sweep(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Efficiency over users, SNR or iterations, one picture a channel; errors as `draw`."""
+    figure, (pictures,) = _figure(path, 1, len(results))
+    for axes, result in zip(pictures, results, strict=True):
+        name = result["over"]
+        for index, system in enumerate(dict.fromkeys(row["system"] for row in result["rows"])):
+            rows = [row for row in result["rows"] if row["system"] == system]
+            _line(axes, [row[name] for row in rows], rows, "efficiency", index, system)
+        if name == "iterations":
+            axes.set_xscale("log")
+        axes.set(xlabel=name.replace("_", " "), ylabel="sum efficiency, bit/s/Hz")
+        axes.set_title(result["channel"], fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     _save(figure, path)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from csideploy.errors import InputError
 from csideploy.fronthaul.link import (
+    WHITENING,
     Links,
     Receiver,
     antenna_powers,
@@ -167,7 +168,7 @@ def test_whitener_flattens_the_strong_directions() -> None:
     np.testing.assert_allclose(t, np.conj(np.swapaxes(t, 1, 2)), atol=1e-12)
     values = np.linalg.eigvalsh(a @ np.conj(np.swapaxes(a, 1, 2)))
     found = np.linalg.eigvalsh(t @ a @ np.conj(np.swapaxes(t @ a, 1, 2)))
-    np.testing.assert_allclose(found, values / (values + 0.01 * values[:, -1:]), atol=1e-9)
+    np.testing.assert_allclose(found, values / (values + WHITENING * values[:, -1:]), atol=1e-9)
 
 
 def test_the_step_is_that_of_the_largest_ru() -> None:

@@ -169,8 +169,8 @@ def test_rule(name: str) -> None:
 
 def test_parameters() -> None:
     for changes, legal in (
-        ({"iterations": 0}, r"1\.\.65535"),
-        ({"iterations": 65536}, r"1\.\.65535"),
+        ({"iterations": 0}, r"1\.\.4096"),
+        ({"iterations": 4097}, r"1\.\.4096"),
         ({"function": 0}, r"1\.\.2"),
         ({"function": 3}, r"1\.\.2"),
     ):

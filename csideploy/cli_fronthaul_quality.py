@@ -1,0 +1,135 @@
+"""What `evaluate` does for fronthaul systems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csideploy.cli_shell import print_json, progress, say, table_console
+from csideploy.errors import InputError
+
+if TYPE_CHECKING:
+    from csideploy.fronthaul.link import Receiver
+    from csideploy.fronthaul.setup import Setup
+    from csideploy.fronthaul.wanted import Systems
+
+BLOCKS = 20
+
+
+def evaluate(
+    names: list[str],
+    settings: list[str],
+    *,
+    channel: str | None,
+    bits: str | None,
+    users: str | None,
+    snr: str | None,
+    iterations: str | None,
+    receiver: Receiver,
+    samples: int | None,
+    out: Path | None,
+    chart: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Efficiency and symbol errors against bits; over users, SNR or iterations if several."""
+    from csideploy.fronthaul.evaluate import evaluate_fronthaul, sweep
+    from csideploy.fronthaul.request import EVALUATE, parse_asked
+    from csideploy.fronthaul.wanted import parse_channels, parse_values, scene_setup, systems_of
+    from csideploy.outputs import file_aside
+    from csideploy.report import fronthaul_chart, fronthaul_table, quality_chart
+
+    if chart is not None:
+        quality_chart.check_format(chart)
+    kinds = parse_channels(channel)
+    budgets = parse_values(bits, "--bits", whole=True) if bits is not None else []
+    changed = {
+        over: parse_values(text, option, whole=whole)
+        for over, option, text, whole in (
+            ("users", "--users", users, True),
+            ("snr_db", "--snr", snr, False),
+            ("iterations", "--iterations", iterations, True),
+        )
+        if text is not None
+    }
+    several = [over for over, values in changed.items() if len(values) > 1]
+    if len(several) > 1:
+        raise InputError(f"{' and '.join(several)}: one thing changes at a time")
+    fixed = {over: values[0] for over, values in changed.items() if len(values) == 1}
+    asked = parse_asked(
+        settings,
+        EVALUATE,
+        users=int(fixed["users"]) if "users" in fixed else None,
+        snr_db=fixed.get("snr_db"),
+    )
+    if "iterations" in fixed:
+        asked.given["iterations"] = int(fixed["iterations"])
+    setup = scene_setup(names, asked)
+    blocks = BLOCKS if samples is None else samples
+
+    def found(kind: str, advance: Callable[[int, int], None]) -> Systems:
+        return systems_of(names, setup, kind, asked, bits=budgets, seed=seed, progress=advance)
+
+    results: list[dict[str, Any]] = []
+    with progress("evaluate") as advance:
+        systems = {kind: found(kind, advance) for kind in kinds}
+        _check(names, systems, setup)
+        if several:
+            over = several[0]
+            for kind in kinds:
+                results.append(
+                    sweep(
+                        systems[kind],
+                        setup,
+                        over,
+                        changed[over],
+                        channel=kind,
+                        blocks=blocks,
+                        seed=seed,
+                        receiver=receiver,
+                        progress=advance,
+                    )
+                )
+        else:
+            results.append(
+                evaluate_fronthaul(
+                    systems,
+                    setup,
+                    bits=budgets,
+                    blocks=blocks,
+                    seed=seed,
+                    receiver=receiver,
+                    progress=advance,
+                )
+            )
+    whole = results[0] if len(results) == 1 else {"sweeps": results}
+    if out is not None:
+        with file_aside(out) as file:
+            file.write((json.dumps(whole, indent=2) + "\n").encode())
+        say(f"{out}: figures")
+    if chart is not None:
+        (fronthaul_chart.draw_sweep if several else _draw)(results, chart)
+        say(f"{chart}: chart")
+    if as_json:
+        print_json(whole)
+        return
+    for result in results:
+        show = fronthaul_table.show_sweep if several else fronthaul_table.show
+        show(result, table_console())
+
+
+def _draw(results: list[dict[str, Any]], path: Path) -> None:
+    from csideploy.report import fronthaul_chart
+
+    fronthaul_chart.draw(results[0], path)
+
+
+def _check(names: list[str], systems: dict[str, Systems], setup: Setup) -> None:
+    """Something must be there to measure, but for `cp`, which is always."""
+    if names != ["cp"] and not any(systems.values()):
+        raise InputError(
+            f"{', '.join(names)}: nothing in the zoo for {setup} on {', '.join(systems)}; train one "
+            "with csideploy train, and give its folder"
+        )
