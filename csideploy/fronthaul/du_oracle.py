@@ -1,7 +1,9 @@
 """What the DU's part is judged by, on the very numbers that the part reads.
 
-Tables: float64 NumPy, index by index. Neural codebooks: the plain descent in PyTorch, in float64.
-An annealed descent amplifies rounding, so that bits may differ; what has to agree is the objective.
+Tables: float64 NumPy, index by index. Neural codebooks: the plain descent in PyTorch. An annealed
+descent amplifies rounding, so that bits may differ; what has to agree is the objective. PyTorch runs
+in float32 as the part does: in float64 the objective of trained networks is a few percent higher,
+since a sigmoid that is 1 in float32 is not in float64.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def table_payload(indices: Indices, bits: Sequence[int]) -> NDArray[np.uint8]:
 def neural_payload(
     method: str, networks: Sequence[Network], read: Inputs, iterations: int
 ) -> NDArray[np.uint8]:
-    """Payloads (c, bytes) by the plain descent; needs torch.
+    """Payloads (c, bytes) by the plain descent in float32; needs torch.
 
     Raises:
         ImportError: torch is not there.
@@ -78,13 +80,13 @@ def neural_payload(
     found = []
     for i, step in enumerate(read["step"].tolist()):
         if method == "neural-mq":
-            c, d = (torch.from_numpy(as_complex(read[k])[i]) for k in ("effective", "targets"))
+            c, d = (_single(as_complex(read[k])[i]) for k in ("effective", "targets"))
             bits = gradient_search(networks, c, d, step, iterations).numpy()
         else:
             # Each unit by itself: its own numbers are the targets, the channel is the identity.
             x, at, columns = as_complex(read["precoded"])[i], 0, []
             for net in networks:
-                own = torch.from_numpy(np.ascontiguousarray(x[:, at : at + net.antennas]))
+                own = _single(x[:, at : at + net.antennas])
                 unit = torch.eye(net.antennas, dtype=own.dtype)
                 columns.append(gradient_search([net], unit, own, step, iterations).numpy())
                 at += net.antennas
@@ -93,11 +95,16 @@ def neural_payload(
     return np.stack(found)
 
 
-def objective(method: str, read: Inputs, x_hat: NDArray[np.complexfloating]) -> NDArray[np.float64]:
-    """|C x_hat - d|^2, or |x_hat - x|^2 of each RU by itself, summed over a block: (c,).
+def _single(values: NDArray[np.complex128]) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values, np.complex64))
+
+
+def objective(read: Inputs, x_hat: NDArray[np.complexfloating]) -> NDArray[np.float64]:
+    """|C x_hat - d|^2, or |x_hat - x|^2 where each RU is by itself: (c, R).
 
     Args:
-        method: any.
         read: inputs of the DU's part by name.
         x_hat: what the RUs make of the payload, before Gamma (c, R, N).
     """
@@ -106,7 +113,7 @@ def objective(method: str, read: Inputs, x_hat: NDArray[np.complexfloating]) -> 
     else:
         channel = np.swapaxes(as_complex(read["effective"]), 1, 2)
         error = x_hat @ channel - as_complex(read["targets"])
-    total: NDArray[np.float64] = np.sum(np.abs(error) ** 2, axis=(1, 2))
+    total: NDArray[np.float64] = np.sum(np.abs(error) ** 2, axis=2)
     return total
 
 

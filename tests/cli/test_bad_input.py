@@ -347,10 +347,10 @@ ROWS: dict[str, Row] = {
     "systems cr": (lambda b: ["systems", "--cr", 5], "1/5"),
     "scenario": (
         lambda b: [
-            *("data", "generate", "--scenario", "umi", "--samples", 4),
+            *("data", "generate", "--scenario", "raytraced", "--samples", 4),
             *("--out", b.out / "c.npz"),
         ],
-        "umi",
+        "raytraced",
     ),
 }
 

@@ -88,7 +88,7 @@ def test_every_package_holds_its_checks(
         assert result["measured"]["du_bits_differ"] == 0
         assert sum(result["measured"]["ru_differ"].values()) == 0
     else:
-        assert abs(result["measured"]["du_objective_apart"]) < 1e-3
+        assert abs(result["measured"]["du_objective_apart"]) < 1e-2
     manifest = json.loads((packages[system] / "manifest.json").read_text())
     assert (manifest["kind"], manifest["payload"], manifest["block"]) == ("fronthaul", None, BLOCK)
     end = ".int8.csib" if system == "int8" else ".csib"
