@@ -44,6 +44,7 @@ TRAIN = {
     "steps": _number, "rounds": _number, "channels": _number,
 }  # fmt: skip
 DATA = {**_SIZES, "users": _number, "block": _number}
+EVALUATE = {**_SIZES, "alpha": float}
 """Names that `--set` takes, of each verb."""
 
 

@@ -32,7 +32,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         for row in sorted(rows, key=_order):
             table.add_row(
                 _name(row),
-                "no limit" if row["bits"] is None else f"{row['bits']:g}".rstrip("."),
+                "no limit" if row["bits"] is None else f"{row['bits']:.4g}",
                 _with_interval(row, "efficiency"),
                 _with_interval(row, "plain"),
                 f"{row['symbol_errors']:.2g}" if "symbol_errors" in row else "",
