@@ -84,13 +84,15 @@ def export(
     as_json: bool,
 ) -> None:
     """Make the package, and say what is in it."""
-    from csideploy.fronthaul.export import make_fronthaul
+    from csideploy.fronthaul.export import check_precision, make_fronthaul
     from csideploy.fronthaul.request import find_codebooks
     from csideploy.outputs import check_folder_free
     from csideploy.package import MANIFEST
 
     if out is not None:
         check_folder_free(out, force=force, holding=MANIFEST)
+    if model is not None:
+        check_precision(model, wanted.precision)  # before tables are trained
     with progress("export") as advance:
         codebooks = find_codebooks(
             model, checkpoint, asked, channel=channel, seed=wanted.seed, progress=advance

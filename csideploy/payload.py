@@ -244,7 +244,8 @@ def check_fronthaul(header: Header, nbytes: int, pairing_id: bytes, *, name: str
         )
     if header.sample_bytes != nbytes:
         raise FormatError(
-            f"{name} says {header.sample_bytes} bytes a sample; a block of this package has {nbytes}"
+            f"{name} says {header.sample_bytes} bytes a sample; a block of this package has "
+            f"{nbytes}"
         )
 
 

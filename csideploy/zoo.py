@@ -14,8 +14,8 @@ has no cr, bits and binarize but `setup`, the sizes, `options` and `snr_db`: the
 trained for, one number, or [least, most] where P is an input of the transmitter.
 
 A card with `"kind": "fronthaul"` is of the decoders of a fronthaul quantizer, all in one file,
-`weights.safetensors` (`csideploy.fronthaul.codebooks`): `setup` are its sizes, `channel` what it was
-trained on.
+`weights.safetensors` (`csideploy.fronthaul.codebooks`): `setup` are its sizes, `channel` what it
+was trained on.
 """
 
 from __future__ import annotations

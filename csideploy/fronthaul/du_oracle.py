@@ -1,7 +1,7 @@
 """What the DU's part is judged by, on the very numbers that the part reads.
 
-Tables: float64 NumPy, index by index. Neural codebooks: the plain descent in PyTorch, in float64; an
-annealed descent amplifies rounding, so that bits may differ, and what has to agree is the objective.
+Tables: float64 NumPy, index by index. Neural codebooks: the plain descent in PyTorch, in float64.
+An annealed descent amplifies rounding, so that bits may differ; what has to agree is the objective.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def table_indices(
         method: vq, mq, smq or pmq.
         tables: of each RU.
         read: inputs of the DU's part by name, c blocks.
-        alpha, iterations: of pmq.
+        alpha: of pmq.
+        iterations: T of pmq.
     """
     if method == "vq":
         return np.stack([quantize_nearest(x, tables) for x in as_complex(read["precoded"])])

@@ -1,4 +1,4 @@
-"""`export` for fronthaul systems: from decoders to a package with a bundle for the DU and each RU."""
+"""`export` for fronthaul systems: from decoders to a package, a bundle for the DU and each RU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from csideploy.export.inline import inlined_bytes
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import Plan
 from csideploy.fronthaul.channels import carrier, draw
-from csideploy.fronthaul.codebooks import Codebooks
+from csideploy.fronthaul.codebooks import TABLE_METHODS, Codebooks
 from csideploy.fronthaul.deployed import Fronthaul
 from csideploy.fronthaul.du_oracle import table_indices, table_payload
 from csideploy.fronthaul.link import Complex, Links, prepare
@@ -88,12 +88,8 @@ def make_fronthaul(
         OutputError: the folder is taken or cannot be written.
     """
     check_folder_free(folder, force=force, holding=MANIFEST)
+    check_precision(codebooks.method, wanted.precision)
     integers = wanted.precision != "fp32"
-    if integers and not codebooks.neural:
-        raise InputError(
-            f"--precision {wanted.precision}: the RUs of {codebooks.method} look their numbers up; "
-            "leave the option out"
-        )
     setup, stems = codebooks.setup, fronthaul_stems(codebooks.setup.rus)
     models = {
         f"ru-{m + 1}": ru_model(codebooks, m, block=wanted.block).SerializeToString()
@@ -155,6 +151,19 @@ def make_fronthaul(
         "precision": wanted.precision,
         "quantization": quantization,
     }
+
+
+def check_precision(method: str, precision: str) -> None:
+    """Whether a method's RUs compute anything that integers could do.
+
+    Raises:
+        InputError: integers, and they look their numbers up.
+    """
+    if precision != "fp32" and method in TABLE_METHODS:
+        raise InputError(
+            f"--precision {precision}: the RUs of {method} look their numbers up; leave the option "
+            "out"
+        )
 
 
 def _manifest(

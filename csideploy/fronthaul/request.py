@@ -243,7 +243,8 @@ def find_codebooks(
         found = load_codebooks(entry.path)
         about = {**found.about, "source": "zoo", "entry": entry.path.name}
         return asked.applied(replace(found, about=about))
-    assert spec is not None and fixed is not None
+    assert spec is not None
+    assert fixed is not None
     return _tables_now(spec, fixed, asked, channel or CHANNEL, seed, progress)
 
 

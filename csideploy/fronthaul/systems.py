@@ -5,6 +5,7 @@ The DU quantizes what all RUs shall send and gives each RU its bits; an RU makes
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +80,6 @@ def decoder_sizes(
             found.append({"macs": 0, "parameters": 2 * antennas << bits})
             continue
         widths = [bits, *[hidden or bits] * layers, 2 * antennas]
-        macs = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        macs = sum(a * b for a, b in itertools.pairwise(widths))
         found.append({"macs": macs, "parameters": macs + sum(widths[1:])})
     return found

@@ -1,7 +1,8 @@
 """Reading and writing safetensors files of float32 arrays, without the package of that name.
 
-A file is the length of its header, 8 bytes, little-endian; the header, JSON: for every name `dtype`,
-`shape` and `data_offsets` (from the header's end), and strings under `__metadata__`; the numbers.
+A file is the length of its header, 8 bytes, little-endian; the header, JSON: for every name
+`dtype`, `shape` and `data_offsets` (from the header's end), and strings under `__metadata__`; then
+the numbers.
 So an export from the zoo needs nothing that is there for training alone.
 """
 

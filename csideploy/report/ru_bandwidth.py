@@ -2,9 +2,10 @@
 
     MAC/s(PRBs) = MACs a channel use x PRBs x 12 subcarriers x 28,000 OFDM symbols a second
 
-at 30 kHz subcarrier spacing (14 symbols in 0.5 ms, 3GPP TS 38.211); 273 PRBs are 100 MHz (TS 38.104,
-table 5.3.2-1). A processor keeps up with rate / (MACs x 12 x 28,000) PRBs, where its rate is a peak:
-every unit busy in every cycle with data at hand. So these are upper bounds; our kernels reach less.
+at 30 kHz subcarrier spacing (14 symbols in 0.5 ms, 3GPP TS 38.211); 273 PRBs are 100 MHz (TS
+38.104, table 5.3.2-1). A processor keeps up with rate / (MACs x 12 x 28,000) PRBs; its rate is a
+peak, every unit busy in every cycle with data at hand. So these are upper bounds; our kernels reach
+less.
 
 Peak rates, MAC/s:
 
@@ -12,11 +13,10 @@ Peak rates, MAC/s:
   MACs a cycle (SMLAL, no dot product instruction: Arm v8.0).
 - Cortex-A76, 2.4 GHz, one core: two 128-bit pipes, 8 fp32, 32 int8 MACs a cycle (SDOT, Arm v8.2).
   Both after Arm's software optimization guides and processor manuals.
-- Zen 4, one core: 57 and 228 GMAC/s, measured on the machine of development with loops of vfmadd and
-  vpdpbusd.
+- Zen 4, one core: 57 and 228 GMAC/s, measured on the machine of development with loops of vfmadd
+  and vpdpbusd.
 - RFSoC: 4,272 DSP48E2 slices (Zynq UltraScale+ ZU28DR and others, AMD DS889), one MAC of up to 27 x
-  18 bits a cycle, at 0.5 GHz: 2.1e12, whatever the bits; for fp32 a MAC takes several slices, so that
-  it has no figure.
+  18 bits a cycle, at 0.5 GHz: 2.1e12. An fp32 MAC takes several slices: it has no figure.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ def rows(figures: dict[str, Any], shown: Sequence[str]) -> tuple[list[str], list
 def lines(figures: dict[str, Any], shown: Sequence[str]) -> list[str]:
     """What has to be said below it."""
     said = [
-        f"PRBs: the most that an RU's decoder ({figures['precision']}) keeps up with at peak rates, "
-        "which are upper bounds: rate / (MACs a use x 12 x 28,000); 273 are 100 MHz at 30 kHz."
+        f"PRBs: the most that an RU's decoder ({figures['precision']}) keeps up with at peak "
+        "rates, which are upper bounds: rate / (MACs a use x 12 x 28,000); 273 are "
+        "100 MHz at 30 kHz."
     ]
     reads = {stem: figures["rus"][stem]["read_bytes_per_use"] for stem in shown}
     if any(reads.values()):

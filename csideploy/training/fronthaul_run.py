@@ -1,4 +1,4 @@
-"""`csideploy train` for fronthaul systems: tables or networks into a folder, measured as deployed."""
+"""`csideploy train` for fronthaul systems: decoders into a folder, measured as deployed."""
 
 from __future__ import annotations
 
