@@ -130,6 +130,6 @@ def _check(names: list[str], systems: dict[str, Systems], setup: Setup) -> None:
     """Something must be there to measure, but for `cp`, which is always."""
     if names != ["cp"] and not any(systems.values()):
         raise InputError(
-            f"{', '.join(names)}: nothing in the zoo for {setup} on {', '.join(systems)}; train one "
-            "with csideploy train, and give its folder"
+            f"{', '.join(names)}: nothing in the zoo for {setup} on {', '.join(systems)}; train "
+            "one with csideploy train, and give its folder"
         )

@@ -10,6 +10,7 @@ import typer
 from csideploy.cli_shell import (
     Distances,
     Json,
+    Receivers,
     Seed,
     given,
     print_json,
@@ -38,8 +39,16 @@ def evaluate(
         str | None, typer.Option(help="Budgets to measure, 2,3,4; all, if left out.")
     ] = None,
     channel: Annotated[
-        str, typer.Option(help="indoor, outdoor or rayleigh, or a CSI file.")
+        str,
+        typer.Option(
+            help="indoor, outdoor or rayleigh, or a CSI file; of the fronthaul rayleigh, "
+            "umi-links, umi or sionna-umi, with commas."
+        ),
     ] = "indoor",
+    iterations: Annotated[
+        str | None, typer.Option(help="Of the fronthaul: of the search, with commas.")
+    ] = None,
+    receiver: Annotated[Receivers | None, typer.Option(help="Of users on the fronthaul.")] = None,
     distance: Annotated[
         Distances | None, typer.Option(help="Of conventional precoders' codewords.")
     ] = None,
@@ -61,14 +70,17 @@ def evaluate(
     Example: csideploy evaluate acrnet1x-cr8-codebook,pca-cr8 --bits 2,3,4 --chart quality.svg
 
     Precoders, sum rate against P: csideploy evaluate kd-precoder --snr 0,10,20,30
+
+    Fronthaul, sum efficiency against bits: csideploy evaluate neural-mq --channel umi-links,umi
     """
     import json
 
-    from csideploy import cli_precoder
+    from csideploy import cli_fronthaul_quality, cli_precoder
     from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
     from csideploy.errors import InputError
     from csideploy.evaluate import channels
     from csideploy.evaluate import evaluate as run
+    from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
     from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
@@ -76,6 +88,29 @@ def evaluate(
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
         raise InputError("evaluate needs systems, with commas between them")
+    on_fronthaul = [name for name in names if is_fronthaul(name)]
+    if on_fronthaul:
+        if len(on_fronthaul) < len(names):
+            others = ", ".join(name for name in names if name not in on_fronthaul)
+            raise InputError(f"{others}: no fronthaul system, and those are measured apart")
+        refuse_given(context, ("distance",), "precoders")
+        cli_fronthaul_quality.evaluate(
+            names,
+            settings or [],
+            channel=channel if given(context, "channel") else None,
+            bits=bits,
+            users=users,
+            snr=snr,
+            iterations=iterations,
+            receiver="localized" if receiver is None else receiver.value,
+            samples=samples,
+            out=out,
+            chart=chart,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, ("iterations", "receiver"), "the fronthaul")
     kinds = {name: is_precoder(name) for name in names}
     if all(kinds.values()):
         refuse_given(context, ("channel",), "CSI feedback links")

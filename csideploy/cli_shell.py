@@ -54,6 +54,13 @@ class Quantizers(StrEnum):
     ROUND = "round"
 
 
+class Receivers(StrEnum):
+    """What a user on the fronthaul's far end knows (`csideploy.fronthaul.link`)."""
+
+    LOCALIZED = "localized"
+    FULL = "full"
+
+
 class Distances(StrEnum):
     """How a user chooses its codeword (`csideploy.baselines.feedback`)."""
 

@@ -50,6 +50,7 @@ class Scene:
         gaussian, qam: symbols (c, R, L).
         seed: of gamma's symbols and the noise.
         receiver: of the users.
+        linear: efficiency of linear precoding without limit, (c,), over the same symbols.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Scene:
     qam: Complex
     seed: int
     receiver: Receiver
+    linear: NDArray[np.float64]
 
     @property
     def setup(self) -> Setup:
@@ -82,9 +84,10 @@ def scene(
     links = prepare(setup, carrier(drop), receiver)
     streams = setup.total_streams
     gaussian = gaussian_symbols(blocks, uses, streams, rng)
-    return Scene(
-        kind, drop, links, gaussian, qam16_symbols(blocks, uses, streams, rng), seed, receiver
-    )
+    qam = qam16_symbols(blocks, uses, streams, rng)
+    sent = _precode(schemes.linear(links), gaussian)
+    linear = measure(links, sent, gaussian).efficiency
+    return Scene(kind, drop, links, gaussian, qam, seed, receiver, linear)
 
 
 def deployed_row(
@@ -307,6 +310,7 @@ def _row(
         "bits": bits,
         **_interval("efficiency", quality.efficiency),
         **_interval("plain", quality.plain),
+        **_interval("margin", quality.efficiency - place.linear),
     }
     if quality.sinr_efficiency is not None:
         row |= _interval("sinr_efficiency", quality.sinr_efficiency)

@@ -41,9 +41,10 @@ _NETWORK: dict[str, Callable[[str], Any]] = {"layers": _number, "hidden": _numbe
 EXPORT = {**_SIZES, "block": _number, **_SEARCH, **_NETWORK}
 TRAIN = {
     **_SIZES, **_SEARCH, **_NETWORK,
-    "steps": _number, "rounds": _number, "channels": _number,
+    "steps": _number, "rounds": _number, "channels": _number, "eta": float,
 }  # fmt: skip
 DATA = {**_SIZES, "users": _number, "block": _number}
+EVALUATE = {**_SIZES, "alpha": float}
 """Names that `--set` takes, of each verb."""
 
 
@@ -153,7 +154,7 @@ def parse_asked(
         except ValueError:
             what = "a number, or one an RU such as 16/16/8/8" if name == "antennas" else "a number"
             raise InputError(f"--set {pair}: {what} is needed") from None
-        if given[key] == 0 and name not in ("alpha", "layers"):
+        if given[key] == 0 and name not in ("alpha", "layers", "eta"):
             raise InputError(f"--set {pair}: at least 1")
     if not 1 <= given.get("block", 1) <= MOST_BLOCK:
         raise InputError(f"--set block={given['block']}: 1 to {MOST_BLOCK} channel uses")

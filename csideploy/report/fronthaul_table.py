@@ -27,14 +27,16 @@ def show(result: dict[str, Any], console: Console) -> None:
         table.add_column("system", no_wrap=True)
         table.add_column("bits a channel use\nand RU", justify="right")
         table.add_column("sum efficiency\nbit/s/Hz", justify="right", no_wrap=True)
+        table.add_column("over linear,\npaired", justify="right", no_wrap=True)
         table.add_column("-log2 det E", justify="right", no_wrap=True)
         table.add_column("16-QAM SER", justify="right", no_wrap=True)
         for row in sorted(rows, key=_order):
             table.add_row(
                 _name(row),
-                "no limit" if row["bits"] is None else f"{row['bits']:g}".rstrip("."),
+                "no limit" if row["bits"] is None else f"{row['bits']:.4g}",
                 _with_interval(row, "efficiency"),
-                _with_interval(row, "plain"),
+                _with_interval(row, "margin"),
+                f"{row['plain']:.2f}" if "plain" in row else "",
                 f"{row['symbol_errors']:.2g}" if "symbol_errors" in row else "",
             )
         console.print(table)

@@ -57,6 +57,7 @@ def train_networks(
     iterations: int = ITERATIONS,
     steps: int = STEPS,
     rate: float = RATE,
+    eta: float = ETA,
     channels: int = CHANNELS,
     seed: int = 0,
     progress: Advance = quiet,
@@ -73,6 +74,7 @@ def train_networks(
         iterations: I, of the descent in training and after.
         steps: of Adam.
         rate: of Adam at the start; a half cosine to 0.
+        eta: of the descent's step, see `Codebooks`.
         channels: in the training set.
         seed: of everything.
         progress: called with steps done and steps in all.
@@ -101,7 +103,7 @@ def train_networks(
             links.setup, links.h[chosen], links.w[chosen], links.f[chosen], links.a[chosen]
         )
         s = gaussian_symbols(len(chosen), USES, links.setup.total_streams, rng)
-        loss = _loss(method, decoders, block, s, iterations)
+        loss = _loss(method, decoders, block, s, iterations, eta)
         if not torch.isfinite(loss):
             raise InputError(f"training diverges at step {done}: a smaller --rate than {rate:g}")
         learner.zero_grad()
@@ -123,7 +125,7 @@ def train_networks(
         setup,
         networks=tuple(decoder.numbers() for decoder in decoders),
         iterations=iterations,
-        eta=ETA,
+        eta=eta,
         about=about,
     )
 
@@ -140,14 +142,19 @@ def _check(method: str, setups: list[Setup], layers: int, iterations: int, steps
 
 
 def _loss(
-    method: str, decoders: list[Decoder], links: Links, s: Complex, iterations: int
+    method: str,
+    decoders: list[Decoder],
+    links: Links,
+    s: Complex,
+    iterations: int,
+    eta: float,
 ) -> Tensor:
     codebooks = Codebooks(
         method,
         links.setup,
         networks=tuple(decoder.numbers() for decoder in decoders),
         iterations=iterations,
-        eta=ETA,
+        eta=eta,
     )
     part = Part(write_bundle(du_plan(codebooks, block=s.shape[1])))
     gamma = np.ones((len(links), links.setup.rus))

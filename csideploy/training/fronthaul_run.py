@@ -27,7 +27,7 @@ from csideploy.progress import Advance, quiet
 CHANNELS, SYMBOLS = 20, 200
 """Of the validation; its channels are of a seed that no training draws from."""
 _OF_TABLES = ("rounds", "alpha")
-_OF_NETWORKS = ("steps", "layers", "hidden", "rate")
+_OF_NETWORKS = ("steps", "layers", "hidden", "rate", "eta")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,16 @@ def _options(system: str, asked: Asked, rate: float | None) -> dict[str, Any]:
     wrong = _OF_NETWORKS if tables else _OF_TABLES
     options: dict[str, Any] = {
         key: asked.given[key]
-        for key in ("iterations", "alpha", "layers", "hidden", "steps", "rounds", "channels")
+        for key in (
+            "iterations",
+            "alpha",
+            "eta",
+            "layers",
+            "hidden",
+            "steps",
+            "rounds",
+            "channels",
+        )
         if key in asked.given
     }
     if rate is not None:
