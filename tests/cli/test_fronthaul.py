@@ -254,6 +254,25 @@ def test_validate_finds_a_du_with_other_tables(
     assert failed == ["DU payload equals float64 NumPy's", "golden vectors: DU payload"]
 
 
+def test_validate_finds_a_du_that_searches_less(
+    run: Run, packages: dict[str, Path], runs: dict[str, Path], tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from csideploy.export.bundle_write import write_bundle
+    from csideploy.fronthaul.parts import du_plan
+
+    folder = changed(packages["neural-mq"], tmp_path)
+    codebooks = replace(load_codebooks(runs["neural-mq"]), iterations=1)
+    pairing = open_package(folder).pairing_id
+    rewrite(folder, "du.csib", write_bundle(du_plan(codebooks, block=BLOCK, pairing_id=pairing)))
+    done = run("validate", folder, "--samples", 40, "--json")
+    assert done.exit_code == 1
+    failed = [c["name"] for c in json.loads(done.stdout)["checks"] if not c["holds"]]
+    assert failed[0].startswith("DU objective")
+    assert "golden vectors: DU payload" in failed
+
+
 def test_parts_of_other_places(run: Run, packages: dict[str, Path], tmp_path: Path) -> None:
     folder = changed(packages["smq"], tmp_path)
     rewrite(folder, "ru-1.csib", (folder / "ru-2.csib").read_bytes())
