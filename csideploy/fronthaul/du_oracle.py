@@ -1,8 +1,8 @@
 """What the DU's part is judged by, on the very numbers that the part reads.
 
 Tables: float64 NumPy, index by index. Neural codebooks: the plain descent in PyTorch. An annealed
-descent amplifies rounding, so that bits may differ; what has to agree is the objective. PyTorch runs
-in float32 as the part does: in float64 the objective of trained networks is a few percent higher,
+descent amplifies rounding, so that bits may differ; what has to agree is the objective. PyTorch
+runs in float32 as the part does: in float64 the objective of trained networks is a few percent higher,
 since a sigmoid that is 1 in float32 is not in float64.
 """
 
