@@ -130,7 +130,9 @@ def decompress(data: bytes, width: int) -> Samples:
     return numbers.astype(np.int16).reshape(-1, 2)
 
 
-def round_trip(x: Complex, width: int, full_scale: float) -> NDArray[np.complex128]:
+def round_trip(
+    x: Complex, width: int, full_scale: float, *, middle: bool = False
+) -> NDArray[np.complex128]:
     """What arrives of I/Q samples: to int16, compressed, decompressed.
 
     Args:
@@ -138,6 +140,7 @@ def round_trip(x: Complex, width: int, full_scale: float) -> NDArray[np.complex1
             stream is filled up with zeros, which change no exponent.
         width: W.
         full_scale: see `to_samples`.
+        middle: add half a step to every mantissa that lost bits, since the shift rounds down.
 
     Returns:
         complex128 (R, N).
@@ -153,5 +156,10 @@ def round_trip(x: Complex, width: int, full_scale: float) -> NDArray[np.complex1
     streams = np.zeros((antennas, whole), np.complex128)
     streams[:, :count] = x.T
     data = compress(streams.reshape(-1), width, full_scale=full_scale)
-    made = from_samples(decompress(data, width), full_scale)
+    samples: NDArray[np.floating[Any] | np.integer[Any]] = decompress(data, width)
+    if middle:
+        exponents = np.frombuffer(data, np.uint8).reshape(-1, prb_bytes(width))[:, 0]
+        # Of a step of 2^e the samples in it are on average (2^e - 1) / 2 above its start.
+        samples = samples + ((2.0 ** np.repeat(exponents, RES) - 1) / 2)[:, None]
+    made = from_samples(samples, full_scale)
     return made.reshape(antennas, whole)[:, :count].T

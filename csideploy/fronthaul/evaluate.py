@@ -1,7 +1,8 @@
 """`evaluate` for the fronthaul: sum efficiency and symbol errors against bits on the links.
 
 All systems of one channel kind are measured on the same channels and symbols. What is deployed is
-measured as deployed: the DU's bundle, the payload's bytes, the RUs' bundles.
+measured as deployed: the DU's bundle, the payload's bytes, the RUs' bundles, gamma as `encode` and
+`decode` find it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from csideploy.fronthaul.deployed import Deployed
 from csideploy.fronthaul.link import Complex, Links, Receiver, prepare
 from csideploy.fronthaul.quality import (
     gaussian_symbols,
+    interval_half,
     measure,
     qam16_symbols,
     symbol_errors,
@@ -32,7 +34,7 @@ from csideploy.progress import Advance, quiet
 
 USES = 200
 """Channel uses of a block; a block is one channel."""
-GAMMA_USES = 64
+QAM_BITS = 4
 BFP_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 Send = Callable[[Complex], Complex]
@@ -111,14 +113,15 @@ def deployed_row(
         raise InputError(f"{codebooks.method} for {codebooks.setup.streams} streams: {setup}")
     uses = place.gaussian.shape[1]
     search = Deployed(codebooks, block=uses, users=setup.users)
-    rng = np.random.default_rng([place.seed, 4])
-    trial = Deployed(codebooks, block=GAMMA_USES, users=setup.users)
-    pilots = gaussian_symbols(len(place.links), GAMMA_USES, setup.total_streams, rng)
-    gamma = settle(trial, place.links, pilots, joint=codebooks.joint)
+
+    def transmit(s: Complex) -> Complex:
+        gamma = settle(search, place.links, s, joint=codebooks.joint)
+        return send(search, place.links, s, gamma)
+
     row = _row(
         place,
         name or codebooks.method,
-        lambda s: send(search, place.links, s, gamma),
+        transmit,
         bits=float(max(codebooks.setup.bits)),
         errors=errors,
     )
@@ -158,28 +161,35 @@ def compress_precode_rows(place: Scene, bits: Sequence[float]) -> list[dict[str,
     """
     setup = place.setup
     channels = schemes.band(place.drop)
+    noise = np.random.default_rng([place.seed, 5])
     free = {
-        shared: schemes.compress_precode(setup, channels, shared, place.receiver)
+        shared: schemes.compress_precode(setup, channels, shared, place.receiver, place.qam, noise)
         for shared in schemes.SHARED_PRECODERS
     }
+    coded = QAM_BITS * setup.total_streams
     rows = []
     for wanted in bits:
         held = {
-            shared: schemes.within_fronthaul(setup, values, shared, wanted)
-            for shared, values in free.items()
+            shared: schemes.within_fronthaul(setup, sent.efficiency, shared, wanted)
+            for shared, sent in free.items()
         }
         best = max(held, key=lambda shared: (float(held[shared].mean()), -shared.load(setup)))
-        rows.append(
-            {
-                "system": "cp",
-                "channel": place.kind,
-                "bits": float(wanted),
-                **_interval("efficiency", held[best]),
-                "precoder_bits": best.bits,
-                "reuse": best.reuse,
-                "link_limited": bool(held[best].mean() < free[best].mean() - 1e-9),
-            }
-        )
+        full = bool(held[best].mean() < free[best].efficiency.mean() - 1e-9)
+        row = {
+            "system": "cp",
+            "channel": place.kind,
+            "bits": float(wanted),
+            **_interval("efficiency", held[best]),
+            **_interval("margin", held[best] - place.linear),
+            "precoder_bits": best.bits,
+            "reuse": best.reuse,
+            "link_limited": full,
+        }
+        if not full:
+            row |= _interval("plain", free[best].plain)
+        if schemes.most_within(setup, best, wanted) >= coded:
+            row |= _interval("symbol_errors", free[best].symbol_errors)
+        rows.append(row)
     return rows
 
 
@@ -272,15 +282,15 @@ def sweep(
         InputError: nothing to sweep over, or sizes out of range.
     """
     rows = []
-    total, done = len(values) * len(systems), 0
+    total, done, own_setup = len(values) * len(systems), 0, setup
     for value in values:
         if over == "users":
-            setup = replace(setup, users=int(value))
+            own_setup = replace(setup, users=int(value))
         elif over == "snr_db":
-            setup = replace(setup, snr_db=float(value))
+            own_setup = replace(setup, snr_db=float(value))
         elif over != "iterations":
             raise InputError(f"sweep over {over}: users, snr_db or iterations")
-        place = scene(channel, setup, blocks=blocks, seed=seed, receiver=receiver)
+        place = scene(channel, own_setup, blocks=blocks, seed=seed, receiver=receiver)
         for name, one in systems:
             own = replace(one, iterations=int(value)) if over == "iterations" else one
             rows.append({over: value, **deployed_row(place, own, name=name, errors=False)})
@@ -322,7 +332,7 @@ def _row(
 
 
 def _interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
-    """Mean and 95 % interval over channels."""
-    half = 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    """Mean and 95 % interval over channels, by Student's t."""
+    half = interval_half(values)
     mean = float(values.mean())
     return {name: mean, f"{name}_interval": [mean - half, mean + half]}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from csideploy.errors import InputError
 from csideploy.export.fronthaul_tables import search_plan
 from csideploy.export.gradient_models import gradient_plan
 from csideploy.export.plan import Plan
@@ -127,7 +128,7 @@ def du_inputs(
     if method == "pmq":
         read["gains"] = link_gains(setup, links.h)
     if neural:
-        read["step"] = joint_step(setup, channel, codebooks.eta).astype(np.float32)
+        read["step"] = _floats(joint_step(setup, channel, codebooks.eta))
     return read
 
 
@@ -177,4 +178,16 @@ def payload_spans(setup: Setup, block: int) -> tuple[slice, ...]:
 
 
 def _pairs(values: Complex) -> Floats:
-    return np.stack([values.real, values.imag], axis=-1).astype(np.float32)
+    return _floats(np.stack([values.real, values.imag], axis=-1))
+
+
+def _floats(values: NDArray[np.float64]) -> Floats:
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if not np.isfinite(found).all():
+        block = int(np.argwhere(~np.isfinite(found))[0, 0])
+        raise InputError(
+            f"block {block}: a channel or symbol so large or small that the DU's float32 cannot "
+            "hold what is made of it; scale the channels to gains near 1"
+        )
+    return found

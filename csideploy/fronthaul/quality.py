@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from csideploy.fronthaul.link import Complex, Links
 
@@ -77,7 +78,8 @@ def symbol_errors(
 ) -> NDArray[np.float64]:
     """Share of wrong 16-QAM decisions, mean over users: (c,).
 
-    A user divides F^H y by the gain F_n^H H_n W_n of its own streams, which it knows.
+    A user divides F^H y by the gain of each of its streams in the block, E[s_hat s*], which it
+    knows from reference signals: quantizers, precoders and Gamma change it, whatever sends.
 
     Args:
         links: c blocks.
@@ -90,12 +92,19 @@ def symbol_errors(
     noise = (rng.standard_normal(shape) * np.sqrt(setup.noise / 2)).view(np.complex128)[..., 0]
     heard = np.einsum("cnrt,cut->cunr", links.h, sent) + noise
     estimate = np.einsum("cnrl,cunr->cunl", links.f.conj(), heard).reshape(s.shape)
-    gain = np.einsum("clt,ctl->cl", links.a, links.w)
-    estimate = estimate / gain[:, None]
+    power = np.mean(np.abs(s) ** 2, axis=1, keepdims=True)
+    gain = np.mean(estimate * s.conj(), axis=1, keepdims=True) / power
+    estimate = estimate / np.where(gain == 0, 1, gain)
     wrong = _decide(estimate.real) != _decide(s.real)
     wrong |= _decide(estimate.imag) != _decide(s.imag)
     share: NDArray[np.float64] = wrong.mean(axis=(1, 2))
     return share
+
+
+def interval_half(values: NDArray[np.float64]) -> float:
+    """Half of the 95 % interval of the mean of independent values, by Student's t."""
+    count = len(values)
+    return float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
 
 
 def _decide(part: NDArray[np.floating]) -> NDArray[np.intp]:

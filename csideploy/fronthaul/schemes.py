@@ -32,7 +32,7 @@ from csideploy.fronthaul.link import (
     power_gains,
     receive_beamformers,
 )
-from csideploy.fronthaul.quality import Quality, measure
+from csideploy.fronthaul.quality import Quality, measure, symbol_errors
 from csideploy.fronthaul.searches import precoded
 from csideploy.fronthaul.setup import Setup
 
@@ -138,10 +138,24 @@ def band(drop: Drop) -> NDArray[np.complex64]:
     return drop.at(PRB * SUBCARRIER_HZ * middles)
 
 
+@dataclass(frozen=True)
+class SharedQuality:
+    """Of CP without a limit on the coded bits, mean over frequencies, of every block (c,)."""
+
+    efficiency: NDArray[np.float64]
+    plain: NDArray[np.float64]
+    symbol_errors: NDArray[np.float64]
+
+
 def compress_precode(
-    setup: Setup, channels: Complex, shared: SharedPrecoder, receiver: Receiver
-) -> NDArray[np.float64]:
-    """Sum efficiency of CP without a limit on the coded bits: (c,), mean over frequencies.
+    setup: Setup,
+    channels: Complex,
+    shared: SharedPrecoder,
+    receiver: Receiver,
+    symbols: Complex,
+    rng: np.random.Generator,
+) -> SharedQuality:
+    """CP without a limit on the coded bits.
 
     The DU precodes for the channel averaged over the resource blocks that share a precoder (paper
     003, Section VI-B); users know what they receive at their own frequency. Within a slot the
@@ -152,6 +166,8 @@ def compress_precode(
         channels: of `band`; the blocks in its middle share a precoder.
         shared: how many, and how fine it is.
         receiver: of the users.
+        symbols: of 16-QAM (c, R, L), for the errors.
+        rng: of the noise.
     """
     start = (channels.shape[1] - shared.blocks) // 2
     h = channels[:, start : start + shared.blocks].astype(np.complex128)
@@ -164,32 +180,38 @@ def compress_precode(
         own = h[:, place]
         f = receive_beamformers(setup, own, w, receiver)
         links = Links(setup, own, w, f, effective(own, f))
-        found.append(of_precoder(links, w).efficiency)
-    mean: NDArray[np.float64] = np.mean(found, axis=0)
-    return mean
+        quality = of_precoder(links, w)
+        wrong = symbol_errors(links, symbols @ np.swapaxes(w, 1, 2), symbols, rng)
+        found.append((quality.efficiency, quality.plain, wrong))
+    return SharedQuality(*np.mean(found, axis=0))
+
+
+def most_within(setup: Setup, shared: SharedPrecoder, bits: float) -> float:
+    """Sum rate that links of `bits` a channel use leave room for (eq. 11)."""
+    return sum_rate_within(
+        bits, CODE_RATE, max(setup.antennas), setup.total_streams, shared.bits, shared.reuse
+    )
 
 
 def within_fronthaul(
     setup: Setup, efficiency: NDArray[np.float64], shared: SharedPrecoder, bits: float
 ) -> NDArray[np.float64]:
     """Efficiency of CP on links of `bits` a channel use: every RU gets all coded bits (eq. 11)."""
-    most = sum_rate_within(
-        bits, CODE_RATE, max(setup.antennas), setup.total_streams, shared.bits, shared.reuse
-    )
-    return np.minimum(efficiency, most)
+    return np.minimum(efficiency, most_within(setup, shared, bits))
 
 
 def block_floating_point(links: Links, s: Complex, width: int) -> Complex:
     """What RUs send if the DU's samples W s come by O-RAN's BFP with mantissas of `width` bits.
 
-    Twelve channel uses in a row share an exponent, as the resource elements of a PRB do.
+    Twelve channel uses in a row share an exponent, as the resource elements of a PRB do. The RU
+    adds half a step to what the codec cut off, which the standard leaves open; it flatters BFP.
 
     Returns:
         (c, R, N_tx), no RU above its power.
     """
     x = precoded(links, s)
     scale = float(np.sqrt(np.mean(np.abs(x) ** 2, axis=(0, 1)).max()) * 10 ** (FULL_SCALE_DB / 20))
-    held = np.stack([round_trip(block, width, scale) for block in x])
+    held = np.stack([round_trip(block, width, scale, middle=True) for block in x])
     gamma = power_gains(links.setup, held)
     sent: Complex = held * per_antenna(links.setup, gamma)[:, None]
     return sent

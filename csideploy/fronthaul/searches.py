@@ -27,7 +27,8 @@ Search = Callable[[Links, Complex, NDArray[np.float64]], Complex]
 """(blocks, s (c, R, L), gamma (c, M)) -> x_hat (c, R, N_tx), before Gamma."""
 
 ROUNDS = 5
-"""Of the fixed point for gamma: more move the efficiency by less than 0.1 %."""
+"""In which gamma follows what was chosen. A stopping rule: gamma of neural-MQ still moves by 5 %
+then, and more rounds lower its efficiency, by 1.6 % on umi-links and 0.1 % on umi after fifteen."""
 
 
 def precoded(links: Links, s: Complex) -> NDArray[np.complex128]:
@@ -82,8 +83,8 @@ def oracle(codebooks: Codebooks) -> Search:
 def settle(search: Search, links: Links, s: Complex, *, joint: bool = True) -> NDArray[np.float64]:
     """Gamma (c, M) of blocks, by symbols that stand for all.
 
-    gamma_m follows the power of what is chosen, and a joint search chooses by A Gamma: a fixed
-    point, from gamma = 1. The paper leaves open how gamma is found.
+    gamma_m follows the power of what is chosen, and a joint search chooses by A Gamma: the two are
+    found in turns, from gamma = 1. The paper leaves open how gamma is found.
 
     Args:
         search: of the DU.
@@ -98,8 +99,12 @@ def settle(search: Search, links: Links, s: Complex, *, joint: bool = True) -> N
 
 
 def send(search: Search, links: Links, s: Complex, gamma: NDArray[np.float64]) -> Complex:
-    """What the RUs send, Gamma x_hat (c, R, N_tx); no RU above its power over these symbols."""
+    """What the RUs send, Gamma x_hat (c, R, N_tx).
+
+    `gamma` is what the DU searches with. What an RU applies it finds itself, from the mean power of
+    the block that it has decoded.
+    """
     x_hat = search(links, s, gamma)
-    held = np.minimum(gamma, power_gains(links.setup, x_hat))
+    held = power_gains(links.setup, x_hat)
     sent: Complex = x_hat * per_antenna(links.setup, held)[:, None]
     return sent

@@ -10,8 +10,8 @@ from csideploy.report.tables import plain_table
 
 _FOOT = (
     "log2 det(I + E) - log2 det(E), the paper's measure, is 1 bit a stream where nothing gets "
-    "through; -log2 det(E) is 0 there. SER: 16-QAM on all streams; CP has one only where its links "
-    "carry the coded bits. cp: the best of its configurations at these bits. bfp: O-RAN block "
+    "through; -log2 det(E) is 0 there. SER: 16-QAM on all streams; CP has one where its links have "
+    "room for that. cp: the best of its configurations at these bits. bfp: O-RAN block "
     "floating point of the precoded samples. Systems with bundles ran through them."
 )
 

@@ -39,7 +39,7 @@ static void find_edges(uint32_t *neighbours, const float *gains, uint32_t rus, s
             const double product = products[pair++];
             uint32_t below = 0;
             for (uint32_t other = 0; other < pairs; other++)
-                below += products[other] < product;
+                below += products[other] >= -LARGEST && products[other] < product;
             if (below >= excluded && product >= -LARGEST && product <= LARGEST) {
                 neighbours[i] |= 1u << j;
                 neighbours[j] |= 1u << i;
