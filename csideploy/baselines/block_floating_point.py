@@ -156,7 +156,7 @@ def round_trip(
     streams = np.zeros((antennas, whole), np.complex128)
     streams[:, :count] = x.T
     data = compress(streams.reshape(-1), width, full_scale=full_scale)
-    samples: NDArray[np.floating[Any] | np.integer[Any]] = decompress(data, width)
+    samples: NDArray[Any] = decompress(data, width)
     if middle:
         exponents = np.frombuffer(data, np.uint8).reshape(-1, prb_bytes(width))[:, 0]
         # Of a step of 2^e the samples in it are on average (2^e - 1) / 2 above its start.

@@ -58,6 +58,7 @@ def train_networks(
     steps: int = STEPS,
     rate: float = RATE,
     eta: float = ETA,
+    follow: bool = False,
     channels: int = CHANNELS,
     seed: int = 0,
     progress: Advance = quiet,
@@ -75,6 +76,8 @@ def train_networks(
         steps: of Adam.
         rate: of Adam at the start; a half cosine to 0.
         eta: of the descent's step, see `Codebooks`.
+        follow: gamma of each channel goes on from where it was when the channel was last drawn, so
+            that it settles while the networks change; else it starts from 1 for every batch.
         channels: in the training set.
         seed: of everything.
         progress: called with steps done and steps in all.
@@ -94,16 +97,21 @@ def train_networks(
     ]
     training = [prepare(one, carrier(draw(channel, one, channels, rng))) for one in every]
     learner = torch.optim.Adam([p for d in decoders for p in d.parameters()], lr=rate)
+    held = np.ones((len(training), channels, setup.rus))
     for done in range(steps):
         for group in learner.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done / steps))
-        links = training[int(rng.integers(len(training)))]
+        which = int(rng.integers(len(training)))
+        links = training[which]
         chosen = rng.choice(channels, min(BLOCKS, channels), replace=False)
         block = Links(
             links.setup, links.h[chosen], links.w[chosen], links.f[chosen], links.a[chosen]
         )
         s = gaussian_symbols(len(chosen), USES, links.setup.total_streams, rng)
-        loss = _loss(method, decoders, block, s, iterations, eta)
+        gamma = held[which, chosen] if follow else np.ones((len(chosen), setup.rus))
+        rounds = 1 if follow else _GAMMA_ROUNDS
+        loss = _loss(method, decoders, block, s, iterations, eta, gamma, rounds)
+        held[which, chosen] = gamma
         if not torch.isfinite(loss):
             raise InputError(f"training diverges at step {done}: a smaller --rate than {rate:g}")
         learner.zero_grad()
@@ -148,7 +156,10 @@ def _loss(
     s: Complex,
     iterations: int,
     eta: float,
+    gamma: NDArray[np.float64],
+    rounds: int,
 ) -> Tensor:
+    """Of one batch; gamma (c, M) is where its rounds start, and what they find."""
     codebooks = Codebooks(
         method,
         links.setup,
@@ -157,14 +168,13 @@ def _loss(
         eta=eta,
     )
     part = Part(write_bundle(du_plan(codebooks, block=s.shape[1])))
-    gamma = np.ones((len(links), links.setup.rus))
-    for _ in range(_GAMMA_ROUNDS if codebooks.joint else 1):
+    for _ in range(rounds if codebooks.joint else 1):
         read = du_inputs(codebooks, links, s, gamma)
         (payload,) = part.run(*(read[one.name] for one in part.inputs))
         bits = _unpacked(payload, links.setup, s.shape[1])
         signals = [decoder(b) for decoder, b in zip(decoders, bits, strict=True)]
         held = [_held(signal) for signal in signals]
-        gamma = torch.stack(held, dim=1).detach().numpy().astype(np.float64)
+        gamma[:] = torch.stack(held, dim=1).detach().numpy()
     if not codebooks.joint:
         x = precoded(links, s)
         own = [real_signal(x[..., span]) for span in links.setup.spans]
