@@ -57,6 +57,10 @@ def evaluate(
     several = [over for over, values in changed.items() if len(values) > 1]
     if len(several) > 1:
         raise InputError(f"{' and '.join(several)}: one thing changes at a time")
+    if several and "cp" in names:
+        raise InputError(f"cp: against --bits only, not over {several[0]}; leave it out")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"--out {out}: no folder {out.parent}")
     fixed = {over: values[0] for over, values in changed.items() if len(values) == 1}
     asked = parse_asked(
         settings,
@@ -75,7 +79,7 @@ def evaluate(
     results: list[dict[str, Any]] = []
     with progress("evaluate") as advance:
         systems = {kind: found(kind, advance) for kind in kinds}
-        _check(names, systems, setup)
+        _check(names, systems, setup, budgets)
         if several:
             over = several[0]
             for kind in kinds:
@@ -126,8 +130,15 @@ def _draw(results: list[dict[str, Any]], path: Path) -> None:
     fronthaul_chart.draw(results[0], path)
 
 
-def _check(names: list[str], systems: dict[str, Systems], setup: Setup) -> None:
-    """Something must be there to measure, but for `cp`, which is always."""
+def _check(
+    names: list[str], systems: dict[str, Systems], setup: Setup, budgets: list[float]
+) -> None:
+    """Something must be there to measure, but for `cp`, which is always; says what is missing."""
+    for kind, found in systems.items():
+        missing = set(budgets) - {float(max(one.setup.bits)) for _, one in found}
+        if missing and found:
+            text = ", ".join(f"{bits:g}" for bits in sorted(missing))
+            say(f"{kind}: no weights for {text} bits; only cp is shown there")
     if names != ["cp"] and not any(systems.values()):
         raise InputError(
             f"{', '.join(names)}: nothing in the zoo for {setup} on {', '.join(systems)}; train "

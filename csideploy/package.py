@@ -367,6 +367,7 @@ _KEYS_BY_KIND: dict[str, _Types] = {
         "iterations": int,
         "alpha": (int, float),
         "eta": (int, float),
+        "gamma_rounds": int,
     },
 }
 """A manifest without `kind` is of CSI feedback."""
@@ -434,6 +435,8 @@ def _check_fronthaul(manifest: dict[str, Any], path: Path) -> None:
         raise FormatError(f"{path}: iterations {manifest['iterations']}; a number from 0 is right")
     if not 0 <= manifest["alpha"] <= 1 or not 0 < manifest["eta"] < 1e6:
         raise FormatError(f"{path}: 'alpha' from 0 to 1 and 'eta' above 0 are right")
+    if not 1 <= manifest["gamma_rounds"] <= 100:
+        raise FormatError(f"{path}: gamma_rounds {manifest['gamma_rounds']}; 1 to 100 are right")
     files = manifest["files"]
     for stem in fronthaul_stems(setup.rus):
         # With --emit onnx alone there are no bundles.

@@ -115,7 +115,7 @@ def deployed_row(
     search = Deployed(codebooks, block=uses, users=setup.users)
 
     def transmit(s: Complex) -> Complex:
-        gamma = settle(search, place.links, s, joint=codebooks.joint)
+        gamma = settle(search, place.links, s, codebooks.rounds)
         return send(search, place.links, s, gamma)
 
     row = _row(

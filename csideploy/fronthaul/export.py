@@ -191,6 +191,7 @@ def _manifest(
         "iterations": codebooks.iterations,
         "alpha": codebooks.alpha,
         "eta": codebooks.eta,
+        "gamma_rounds": codebooks.gamma_rounds,
         "pairing_id": pairing.hex(),
         "parts": [
             {
@@ -274,7 +275,7 @@ def _calibration(
     count = max(4, -(-CALIBRATION_USES // wanted.block))
     channel = channel_of(codebooks.about)
     links, s = blocks(setup, channel, -(-count // 2), wanted.block, [wanted.seed, 2])
-    gamma = settle(running, links, s, joint=codebooks.joint)
+    gamma = settle(running, links, s, codebooks.rounds)
     chosen = running.payload(links, s, gamma)
     noise = np.random.default_rng([wanted.seed, 4]).integers(
         0, 256, (count // 2, running.nbytes), dtype=np.uint8
@@ -306,7 +307,7 @@ def golden_vectors(
     """
     setup = codebooks.setup
     links, s = blocks(setup, channel_of(codebooks.about), VECTORS, wanted.block, [wanted.seed, 3])
-    gamma = settle(running, links, s, joint=codebooks.joint)
+    gamma = settle(running, links, s, codebooks.rounds)
     read = du_inputs(codebooks, links, s, gamma)
     if codebooks.neural:
         payload = running.payload(links, s, gamma)

@@ -46,6 +46,7 @@ def read_codebooks(package: LinkPackage) -> Codebooks:
             iterations=m["iterations"],
             alpha=m["alpha"],
             eta=m["eta"],
+            gamma_rounds=m["gamma_rounds"],
             about=m.get("provenance", {}),
         )
     except InputError as error:

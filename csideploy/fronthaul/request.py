@@ -17,7 +17,9 @@ BLOCK = 168
 """Channel uses of a block where none are asked for: a resource block in a slot, 12 x 14."""
 MOST_BLOCK = 65_535
 CHANNEL = "umi-links"
-"""What tables are trained on where nothing else is asked for."""
+"""What networks are of where nothing else is asked for."""
+TABLE_CHANNEL = "umi"
+"""The same of tables: where all links are equally strong, pmq's schedule is decided by rounding."""
 
 
 def _number(text: str) -> int:
@@ -28,6 +30,12 @@ def _number(text: str) -> int:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(_number(item) for item in text.split("/"))
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(text)
+    return text == "yes"
 
 
 _SIZES: dict[str, Callable[[str], Any]] = {
@@ -42,6 +50,7 @@ EXPORT = {**_SIZES, "block": _number, **_SEARCH, **_NETWORK}
 TRAIN = {
     **_SIZES, **_SEARCH, **_NETWORK,
     "steps": _number, "rounds": _number, "channels": _number, "eta": float,
+    "follow": _yes,
 }  # fmt: skip
 DATA = {**_SIZES, "users": _number, "block": _number}
 EVALUATE = {**_SIZES, "alpha": float}
@@ -154,7 +163,7 @@ def parse_asked(
         except ValueError:
             what = "a number, or one an RU such as 16/16/8/8" if name == "antennas" else "a number"
             raise InputError(f"--set {pair}: {what} is needed") from None
-        if given[key] == 0 and name not in ("alpha", "layers", "eta"):
+        if given[key] == 0 and name not in ("alpha", "layers", "eta", "follow"):
             raise InputError(f"--set {pair}: at least 1")
     if not 1 <= given.get("block", 1) <= MOST_BLOCK:
         raise InputError(f"--set block={given['block']}: 1 to {MOST_BLOCK} channel uses")
@@ -209,7 +218,8 @@ def find_codebooks(
         model: a system or a zoo entry; None with a checkpoint.
         checkpoint: weights that `train` wrote, or their folder.
         asked: sizes and search.
-        channel: kind that tables are trained on where there are no weights; CHANNEL if None.
+        channel: kind that tables are trained on where there are no weights; TABLE_CHANNEL
+            if None.
         seed: of that.
         progress: of that.
 
@@ -245,7 +255,7 @@ def find_codebooks(
         return asked.applied(replace(found, about=about))
     assert spec is not None
     assert fixed is not None
-    return _tables_now(spec, fixed, asked, channel or CHANNEL, seed, progress)
+    return _tables_now(spec, fixed, asked, channel or TABLE_CHANNEL, seed, progress)
 
 
 def _from_checkpoint(

@@ -26,9 +26,8 @@ Indices = NDArray[np.int64]
 Search = Callable[[Links, Complex, NDArray[np.float64]], Complex]
 """(blocks, s (c, R, L), gamma (c, M)) -> x_hat (c, R, N_tx), before Gamma."""
 
-ROUNDS = 5
-"""In which gamma follows what was chosen. A stopping rule: gamma of neural-MQ still moves by 5 %
-then, and more rounds lower its efficiency, by 1.6 % on umi-links and 0.1 % on umi after fifteen."""
+
+_FULL_ROUNDS = 5
 
 
 def precoded(links: Links, s: Complex) -> NDArray[np.complex128]:
@@ -80,21 +79,23 @@ def oracle(codebooks: Codebooks) -> Search:
     return search
 
 
-def settle(search: Search, links: Links, s: Complex, *, joint: bool = True) -> NDArray[np.float64]:
+def settle(search: Search, links: Links, s: Complex, rounds: int) -> NDArray[np.float64]:
     """Gamma (c, M) of blocks, by symbols that stand for all.
 
     gamma_m follows the power of what is chosen, and a joint search chooses by A Gamma: the two are
-    found in turns, from gamma = 1. The paper leaves open how gamma is found.
+    found in turns, from gamma = 1. From the fifth round on gamma goes half the way (in dB), since
+    it may swing. The paper leaves open how gamma is found.
 
     Args:
         search: of the DU.
         links: c blocks.
         s: (c, R, L), symbols to estimate the power with.
-        joint: whether the search looks at gamma at all.
+        rounds: `Codebooks.rounds`.
     """
     gamma = np.ones((len(links), links.setup.rus))
-    for _ in range(ROUNDS if joint else 1):
-        gamma = power_gains(links.setup, search(links, s, gamma))
+    for done in range(rounds):
+        found = power_gains(links.setup, search(links, s, gamma))
+        gamma = found if done < _FULL_ROUNDS else np.sqrt(gamma * found)
     return gamma
 
 

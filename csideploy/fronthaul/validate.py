@@ -13,7 +13,6 @@ from csideploy.compare import FloatError
 from csideploy.errors import FormatError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.integer.run import run_plan
-from csideploy.fronthaul.codebooks import is_joint
 from csideploy.fronthaul.du_oracle import (
     Inputs,
     network_signals,
@@ -64,12 +63,11 @@ def validate_fronthaul(
     total = SAMPLES if samples is None else samples
     setup, block = package.fronthaul_setup(), package.manifest["block"]
     channel = channel_of(package.manifest.get("provenance", {}))
-    joint = is_joint(package.manifest["system"])
     rates: dict[str, list[NDArray[np.float64]]] = {"ours": [], "linear": []}
     for start in range(0, total, CHUNK):
         count = min(CHUNK, total - start)
         links, s = blocks(setup, channel, count, block, [seed, 8, start])
-        gamma = settle(judge.ends, links, s, joint=joint)
+        gamma = settle(judge.ends, links, s, judge.codebooks.rounds)
         read = du_inputs(judge.codebooks, links, s, gamma)
         payload = judge.ends.payload(links, s, gamma)
         judge.du(read, payload)

@@ -81,6 +81,7 @@ def encode(
     ends = open_fronthaul(package)
     setup, system = package.fronthaul_setup(), package.manifest["system"]
     h, s = blocks_file.read(blocks, setup, ends.block)
+    rounds = package.manifest["gamma_rounds"] if is_joint(system) else 1
     header = Header(FRONTHAUL_LAYOUT, package.pairing_id[:8], len(h), ends.nbytes)
     with file_aside(out) as stream:
         if not raw:
@@ -88,7 +89,7 @@ def encode(
         for start in range(0, len(h), CHUNK):
             at = slice(start, start + CHUNK)
             links = prepare(setup, h[at])
-            gamma = settle(ends, links, s[at], joint=is_joint(system))
+            gamma = settle(ends, links, s[at], rounds)
             stream.write(np.ascontiguousarray(ends.payload(links, s[at], gamma)).tobytes())
             progress(min(start + CHUNK, len(h)), len(h))
     return {

@@ -24,7 +24,7 @@ from torch import Tensor
 from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.fronthaul.channels import carrier, draw
-from csideploy.fronthaul.codebooks import NEURAL_METHODS, Codebooks
+from csideploy.fronthaul.codebooks import GAMMA_ROUNDS, NEURAL_METHODS, Codebooks
 from csideploy.fronthaul.link import Complex, Links, prepare, whitener
 from csideploy.fronthaul.parts import du_inputs, du_plan, payload_spans
 from csideploy.fronthaul.quality import gaussian_symbols
@@ -43,6 +43,7 @@ BLOCKS, USES = 8, 24
 RATE = 3e-3
 ITERATIONS = 100
 ETA = 0.3
+_FOLLOWED_ROUNDS = 12
 _GAMMA_ROUNDS = 3
 """Of the fixed point for gamma in a batch, from 1: more cost time and bring nothing."""
 
@@ -134,6 +135,7 @@ def train_networks(
         networks=tuple(decoder.numbers() for decoder in decoders),
         iterations=iterations,
         eta=eta,
+        gamma_rounds=_FOLLOWED_ROUNDS if follow else GAMMA_ROUNDS,
         about=about,
     )
 

@@ -16,7 +16,14 @@ from csideploy.fronthaul.codebooks import WEIGHTS, Codebooks, save_codebooks
 from csideploy.fronthaul.deployed import Deployed
 from csideploy.fronthaul.link import prepare
 from csideploy.fronthaul.quality import gaussian_symbols, measure
-from csideploy.fronthaul.request import CHANNEL, TRAIN, Asked, check_search, parse_asked
+from csideploy.fronthaul.request import (
+    CHANNEL,
+    TABLE_CHANNEL,
+    TRAIN,
+    Asked,
+    check_search,
+    parse_asked,
+)
 from csideploy.fronthaul.schemes import linear, of_precoder
 from csideploy.fronthaul.searches import send, settle
 from csideploy.fronthaul.setup import Setup
@@ -27,7 +34,7 @@ from csideploy.progress import Advance, quiet
 CHANNELS, SYMBOLS = 20, 200
 """Of the validation; its channels are of a seed that no training draws from."""
 _OF_TABLES = ("rounds", "alpha")
-_OF_NETWORKS = ("steps", "layers", "hidden", "rate", "eta")
+_OF_NETWORKS = ("steps", "layers", "hidden", "rate", "eta", "follow")
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def train_fronthaul(
     Args:
         system: with something to train, of `FRONTHAUL`.
         out: the folder, new or empty; it gets `weights.safetensors`, all at once at the end.
-        channel: kind; CHANNEL if None.
+        channel: kind; None: `request.CHANNEL`, of tables `TABLE_CHANNEL`.
         bits: `64`, or `64,64,32,32`.
         users: N; several, of networks: trained for all of them (paper 003, Section VI-D).
         snrs: dB, likewise.
@@ -78,7 +85,7 @@ def train_fronthaul(
     spec = FRONTHAUL[system]
     if spec.training is None:
         raise InputError(f"{system} is computed, not trained: there is nothing to train")
-    channel = channel or CHANNEL
+    channel = channel or (TABLE_CHANNEL if spec.training == "tables" else CHANNEL)
     if channel not in KINDS:
         raise InputError(f"--channel {channel}: {', '.join(KINDS)} are right")
     asked = parse_asked(settings, TRAIN, bits=bits)
@@ -126,7 +133,7 @@ def measure_deployed(codebooks: Codebooks, channel: str, seed: int) -> dict[str,
     links = prepare(setup, carrier(draw(channel, setup, CHANNELS, rng)))
     s = gaussian_symbols(CHANNELS, SYMBOLS, setup.total_streams, rng)
     running = Deployed(codebooks, block=SYMBOLS)
-    gamma = settle(running, links, s, joint=codebooks.joint)
+    gamma = settle(running, links, s, codebooks.rounds)
     ours = measure(links, send(running, links, s, gamma), s)
     bound = of_precoder(links, linear(links))
     return {
@@ -161,6 +168,7 @@ def _options(system: str, asked: Asked, rate: float | None) -> dict[str, Any]:
             "iterations",
             "alpha",
             "eta",
+            "follow",
             "layers",
             "hidden",
             "steps",

@@ -88,7 +88,7 @@ def train_tables(
     spent = rounds if method != "vq" else 0
     for done in range(spent):
         search = search_of(codebooks)
-        gamma = settle(search, links, s)
+        gamma = settle(search, links, s, codebooks.rounds)
         indices = table_indices(codebooks, links, s, gamma)
         # The power of what is sent, not of what gamma cuts: the constraint is on the tables.
         codebooks = replace(codebooks, tables=_least_squares(codebooks, links, s, gamma, indices))

@@ -72,6 +72,7 @@ def publish(run: Path, zoo: Path, *, command: str | None = None) -> Path:
         "iterations": codebooks.iterations,
         "alpha": codebooks.alpha,
         "eta": codebooks.eta,
+        "gamma_rounds": codebooks.gamma_rounds,
         "data": {
             "channel": about["channel"],
             "generator": "csideploy.fronthaul.channels.draw",

@@ -101,7 +101,7 @@ def sent_by_hand(codebooks: Codebooks, blocks: Path) -> np.ndarray:
         links = prepare(codebooks.setup, archive["H"])
         s = archive["s"].astype(np.complex128)
     search = numpy_search(codebooks)
-    gamma = settle(search, links, s, joint=codebooks.joint)
+    gamma = settle(search, links, s, codebooks.rounds)
     x_hat = look_up(codebooks.tables, table_indices(codebooks, links, s, gamma))
     antennas = np.repeat(power_gains(codebooks.setup, x_hat), codebooks.setup.antennas, axis=-1)
     return x_hat * antennas[:, None]
