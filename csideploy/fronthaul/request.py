@@ -50,7 +50,7 @@ EXPORT = {**_SIZES, "block": _number, **_SEARCH, **_NETWORK}
 TRAIN = {
     **_SIZES, **_SEARCH, **_NETWORK,
     "steps": _number, "rounds": _number, "channels": _number, "eta": float,
-    "follow": _yes,
+    "follow": _yes, "gamma-rounds": _number,
 }  # fmt: skip
 DATA = {**_SIZES, "users": _number, "block": _number}
 EVALUATE = {**_SIZES, "alpha": float}

@@ -108,6 +108,7 @@ def train_fronthaul(
         made = train_networks(
             system, every, channel=channel, seed=seed, progress=progress, **options
         )
+    made = replace(made, gamma_rounds=asked.given.get("gamma_rounds", made.gamma_rounds))
     given = {"--channel": channel, "--bits": bits, "--rate": rate}
     given |= {"--users": _list(users), "--snr": _list(snrs)}
     about = {
