@@ -35,6 +35,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
             axes.set(xlabel="fronthaul, bits a channel use and RU", ylabel=label)
             axes.set_title(kind, fontsize=9)
         pictures[1].set_yscale("symlog", linthresh=1e-4)
+        pictures[1].set_ylim(bottom=0)
     _save(figure, path)
 
 
