@@ -203,7 +203,7 @@ def test_schedule(rus: int) -> None:
     gains = rng.exponential(size=(40, rus, 4)) * 10 ** rng.uniform(-3, 0, (40, rus, 4))
     gains[30:] = rng.integers(0, 3, (10, rus, 4))  # equal products
     gains = gains.astype(np.float32)
-    gains[38, 0], gains[39, -1, 0] = np.inf, np.nan
+    gains[37, 0, 0], gains[38, 0], gains[39, -1, 0] = -np.inf, np.inf, np.nan
     for alpha in (0, 0.2, 0.5, 0.9, 1):
         excluded = excluded_products(rus, alpha)
         found = run_step(
