@@ -14,13 +14,14 @@
 
 /* A step as its tensors say it, and what its units add up to. */
 typedef struct amounts {
-    uint64_t layers, block, width, shared; /* width: real numbers of a channel use */
-    uint64_t antennas, weights, unread, payload, scratch;
+    uint32_t layers, block, width, shared; /* width: real numbers of a channel use */
+    uint32_t antennas;
+    uint64_t weights, unread, payload, scratch;
 } amounts;
 
-static uint64_t round_up(uint64_t count) { return (count + WIDE - 1u) / WIDE * WIDE; }
+static uint32_t round_up(uint32_t count) { return (count + WIDE - 1u) / WIDE * WIDE; }
 
-static int unit_legal(const int32_t *sizes, uint64_t layers) {
+static int unit_legal(const int32_t *sizes, uint32_t layers) {
     const int32_t antennas = sizes[0], bits = sizes[1], hidden = sizes[2];
     if (antennas < 1 || antennas > (int32_t)MOST_ANTENNAS || bits < 1 || bits > (int32_t)MOST_BITS)
         return 0;
@@ -30,24 +31,24 @@ static int unit_legal(const int32_t *sizes, uint64_t layers) {
 }
 
 static void add_unit(amounts *a, const int32_t *sizes) {
-    const uint64_t antennas = (uint32_t)sizes[0], bits = (uint32_t)sizes[1];
-    const uint64_t hidden = (uint32_t)sizes[2], own = 2u * antennas;
-    const uint64_t rows = a->block < GROUP ? a->block : GROUP;
-    const uint64_t features = a->layers > 0 ? hidden : round_up(bits);
-    const uint64_t outputs = a->shared ? a->width : own;
-    for (uint64_t k = 0; k < a->layers; k++) {
-        const uint64_t inputs = k == 0 ? bits : hidden;
-        a->weights += (inputs + round_up(inputs) + 1u) * hidden;
-        a->scratch += rows * hidden + round_up(rows * (hidden + WIDE) / 2u);
+    const uint32_t antennas = (uint32_t)sizes[0], bits = (uint32_t)sizes[1];
+    const uint32_t hidden = (uint32_t)sizes[2], own = 2u * antennas;
+    const uint32_t rows = a->block < GROUP ? a->block : GROUP;
+    const uint32_t features = a->layers > 0 ? hidden : round_up(bits);
+    const uint32_t outputs = a->shared ? a->width : own;
+    for (uint32_t k = 0; k < a->layers; k++) {
+        const uint32_t inputs = k == 0 ? bits : hidden;
+        a->weights += (uint64_t)(inputs + round_up(inputs) + 1u) * hidden;
+        a->scratch += (uint64_t)rows * hidden + round_up(rows * (hidden + WIDE) / 2u);
     }
-    a->weights += own * features + round_up(own);
+    a->weights += (uint64_t)own * features + round_up(own);
     /* One channel use alone reads no second orientation of a wide first layer. */
     if (a->block == 1 && hidden > ALONE)
-        a->unread += round_up(bits) * hidden;
-    a->scratch += features * round_up(outputs) + a->shared * features * outputs;
-    a->scratch += (2u * rows + 1u) * round_up(bits) + WIDE + hidden;
+        a->unread += (uint64_t)round_up(bits) * hidden;
+    a->scratch += (uint64_t)features * (round_up(outputs) + a->shared * outputs);
+    a->scratch += (uint64_t)(2u * rows + 1u) * round_up(bits) + WIDE + hidden;
     a->antennas += antennas;
-    a->payload += (a->block * bits + 7u) / 8u;
+    a->payload += ((uint64_t)a->block * bits + 7u) / 8u;
 }
 
 /* targets (n, R, L or N, 2), step (n,), effective (n, L, N, 2) or absent; the antennas are checked
@@ -77,7 +78,7 @@ csd_status csd_check_gradient_search(const csd_operands *o, const csd_part *part
     amounts a = {0};
     a.layers = o->params[CSD_GRADIENT_SEARCH_P_LAYERS].u;
     a.block = targets->dims[1];
-    a.width = 2u * (uint64_t)targets->dims[2];
+    a.width = 2u * targets->dims[2];
     a.shared = effective != NULL;
     const int32_t *values = csd_constant(sizes, part);
     for (uint32_t m = 0; m < sizes->dims[0]; m++) {
@@ -85,8 +86,9 @@ csd_status csd_check_gradient_search(const csd_operands *o, const csd_part *part
             return CSD_FIELD_RANGE;
         add_unit(&a, values + 3u * m);
     }
-    a.scratch += a.weights - a.unread + (1u + 3u * (a.block < GROUP ? a.block : GROUP)) * round_up(a.width) +
-                 2u * ROW + WIDE;
+    const uint32_t rows = a.block < GROUP ? a.block : GROUP;
+    a.scratch += a.weights - a.unread + (uint64_t)(1u + 3u * rows) * round_up(a.width);
+    a.scratch += 2u * ROW + WIDE;
     if (a.antennas != (effective != NULL ? effective->dims[2] : targets->dims[2]) ||
         a.weights != weights->dims[0] || a.payload != payload->dims[1] ||
         a.scratch != scratch->dims[0])
