@@ -30,7 +30,7 @@ def delay_spread(power: Array, delay: Array) -> Array:
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     if request.param == "sionna-umi":
-        pytest.importorskip("sionna")
+        pytest.importorskip("sionna.phy")
     return str(request.param)
 
 
@@ -83,7 +83,7 @@ def test_every_link_has_unit_mean_gain() -> None:
 @pytest.mark.parametrize("name", ["umi", "sionna-umi"])
 def test_every_channel_has_unit_mean_gain_and_keeps_path_losses(name: str) -> None:
     if name == "sionna-umi":
-        pytest.importorskip("sionna")
+        pytest.importorskip("sionna.phy")
     h = channels(name, 20)
     np.testing.assert_allclose(np.mean(np.abs(h) ** 2, axis=(1, 2, 3)), 1, rtol=1e-5)
     gains = link_gains(UNEQUAL, h)
@@ -101,7 +101,7 @@ def test_the_two_scales_differ_by_a_factor_a_link() -> None:
 @pytest.mark.parametrize("name", ["umi", "umi-links", "sionna-umi"])
 def test_frequencies_correlate_less_the_farther_apart(name: str) -> None:
     if name == "sionna-umi":
-        pytest.importorskip("sionna")
+        pytest.importorskip("sionna.phy")
     setup = Setup(antennas=(2,) * 4, bits=(4,) * 4, receive_antennas=2)
     offsets = np.array([0.0, 0.1e6, 0.5e6, 2e6, 8e6])
     h = draw(name, setup, 40, np.random.default_rng(5)).at(offsets)
@@ -220,7 +220,7 @@ def test_sionna_in_parts_and_its_generator_is_left_alone(monkeypatch: pytest.Mon
 def test_straight_paths_leave_the_ru_at_their_bearing(name: str) -> None:
     """Within 18 m all is in sight: the phase from antenna to antenna is that of the bearing."""
     if name == "sionna-umi":
-        pytest.importorskip("sionna")
+        pytest.importorskip("sionna.phy")
     setup = Setup(antennas=(8,) * 4, bits=(8,) * 4, users=8, receive_antennas=1, streams=1)
     count = 150
     _, flat, bearing = umi.place_users(setup, count, np.random.default_rng(6))
@@ -243,7 +243,7 @@ def test_straight_paths_leave_the_ru_at_their_bearing(name: str) -> None:
 
 def test_light_street_canyon_against_sionna() -> None:
     """Delay spread, spread of link gains and of singular values."""
-    pytest.importorskip("sionna")
+    pytest.importorskip("sionna.phy")
     setup = Setup(antennas=(4,) * 4, bits=(8,) * 4)
     found = {}
     for name, count in (("umi", 200), ("sionna-umi", 80)):

@@ -376,8 +376,8 @@ def test_the_verb(tmp_path: Path) -> None:
         (["kd-precoder", "--set", "x=1"], "antennas, streams"),
         (["bd"], "nothing to train"),
         (["rbd"], "nothing to train"),
-        (["csinet", "--users", "4"], "--users goes with kd-precoder"),
-        (["csinet", "--set", "antennas=4"], "--set goes with kd-precoder"),
+        (["csinet", "--users", "4"], "--users goes with precoders and fronthaul systems"),
+        (["csinet", "--set", "antennas=4"], "--set goes with precoders and fronthaul systems"),
     ],
 )
 def test_options_of_the_other_family(tmp_path: Path, words: list[str], says: str) -> None:
