@@ -157,7 +157,7 @@ def main() -> int:
     asked = parser.parse_args()
     over, make = FIGURES[asked.figure]
     with progress(f"figure {asked.figure}") as advance:
-        rows = make(asked, advance)
+        rows = sorted(make(asked, advance), key=lambda row: float(row[over]))
     result = {"over": over, "channel": asked.channel, "blocks": asked.samples, "rows": rows}
     if asked.chart:
         fronthaul_chart.draw_sweep([result], asked.chart)

@@ -39,7 +39,7 @@ class Decoder(nn.Module):
             first = self.linear[0]
             first.bias.copy_(-0.5 * first.weight.sum(dim=1))
             power = self(torch.randint(2, (1024, bits)).float()).square().sum(dim=1).mean()
-            scale = torch.sqrt(START_POWER / power)
+            scale = torch.sqrt(START_POWER / power.clamp(min=1e-6))
             self.linear[-1].weight.mul_(scale)
             self.linear[-1].bias.mul_(scale)
 

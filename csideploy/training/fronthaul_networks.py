@@ -204,4 +204,5 @@ def _unpacked(payload: NDArray[np.uint8], setup: Setup, uses: int) -> list[Tenso
 def _held(signal: Tensor) -> Tensor:
     """gamma_m of each block from (c, R, 2 N_m)."""
     power = signal.square().sum(dim=-1).mean(dim=1)
-    return power.rsqrt().clamp(max=1)
+    # Of a tiny network all units may be off: no power, and no gradient of it.
+    return power.clamp(min=1e-12).rsqrt().clamp(max=1)

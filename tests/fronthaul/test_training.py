@@ -87,6 +87,12 @@ def test_other_depths_and_mixed_users(layers: int) -> None:
     assert made.about["users"] == [2, 3]
 
 
+def test_networks_of_two_units_may_be_all_off() -> None:
+    tiny = Setup((2,) * 8, (2,) * 8, users=3, receive_antennas=2, streams=1)
+    made = train_networks("neural-mq", tiny, channel="umi", steps=30, channels=20, seed=1)
+    assert all(np.isfinite(w).all() for one in made.networks for w in one.weights)
+
+
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="mq searches all"):
         train_tables("mq", Setup((2,) * 4, (8,) * 4), channel="rayleigh")
