@@ -16,10 +16,11 @@ from csideploy.downlink.source import (
     from_checkpoint,
     from_zoo,
 )
-from csideploy.downlink.trained_codewords import SYSTEM, metadata
+from csideploy.downlink.trained_codewords import SYSTEM
 from csideploy.errors import InputError
 from csideploy.precoders import PRECODERS
 from csideploy.progress import Advance, quiet
+from csideploy.weights_header import metadata
 
 DEFAULT_SNR_DB = 10.0
 

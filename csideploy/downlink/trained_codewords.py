@@ -14,14 +14,12 @@ from csideploy.baselines.feedback import DISTANCES, Distance
 from csideploy.downlink.setup import Setup
 from csideploy.errors import FormatError, InputError, MissingDependencyError
 from csideploy.outputs import file_aside
+from csideploy.weights_header import KEY, WEIGHTS, metadata
 
 SYSTEM = "rank1-rzf"
-WEIGHTS = "weights.safetensors"
 MOST_BITS = 8
 """B of a codebook that a receiver searches."""
 
-_KEY = "csideploy"
-_LARGEST_HEADER = 1 << 24
 _ROUNDING = 1e-4
 """By which the norm of a float32 codeword may differ from 1."""
 
@@ -47,23 +45,6 @@ class TrainedCodewords:
     about: dict[str, Any]
 
 
-def metadata(path: Path) -> dict[str, Any] | None:
-    """What the header of a weights file of ours says; None for any other file.
-
-    Args:
-        path: a `.safetensors` file, or the folder of a finished run.
-    """
-    file = path / WEIGHTS if path.is_dir() else path
-    try:
-        with file.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(min(size, _LARGEST_HEADER)))
-        about = json.loads(head["__metadata__"][_KEY])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return about if isinstance(about, dict) else None
-
-
 def is_codewords(path: Path) -> bool:
     """Whether a weights file holds what `save_codewords` writes."""
     about = metadata(path)
@@ -81,7 +62,7 @@ def save_codewords(
     """
     pairs = np.ascontiguousarray(known, np.complex64)[..., None].view(np.float32)
     tensors = {"codewords": pairs, "loading": np.array([loading], np.float32)}
-    data = _safetensors().save(tensors, metadata={_KEY: json.dumps({"system": SYSTEM, **about})})
+    data = _safetensors().save(tensors, metadata={KEY: json.dumps({"system": SYSTEM, **about})})
     with file_aside(path) as file:
         file.write(data)
 

@@ -17,21 +17,19 @@ from numpy.typing import NDArray
 from csideploy.errors import CsideployError, FormatError, InputError
 from csideploy.fronthaul.networks import Network
 from csideploy.fronthaul.setup import MOST_TABLE_BITS, Setup
-from csideploy.fronthaul.tensor_file import LARGEST_HEADER, from_bytes, to_bytes
+from csideploy.fronthaul.tensor_file import from_bytes, to_bytes
 from csideploy.outputs import file_aside
+from csideploy.weights_header import KEY, WEIGHTS, metadata
 
 TABLE_METHODS = ("vq", "mq", "smq", "pmq")
 NEURAL_METHODS = ("neural-vq", "neural-mq")
 METHODS = (*TABLE_METHODS, *NEURAL_METHODS)
-WEIGHTS = "weights.safetensors"
 MOST_JOINT_BITS = 20
 """sum B_m that MQ searches."""
 
 GAMMA_ROUNDS = 5
 """A stopping rule: gamma of neural-MQ still moves by 5 % then. Networks trained so lose 1.6 % of
 their efficiency on umi-links by ten rounds more."""
-
-_KEY = "csideploy"
 
 
 @dataclass(frozen=True)
@@ -123,23 +121,6 @@ def check_table_bits(setup: Setup, method: str) -> None:
         )
 
 
-def metadata(path: Path) -> dict[str, Any] | None:
-    """What the header of a weights file of ours says; None for any other file.
-
-    Args:
-        path: a `.safetensors` file, or the folder of a finished run.
-    """
-    file = path / WEIGHTS if path.is_dir() else path
-    try:
-        with file.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(min(size, LARGEST_HEADER)))
-        about = json.loads(head["__metadata__"][_KEY])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return about if isinstance(about, dict) else None
-
-
 def is_codebooks(path: Path) -> bool:
     """Whether a weights file holds what `save_codebooks` writes."""
     about = metadata(path)
@@ -168,7 +149,7 @@ def save_codebooks(path: Path, codebooks: Codebooks) -> None:
         "gamma_rounds": codebooks.gamma_rounds,
     }
     with file_aside(path) as file:
-        file.write(to_bytes(tensors, {_KEY: json.dumps(about, sort_keys=True)}))
+        file.write(to_bytes(tensors, {KEY: json.dumps(about, sort_keys=True)}))
 
 
 def load_codebooks(path: Path) -> Codebooks:

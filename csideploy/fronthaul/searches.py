@@ -83,8 +83,8 @@ def settle(search: Search, links: Links, s: Complex, rounds: int) -> NDArray[np.
     """Gamma (c, M) of blocks, by symbols that stand for all.
 
     gamma_m follows the power of what is chosen, and a joint search chooses by A Gamma: the two are
-    found in turns, from gamma = 1. From the fifth round on gamma goes half the way (in dB), since
-    it may swing. The paper leaves open how gamma is found.
+    found in turns, from gamma = 1. After five rounds gamma goes half the way (in dB), since it
+    may swing. The paper leaves open how gamma is found.
 
     Args:
         search: of the DU.

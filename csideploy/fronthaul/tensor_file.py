@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import FormatError
+from csideploy.weights_header import LARGEST_HEADER
 
-LARGEST_HEADER = 1 << 24
 _METADATA = "__metadata__"
 _DTYPE = "F32"
 

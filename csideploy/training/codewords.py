@@ -32,12 +32,13 @@ from csideploy.baselines.feedback import DISTANCES, Distance, weights
 from csideploy.downlink import Setup
 from csideploy.downlink.channels import dft_pilots, estimator
 from csideploy.downlink.schemes import Baselines
-from csideploy.downlink.trained_codewords import MOST_BITS, SYSTEM, WEIGHTS, save_codewords
+from csideploy.downlink.trained_codewords import MOST_BITS, SYSTEM, save_codewords
 from csideploy.errors import InputError
 from csideploy.training.draws import Batch, Powers, empty, fill, validation
 from csideploy.training.progress import Progress
 from csideploy.training.rates import log_det
 from csideploy.training.session import Result, prepare_folder
+from csideploy.weights_header import WEIGHTS
 
 _CPU = torch.device("cpu")
 _LOADING_RATE = 3.0

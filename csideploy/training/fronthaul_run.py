@@ -12,7 +12,7 @@ import numpy as np
 
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.fronthaul.channels import KINDS, carrier, draw
-from csideploy.fronthaul.codebooks import WEIGHTS, Codebooks, save_codebooks
+from csideploy.fronthaul.codebooks import Codebooks, save_codebooks
 from csideploy.fronthaul.deployed import Deployed
 from csideploy.fronthaul.link import prepare
 from csideploy.fronthaul.quality import gaussian_symbols, measure
@@ -30,6 +30,7 @@ from csideploy.fronthaul.setup import Setup
 from csideploy.fronthaul.systems import FRONTHAUL
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.progress import Advance, quiet
+from csideploy.weights_header import WEIGHTS
 
 CHANNELS, SYMBOLS = 20, 200
 """Of the validation; its channels are of a seed that no training draws from."""

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from csideploy.errors import CsideployError, InputError
-from csideploy.fronthaul.codebooks import WEIGHTS, load_codebooks
+from csideploy.fronthaul.codebooks import load_codebooks
 from csideploy.fronthaul.setup import Setup
 from csideploy.fronthaul.systems import FRONTHAUL
 from csideploy.training.fronthaul_run import measure_deployed
+from csideploy.weights_header import WEIGHTS
 from csideploy.zoo import CARD, write_fronthaul
 
 SEED = 20_263
