@@ -183,7 +183,7 @@ class Graph(nn.Module):
         z = F.mish(_applied(first.weight, first.bias, z))
         z = _applied(last.weight, last.bias, z).float()
         gain, z = (z[-1].mean(-1).exp(), z[:-1]) if w0 is not None else (None, z)
-        w = z.permute(1, 2, 3, 0).reshape(n, users, self.setup.antennas, 2)
+        w = z.permute(1, 2, 3, 0).contiguous().view(n, users, self.setup.antennas, 2)
         if w0 is not None and gain is not None:
             w = w + w0 * gain[..., None, None]
         power = w.square().sum((1, 2, 3), keepdim=True)
