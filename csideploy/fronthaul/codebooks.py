@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from csideploy.errors import CsideployError, FormatError, InputError
 from csideploy.fronthaul.networks import Network
 from csideploy.fronthaul.setup import MOST_TABLE_BITS, Setup
-from csideploy.fronthaul.tensor_file import from_bytes, to_bytes
+from csideploy.tensor_file import from_bytes, to_bytes
 from csideploy.outputs import file_aside
 from csideploy.weights_header import KEY, WEIGHTS, metadata
 

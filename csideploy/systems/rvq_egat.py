@@ -34,7 +34,7 @@ ANCHORS = ("none", "rzf")
 _SMALLEST_POWER = 1e-12
 _CHANNEL_GAIN = 4.0
 """Features lie in (-1, 1); channels of unit mean power an antenna reach well beyond."""
-_LOG_SHARE = (-12.0, 8.0)
+_LOG_SHARE = (-6.0, 8.0)
 """Of a user's share of the loading: no solve below what float32 can do."""
 _SMALL_START = 0.1
 

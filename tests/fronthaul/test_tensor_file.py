@@ -12,7 +12,7 @@ import pytest
 from csideploy.errors import FormatError, InputError
 from csideploy.fronthaul.codebooks import Codebooks, load_codebooks, save_codebooks
 from csideploy.fronthaul.setup import Setup
-from csideploy.fronthaul.tensor_file import from_bytes, to_bytes
+from csideploy.tensor_file import from_bytes, to_bytes
 
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
