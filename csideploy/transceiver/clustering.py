@@ -27,10 +27,10 @@ _ROUNDS = 1024
 def plus_plus(
     points: NDArray[np.float32], weights: Floats, count: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Centres drawn from the points, each with probability ~ weight x squared distance to those
-    that are drawn already.
+    """Centres drawn from the points, each far from those before it.
 
-    Where that is zero everywhere (all points with a weight are centres already), by the distance
+    The probability is proportional to weight x squared distance to the centres drawn already. Where
+    that is zero everywhere (all points with a weight are centres already), by the distance
     alone; where that is zero too, evenly.
 
     Args:
@@ -99,7 +99,7 @@ def sums_by_cell(
     cells, starts = np.unique(cell[order], return_index=True)
     sums = np.zeros((count, points.shape[1]))
     sums[cells] = np.add.reduceat(points[order] * weights[order, None], starts, axis=0)
-    return sums, np.bincount(cell, weights, count)
+    return sums, np.bincount(cell, weights, count).astype(np.float64)
 
 
 def lloyd(

@@ -105,7 +105,7 @@ def decay(tier: NDArray[np.float32], usage: NDArray[np.floating] | None = None) 
     covariance = (words * weights[:, None]).T @ words
     square = float(np.square(covariance).sum())
     d = float(np.trace(covariance)) ** 2 / square if square > 0 else 1.0
-    return 2.0 ** (-2 * bits / d)
+    return float(2.0 ** (-2 * bits / d))
 
 
 def _centred(

@@ -93,7 +93,7 @@ def nearest(r: NDArray[np.float64], words: NDArray[np.float64]) -> NDArray[np.in
         best = scores.argmin(axis=1)
         limit = scores[np.arange(len(part)), best] + slack[at : at + step]
         close = scores <= limit[:, None]
-        for i in np.flatnonzero(np.count_nonzero(close, axis=1) > 1):
+        for i in np.flatnonzero(np.count_nonzero(close, axis=1) > 1).tolist():
             candidates = np.flatnonzero(close[i])
             best[i] = candidates[_direct(part[i], words[candidates]).argmin()]
         found[at : at + step] = best
@@ -143,7 +143,7 @@ def decode(indices: NDArray[np.integer], codebooks: Codebooks) -> NDArray[np.flo
     total = np.zeros((len(indices), codebooks[0].shape[1]))
     for t, tier in enumerate(codebooks):
         column = indices[:, t]
-        if len(column) and not (0 <= column.min() and column.max() < len(tier)):
+        if len(column) and (column.min() < 0 or column.max() >= len(tier)):
             raise InputError(f"tier {t + 1}: an index outside 0 to {len(tier) - 1}")
         total += tier[column]
     return total.astype(np.float32)
