@@ -5,7 +5,7 @@
 f depends on the direction of W alone, and at ||W||^2 = 1 it is the sum rate: the best W of the free
 problem, scaled to power 1, is the best of the constrained one. No bisection for a multiplier.
 
-**Blocks.** With receivers u_k, weights v_k and T_k = sum_j |h_k w_j|^2 + s ||W||^2, the error of user
+**Blocks.** With receivers u_k, weights v_k, T_k = sum_j |h_k w_j|^2 + s ||W||^2, the error of user
 k is e_k = |u_k|^2 T_k - 2 Re(conj(u_k) h_k w_k) + 1, and min over u, v of sum_k (v_k e_k -
 log v_k) = K - f(W). Each block in closed form:
     u_k = h_k w_k / T_k,    e_k = 1 - |h_k w_k|^2 / T_k,    v_k = 1 / e_k,
@@ -33,9 +33,13 @@ _STOP = 1e-7
 
 
 def wmmse(
-    h: Complex, snr: float, *, iterations: int = ITERATIONS, random: int = 0, seed: int = 0
+    h: Complex, snr: float, *, iterations: int = ITERATIONS, random: int = 1, seed: int = 0
 ) -> NDArray[np.complex128]:
-    """The best of several runs, from RZF, MRT and ZF, and from random beams if asked for.
+    """The best of several runs, from RZF, MRT, ZF, and random beams.
+
+    The random start is for a user that stands twice: the others leave both copies the same beam, and
+    equal beams stay equal. On ray-traced channels (M 16, K 3 and 8, 10 dB) ten random starts and 500
+    iterations gain 0.1 % over these.
 
     Args:
         h: (n, K, M), row k as user k hears the antennas.
