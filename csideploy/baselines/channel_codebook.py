@@ -27,12 +27,14 @@ from csideploy.baselines.zero_forcing import Complex
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
 from csideploy.transceiver.search import decode, encode
+from csideploy.transceiver.setup import MOST_BITS
 from csideploy.transceiver.tiers import fit_tiers
 
 Target = Literal["channel", "direction"]
 TARGETS = ("channel", "direction")
 
 _CHUNK = 1 << 20
+_STILL = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ def fit_channels(
         raise InputError(f"target {target!r}: one of {', '.join(TARGETS)}")
     if users.ndim != 2 or not users.size or not np.isfinite(users).all():
         raise InputError(f"users' channels {users.shape}: (N, M), finite, is right")
-    if not tiers or len(users) < 1 << max(tiers):
+    if not tiers or not all(1 <= bits <= MOST_BITS for bits in tiers):
+        raise InputError(f"tiers {tuple(tiers)}: one or more of 1 to {MOST_BITS} bits")
+    if len(users) < 1 << max(tiers):
         raise InputError(f"tiers {tuple(tiers)} of {len(users)} users: a user a codeword at least")
     done = () if start is None else start.tiers
     wide = users.astype(np.complex128)
@@ -181,6 +185,9 @@ def _phase_lloyd(
 ) -> NDArray[np.complex128]:
     """Lloyd's algorithm with the distance of `align`; an empty cell takes the worst served user.
 
+    The mean of a cell changes the phases that its users are turned by, so the words still move when
+    no user changes its cell: it ends when neither happens, to float32's precision.
+
     Starts from users drawn evenly: in directions no user is far from all others, which is what a
     start by distances would look for.
     """
@@ -189,15 +196,17 @@ def _phase_lloyd(
     before = np.full(len(h), -1)
     for _ in range(iterations):
         turned, index = align(h, words)
-        if np.array_equal(index, before):
-            break
-        before = index
         counts = np.bincount(index, minlength=len(words))
         filled = counts > 0
         sums = np.zeros_like(words)
         np.add.at(sums, index, turned)
         squared = np.square(np.abs(turned - words[index])).sum(axis=1)
-        words[filled] = sums[filled] / counts[filled, None]
+        means = sums[filled] / counts[filled, None]
+        moved = np.abs(means - words[filled]).max()
+        words[filled] = means
+        if np.array_equal(index, before) and moved <= _STILL:
+            break
+        before = index
         empty = np.flatnonzero(~filled)
         words[empty] = h[np.argsort(-squared, kind="stable")[: len(empty)]]
     return words

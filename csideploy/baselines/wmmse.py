@@ -37,9 +37,9 @@ def wmmse(
 ) -> NDArray[np.complex128]:
     """The best of several runs, from RZF, MRT, ZF, and random beams.
 
-    The random start is for a user that stands twice: the others leave both copies the same beam, and
-    equal beams stay equal. On ray-traced channels (M 16, K 3 and 8, 10 dB) ten random starts and 500
-    iterations gain 0.1 % over these.
+    The random start is for a user that stands twice: the others leave both copies the same beam,
+    and equal beams stay equal. On ray-traced channels (M 16, K 3 and 8, 10 dB) ten random starts
+    and 500 iterations gain 0.1 % over these.
 
     Args:
         h: (n, K, M), row k as user k hears the antennas.
