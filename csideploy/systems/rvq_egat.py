@@ -36,6 +36,8 @@ _CHANNEL_GAIN = 4.0
 """Features lie in (-1, 1); channels of unit mean power an antenna reach well beyond."""
 _LOG_SHARE = (-6.0, 8.0)
 """Of a user's share of the loading: no solve below what float32 can do."""
+_LOG_GAIN = (-3.0, 3.0)
+"""Of a user's part of W_0: a power of 26 dB either way, and no overflow."""
 _SMALL_START = 0.1
 
 
@@ -116,11 +118,23 @@ class Anchor(nn.Module):
         self.share = nn.Parameter(torch.zeros(setup.feature))
         self.level = nn.Parameter(torch.tensor([0.0, math.log(10.0)]))
 
+    def rough(self, v: Tensor) -> Tensor:
+        """The channel that features suggest: (..., D) -> complex (..., M)."""
+        pieces = v.unflatten(-1, (self.antennas, -1))
+        return torch.view_as_complex((pieces @ self.channel).contiguous())
+
+    def misfit(self, v: Tensor, h: Tensor) -> Tensor:
+        """|h_hat - h|^2 / (|h|^2 + 1) of each user: features (n, D), channels (n, M) -> (n,).
+
+        The 1 is the noise at 0 dB: of users far below it, nobody can know the channel.
+        """
+        missed = (self.rough(v) - h).abs().square().sum(1)
+        return missed / (h.abs().square().sum(1) + 1)
+
     def forward(self, v: Tensor, snr_db: Tensor) -> Tensor:
         """(n, K, D) and (n, 1) -> (n, K, M, 2), in float32 whatever the precision around it."""
-        n, users, _ = v.shape
-        pieces = v.view(n, users, self.antennas, -1)
-        h = torch.view_as_complex((pieces @ self.channel).contiguous())
+        users = v.shape[1]
+        h = self.rough(v)
         log_share = (v @ self.share) + self.level[0] - self.level[1] * 0.1 * snr_db
         loading = log_share.clamp(*_LOG_SHARE).exp().sum(1)
         gram = h @ h.mH + loading[:, None, None] * torch.eye(users, device=v.device)
@@ -182,7 +196,9 @@ class Graph(nn.Module):
         first, last = self.end
         z = F.mish(_applied(first.weight, first.bias, z))
         z = _applied(last.weight, last.bias, z).float()
-        gain, z = (z[-1].mean(-1).exp(), z[:-1]) if w0 is not None else (None, z)
+        gain = None
+        if w0 is not None:
+            gain, z = z[-1].mean(-1).clamp(*_LOG_GAIN).exp(), z[:-1]
         w = z.permute(1, 2, 3, 0).contiguous().view(n, users, self.setup.antennas, 2)
         if w0 is not None and gain is not None:
             w = w + w0 * gain[..., None, None]

@@ -137,6 +137,8 @@ def _checked(file: Path, tensors: dict[str, Floats], about: dict[str, Any]) -> W
             if not np.isfinite(values).all():
                 raise InputError(f"{name} is not finite")
     except (KeyError, TypeError, AttributeError, InputError) as error:
-        raise FormatError(f"{file}: weights that do not fit the sizes they name: {error}") from error
+        raise FormatError(
+            f"{file}: weights that do not fit the sizes they name: {error}"
+        ) from error
     about.pop("system")
     return Weights(setup, widths, tensors, usage, features, regions, about)
