@@ -101,7 +101,7 @@ def evaluate_transceivers(
                 f"{one.name} has {one.pilots} pilots and {one.antennas} antennas, "
                 f"{trained[0].name} {length} and {antennas}: only equal ones are measured together"
             )
-        if max(users) > one.most_users:
+        if one.users is None and max(users) > one.most_users:
             raise InputError(f"{one.name} serves at most {one.most_users} users; asked: {users}")
     training, _, test = split_users(channel)
     if test.antennas != antennas:
