@@ -105,8 +105,8 @@ class Anchor(nn.Module):
     """Features and SNR to W_0, the regularized zero-forcing precoder of a rough channel.
 
     With h_hat (K, M) from the pieces of the feature, W_0^T = h_hat^H (h_hat h_hat^H + delta I)^-1,
-    scaled to unit mean power an entry. delta sums a share of each user: e^(a' v_k + b - c s),
-    s the SNR in dB over 10. At the start c = ln 10, so that delta is proportional to K / snr; what
+    scaled to unit mean power an entry. delta sums a share of each user: e^(e_k + b - c s), e_k a
+    weighted mean of its feature's squares, alike for all antennas, s the SNR in dB over 10. At the start c = ln 10, so that delta is proportional to K / snr; what
     the feedback leaves out acts as noise that does not fall with the SNR, and c learns that.
     """
 
@@ -115,7 +115,7 @@ class Anchor(nn.Module):
         self.antennas = setup.antennas
         piece = setup.feature // setup.antennas
         self.channel = nn.Parameter(_CHANNEL_GAIN * torch.eye(piece, 2))
-        self.share = nn.Parameter(torch.zeros(setup.feature))
+        self.share = nn.Parameter(torch.zeros(piece))
         self.level = nn.Parameter(torch.tensor([0.0, math.log(10.0)]))
 
     def rough(self, v: Tensor) -> Tensor:
@@ -135,7 +135,8 @@ class Anchor(nn.Module):
         """(n, K, D) and (n, 1) -> (n, K, M, 2), in float32 whatever the precision around it."""
         users = v.shape[1]
         h = self.rough(v)
-        log_share = (v @ self.share) + self.level[0] - self.level[1] * 0.1 * snr_db
+        energy = v.square().unflatten(-1, (self.antennas, -1)).mean(-2) @ self.share
+        log_share = energy + self.level[0] - self.level[1] * 0.1 * snr_db
         loading = log_share.clamp(*_LOG_SHARE).exp().sum(1)
         gram = h @ h.mH + loading[:, None, None] * torch.eye(users, device=v.device)
         w = torch.linalg.solve(gram.mT, h.conj())
