@@ -106,8 +106,9 @@ class Anchor(nn.Module):
 
     With h_hat (K, M) from the pieces of the feature, W_0^T = h_hat^H (h_hat h_hat^H + delta I)^-1,
     scaled to unit mean power an entry. delta sums a share of each user: e^(e_k + b - c s), e_k a
-    weighted mean of its feature's squares, alike for all antennas, s the SNR in dB over 10. At the start c = ln 10, so that delta is proportional to K / snr; what
-    the feedback leaves out acts as noise that does not fall with the SNR, and c learns that.
+    weighted mean of its feature's squares, alike for all antennas, s the SNR in dB over 10. At the
+    start c = ln 10, so that delta is proportional to K / snr; what the feedback leaves out acts as
+    noise that does not fall with the SNR, and c learns that.
     """
 
     def __init__(self, setup: Setup) -> None:
