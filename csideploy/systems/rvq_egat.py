@@ -52,7 +52,7 @@ class Widths:
         layers: G, updates.
         end: hidden width of its last network.
         alpha, beta: weights of the antennas and of the other users in an update (eq. 18).
-        anchor: "rzf", or "none" as in the paper.
+        anchor: "rzf" (see above), or "none" as in the paper.
     """
 
     extractor: tuple[int, ...] = (1024, 512, 256)
@@ -62,7 +62,7 @@ class Widths:
     end: int = 512
     alpha: float = 0.1
     beta: float = 0.1
-    anchor: str = "none"
+    anchor: str = "rzf"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extractor", tuple(self.extractor))
@@ -80,7 +80,7 @@ class Widths:
         return {**asdict(self), "extractor": list(self.extractor), "start": list(self.start)}
 
 
-NODE = Widths(form="node", start=(1024, 512), layers=2, end=256)
+NODE = Widths(form="node", start=(1024, 512), layers=2, end=256, anchor="none")
 """The public predecessor's precoder."""
 
 

@@ -55,7 +55,7 @@ def test_regions_have_codebooks_of_their_own():
     tiers = _tiers(regions=2)
     v = torch.randn(40, 6)
     region = torch.arange(40) % 2
-    q, indices = tiers.quantize(v, None, region)
+    _, indices = tiers.quantize(v, None, region)
     for number in (0, 1):
         own = region.numpy() == number
         assert np.array_equal(indices.numpy()[own], encode(v.numpy()[own], _books(tiers, number)))
