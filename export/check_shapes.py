@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import comb
 
 from csideploy.errors import CsideployError
-from csideploy.export.graph import BATCH, Node, Shape
+from csideploy.export.graph import BATCH, USERS, Node, Shape
 from csideploy.export.operations import AXES
 from csideploy.export.plan import Op
 
@@ -217,7 +217,8 @@ def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
 def _matmul(node: Node, shapes: Shapes, _: Shape) -> Shape:
     a, b = shapes["a"], shapes["b"]
     demand(len(a) > 1 and len(b) > 1 and a[-1] == b[-2], f"'{node.name}': {a} and {b}")
-    demand(all(isinstance(d, int) for d in (*a[-2:], *b[-2:])), f"'{node.name}': symbolic matrix")
+    fits = all(isinstance(d, int) or d == USERS for d in (*a[-2:], *b[-2:]))
+    demand(fits, f"'{node.name}': the batch in a matrix")
     lead = _broadcast(node, {"a": a[:-2] or (1,), "b": b[:-2] or (1,)}, ())
     lead = lead if len(a) > 2 or len(b) > 2 else ()
     return (*lead, a[-2], b[-1])

@@ -8,7 +8,7 @@ also apart, because they are additions. 2 x MACs is the count of other fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from csideploy.export.fronthaul_rules import step_macs, step_rus
 from csideploy.export.gradient_rules import UnitSizes, block_macs
@@ -56,8 +56,13 @@ def _count(tensor: Tensor) -> int:
 
 
 def costs(plan: Plan) -> list[StepCost]:
-    """One row a step, in order."""
+    """One row a step, in order; for the most users of a call, where the plan has k."""
     seen: set[int] = set()
+    numbers = tuple(
+        replace(tensor, shape=tuple(plan.k_max if d == "k" else d for d in tensor.shape))
+        for tensor in plan.tensors
+    )
+    plan = replace(plan, tensors=numbers)
     return [_cost(plan, step, seen) for step in plan.steps]
 
 

@@ -66,7 +66,7 @@ typedef struct csd_op_rule {
 static const csd_field csd_header_fields[] = {
     {"magic", 1112101699u, 1112101699u, 0, 4, CSD_KIND_EXACT},
     {"major", 1u, 1u, 4, 2, CSD_KIND_EXACT},
-    {"minor", 0u, 4u, 6, 2, CSD_KIND_COUNT},
+    {"minor", 0u, 5u, 6, 2, CSD_KIND_COUNT},
     {"header_size", 80u, 80u, 16, 4, CSD_KIND_EXACT},
     {"section_count", 1u, 64u, 20, 4, CSD_KIND_COUNT},
     {"arena_align", 16u, 4096u, 32, 4, CSD_KIND_COUNT},

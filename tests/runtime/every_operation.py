@@ -355,7 +355,7 @@ def bundle(old: bytes | None = None) -> bytes:
     whole = plan()
     if old is not None:
         return write_bundle(whole, vectors=read_whole(old).vectors)
-    arrays = inputs(3, 1, seed=3)
+    arrays = inputs(3, whole.k_max, seed=3)
     results = Part(write_bundle(whole)).run(*arrays)
     names = [whole.tensors[i].name for i in (*whole.inputs, *whole.outputs)]
     return write_bundle(whole, vectors=dict(zip(names, (*arrays, *results), strict=True)))
