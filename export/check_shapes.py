@@ -292,6 +292,13 @@ def _gathered(node: Node, shapes: Shapes, _: Shape) -> Shape:
     return (*x[:axis], *shapes["indices"], *x[axis + 1 :])
 
 
+def _zero_forcing(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    h = shapes["h"]
+    demand(len(h) == 4 and h[3] == 2, f"'{node.name}': {h}")
+    demand(shapes["loading"] == (h[0], 1), f"'{node.name}': {shapes['loading']}")
+    return h
+
+
 RESULTS: dict[Op, ResultRule] = {
     Op.CONV2D: _conv,
     Op.LINEAR: _linear,
@@ -343,4 +350,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.TABLE_SEARCH: _messages,
     Op.TABLE_NEAREST: _messages,
     Op.GRADIENT_SEARCH: _searched,
+    Op.ZERO_FORCING: _zero_forcing,
 }

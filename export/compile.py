@@ -69,9 +69,9 @@ def compile_model(
     if k_max < 1:
         raise InputError(f"k_max = {k_max}; at least one user is needed")
     if has_users(model):
-        graph = with_users(model, lambda users: _passed(model, part, users))
+        graph = with_users(model, lambda users: _passed(model, part, users, k_max))
     else:
-        graph, k_max = _passed(model, part, None), 1
+        graph, k_max = _passed(model, part), 1
     lowered = lower(graph, n_max, k_max)
     _check_sizes(lowered, n_max, k_max)
     placement = plan_memory(lowered.lifetimes, lowered.reuses)
@@ -110,9 +110,12 @@ def _check_sizes(lowered: Lowered, n_max: int, k_max: int) -> None:
             )
 
 
-def _passed(model: ModelProto, part: str, users: int | None) -> Graph:
+def _passed(
+    model: ModelProto, part: str, users: int | None = None, most_users: int = 1
+) -> Graph:
     """The graph after all passes; what cannot take a batch, and need not, has a fixed shape."""
     graph = read_model(model, part, users)
+    graph.most_users = most_users
     literal = graph.literal_batch
     try:
         run_passes(graph)
@@ -120,6 +123,7 @@ def _passed(model: ModelProto, part: str, users: int | None) -> Graph:
         if not literal:
             raise
         graph = read_model(model, part, users)
+        graph.most_users = most_users
         graph.literal_batch = False
         for name in graph.inputs:
             graph.values[name].batch = None

@@ -21,7 +21,7 @@ class StepCost:
     """One step, for one sample.
 
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
-        RZF_PRECODER and the fronthaul's searches, of a whole block: those by classes at most, those
+        RZF_PRECODER, ZERO_FORCING (its are in doubles) and the fronthaul's searches, of a whole block: those by classes at most, those
         of GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
@@ -100,6 +100,7 @@ _EACH = {
     Op.QACTIVATION: 5,
     Op.QTHRESHOLD: 8,  # a search among up to 255
     Op.RZF_PRECODER: 4,  # largest, quotient, square, quotient
+    Op.ZERO_FORCING: 2,  # square, scale
 }
 """Operations an element of the result, as their definitions in `operations` read."""
 
@@ -174,6 +175,13 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         pairs = users * (users + 1) // 2
         root = (users - 1) * users * (users + 1) // 6
         return 4 * (pairs * antennas + root + users * (users - 1) * antennas)
+    if step.op is Op.ZERO_FORCING:
+        # Complex products: h h^H from its lower half, its factors, their inverse, the inverse, and
+        # that by h; in doubles.
+        users, antennas = int(result.shape[1]), int(result.shape[2])
+        pairs = users * (users + 1) // 2
+        cube = (users - 1) * users * (users + 1) // 6
+        return 4 * (pairs * antennas + 3 * cube + users * users * antennas)
     if step.op is Op.INTERFERENCE_SCHEDULE:
         rus, users = (int(size) for size in roles["gains"].shape[1:])
         return rus * (rus - 1) // 2 * users

@@ -183,6 +183,7 @@ class Op(IntEnum):
     TABLE_SEARCH = 48
     TABLE_NEAREST = 49
     GRADIENT_SEARCH = 50
+    ZERO_FORCING = 54
 
 
 @dataclass(frozen=True)
@@ -437,4 +438,11 @@ OPS: dict[Op, OpSpec] = {
         ("payload", "scratch"),
         {"layers": "u32", "iterations": "u32"},
     ),
+    # h (n, K, M, 2), last (re, im), loading (n, 1), K <= 64: w (n, K, M, 2), with
+    # X = (h h^H + loading I)^-1 h of complex (K, M), w = conj(X) / sqrt(max(mean |X|^2, 1e-12)).
+    # In doubles from h on: L D L^H row by row, sums from index 0 up, the pivot last; L^-1 column by
+    # column; the inverse from it; each X rounded to float32 and multiplied by the float32 of 1 over
+    # the root. A pivot that is not above 0 and finite, or a mean power beyond float32, makes all of
+    # the sample's w 0. scratch (K, 4 k_max): K x K complex doubles; any bytes before, 0 after.
+    Op.ZERO_FORCING: OpSpec(("h", "loading"), ("w", "scratch"), {}),
 }

@@ -258,6 +258,8 @@ _TABLE = (
              shape=precoder_rules.table_precoder, domain=DOMAIN)
         for name in precoder_rules.TABLE_DTYPES
     ),
+    Rule("ZeroForcing", "up to 64 users", payload.zero_forcing, batch.front,
+         shape=precoder_rules.zero_forcing, domain=DOMAIN),
     Rule("UniformDequantize", "1 to 8 bits", payload.codes(Op.DEQUANTIZE_UNIFORM), batch.front,
          shape=function_rules.uniform_dequantize, domain=DOMAIN),
     Rule("UniformQuantize", "1 to 8 bits", payload.codes(Op.QUANTIZE_UNIFORM), batch.front,

@@ -17,6 +17,7 @@ from csideploy.export.functions import (
     uniform_quantize,
     unpack_bits,
     unpack_widths,
+    zero_forcing,
 )
 
 DOMAIN = "csideploy"
@@ -32,6 +33,7 @@ _MODULES = (
     pack_widths,
     unpack_widths,
     codebook_dequantize,
+    zero_forcing,
 )
 FUNCTIONS = {module.NAME: module.proto for module in _MODULES} | table_precoder.FUNCTIONS
 """Name -> what builds the function."""

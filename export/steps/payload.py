@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from csideploy.export.plan import Activation, Op
+from csideploy.export.precoder_rules import MOST_FORCED
 from csideploy.export.steps.elementwise import Steps
 from csideploy.export.steps.site import Site, stored_dtype, stored_shape
 
@@ -58,3 +59,15 @@ def table_precoder(site: Site) -> None:
     }
     names, shape = [site.x(0), site.x(1)], stored_shape(site.out)
     site.result(site.step(Op.TABLE_PRECODER, names, shape, numbers=flags))
+
+
+def zero_forcing(site: Site) -> None:
+    """With room for a matrix of the most users: four float32 an entry, a complex double."""
+    shape = stored_shape(site.out)
+    most = int(shape[1])
+    if most == site.graph.user_count:
+        most = site.graph.most_users
+    if most > MOST_FORCED:
+        site.refuse(f"{most} users at most; up to {MOST_FORCED} are supported")
+    site.result(site.step(Op.ZERO_FORCING, [site.x(0), site.x(1)], shape))
+    site.scratch((shape[1], 4 * most))

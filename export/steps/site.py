@@ -247,6 +247,16 @@ class Site:
         self.nodes.append(Node(op, name, list(inputs), [name], {**(numbers or {}), **parameters}))
         return name
 
+    def scratch(self, shape: Shape) -> None:
+        """One more output of the last step: float32 that nothing reads."""
+        last = self.nodes[-1]
+        name, number = f"{last.name}.scratch", 1
+        while name in self.stored or name in self.graph.values:
+            number += 1
+            name = f"{last.name}.scratch.{number}"
+        self.stored[name] = Value(name, F32, shape)
+        last.outputs.append(name)
+
     def view(self, source: str, shape: Shape) -> str:
         """The same elements under another shape."""
         if self.shape(source) == shape:

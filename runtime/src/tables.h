@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 50u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 54u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -445,6 +445,10 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {5, 2, 2, 4, 24, 0, 0, 0, {2, 2, 32, 2, 32}, {4, 2}, csd_table_search_params}, /* TABLE_SEARCH */
     {3, 1, 0, 0, 6, 0, 0, 0, {2, 2, 32}, {4}, NULL}, /* TABLE_NEAREST */
     {5, 2, 2, 1, 24, 0, 0, 0, {2, 2, 2, 2, 32}, {4, 2}, csd_gradient_search_params}, /* GRADIENT_SEARCH */
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
 };
 
 #endif
