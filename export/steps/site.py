@@ -247,6 +247,16 @@ class Site:
         self.nodes.append(Node(op, name, list(inputs), [name], {**(numbers or {}), **parameters}))
         return name
 
+    def second(self, shape: Shape, dtype: np.dtype[Any] = F32) -> str:
+        """A second result of the step just written."""
+        last = self.nodes[-1]
+        name, number = f"{last.name}.second", 1
+        while name in self.stored or name in self.graph.values:
+            name, number = f"{last.name}.second.{number}", number + 1
+        self.stored[name] = Value(name, dtype, shape)
+        last.outputs.append(name)
+        return name
+
     def view(self, source: str, shape: Shape) -> str:
         """The same elements under another shape."""
         if self.shape(source) == shape:
