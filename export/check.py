@@ -100,8 +100,8 @@ def _check_operation(values: Mapping[str, Value], node: Node) -> None:
     slope = node.attributes.get("activation") == Activation.PRELU
     demand(slope == ("slope" in roles), f"'{node.name}': slope and activation disagree")
     result = values[node.outputs[0]].shape
-    shapes = {role: roles[role].shape for role in (r.rstrip("?") for r in spec.inputs)
-              if role in roles}  # fmt: skip
+    named = (r.rstrip("?") for r in (*spec.inputs, *spec.outputs[1:]))
+    shapes = {role: roles[role].shape for role in named if role in roles}
     expected = RESULTS[node.op](node, shapes, result)
     demand(expected == result, f"'{node.name}' makes {expected}, its value says {result}")
     if node.op is Op.LAYER_NORM:

@@ -202,6 +202,30 @@ def _searched(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return result
 
 
+def _attended(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    values = shapes["values"]
+    alike = values == shapes["queries"] == shapes["keys"]
+    demand(len(values) == 4 and alike, f"'{node.name}': {shapes}")
+    return values
+
+
+def _tier(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """codes (n, b) of a tier; `rest` is like the residual."""
+    words, width = shapes["codebook"]
+    n, features = shapes["residual"]
+    demand(shapes["rest"] == (n, features) and features == width, f"'{node.name}': {shapes}")
+    demand(len(result) == 2 and words == 1 << int(result[1]), f"'{node.name}': {words} codewords")
+    return (n, result[1])
+
+
+def _from_tier(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    (words, width), (n, bits) = shapes["codebook"], shapes["codes"]
+    own = int(words).bit_length() - 1
+    demand(1 <= own <= 16 and words == 1 << own, f"'{node.name}': {words} codewords")
+    demand(int(node.attributes["start"]) + own <= int(bits), f"'{node.name}': {bits} bits")
+    return (n, width)
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -350,5 +374,8 @@ RESULTS: dict[Op, ResultRule] = {
     Op.TABLE_SEARCH: _messages,
     Op.TABLE_NEAREST: _messages,
     Op.GRADIENT_SEARCH: _searched,
+    Op.EDGE_ATTENTION: _attended,
+    Op.RESIDUAL_QUANTIZE: _tier,
+    Op.RESIDUAL_DEQUANTIZE: _from_tier,
     Op.ZERO_FORCING: _zero_forcing,
 }

@@ -87,7 +87,7 @@ def table_precoder(node: Node, inputs: Inputs) -> Made:
 
 
 def zero_forcing(node: Node, inputs: Inputs) -> Made:
-    """H (n, K, M, 2), loading (n, 1) -> w like h; how many users there are at most is the step's."""
+    """H (n, K, M, 2), loading (n, 1) -> w like h; the most users are the step's business."""
     h, loading = given(node, inputs, 0), given(node, inputs, 1)
     f32 = np.dtype(np.float32)
     if h.dtype != f32 or len(h.shape) != 4 or h.shape[3] != 2:

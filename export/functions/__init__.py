@@ -10,8 +10,11 @@ from csideploy.export.functions import (
     binary_linear,
     codebook_dequantize,
     codebook_quantize,
+    edge_attention,
     pack_bits,
     pack_widths,
+    residual_dequantize,
+    residual_quantize,
     table_precoder,
     uniform_dequantize,
     uniform_quantize,
@@ -33,6 +36,9 @@ _MODULES = (
     pack_widths,
     unpack_widths,
     codebook_dequantize,
+    edge_attention,
+    residual_quantize,
+    residual_dequantize,
     zero_forcing,
 )
 FUNCTIONS = {module.NAME: module.proto for module in _MODULES} | table_precoder.FUNCTIONS

@@ -247,15 +247,15 @@ class Site:
         self.nodes.append(Node(op, name, list(inputs), [name], {**(numbers or {}), **parameters}))
         return name
 
-    def scratch(self, shape: Shape) -> None:
-        """One more output of the last step: float32 that nothing reads."""
+    def second(self, shape: Shape, dtype: np.dtype[Any] = F32) -> str:
+        """A second result of the step just written."""
         last = self.nodes[-1]
-        name, number = f"{last.name}.scratch", 1
+        name, number = f"{last.name}.second", 1
         while name in self.stored or name in self.graph.values:
-            number += 1
-            name = f"{last.name}.scratch.{number}"
-        self.stored[name] = Value(name, F32, shape)
+            name, number = f"{last.name}.second.{number}", number + 1
+        self.stored[name] = Value(name, dtype, shape)
         last.outputs.append(name)
+        return name
 
     def view(self, source: str, shape: Shape) -> str:
         """The same elements under another shape."""

@@ -392,6 +392,14 @@ static const csd_param_rule csd_gradient_search_params[] = {
     {CSD_PARAM_U32_RANGE, 1u, 4096u}, /* iterations */
 };
 
+static const csd_param_rule csd_edge_attention_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 1u}, /* average */
+};
+
+static const csd_param_rule csd_residual_dequantize_params[] = {
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* start */
+};
+
 /* By operation code; a row of zeros is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
@@ -445,9 +453,9 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {5, 2, 2, 4, 24, 0, 0, 0, {2, 2, 32, 2, 32}, {4, 2}, csd_table_search_params}, /* TABLE_SEARCH */
     {3, 1, 0, 0, 6, 0, 0, 0, {2, 2, 32}, {4}, NULL}, /* TABLE_NEAREST */
     {5, 2, 2, 1, 24, 0, 0, 0, {2, 2, 2, 2, 32}, {4, 2}, csd_gradient_search_params}, /* GRADIENT_SEARCH */
-    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
-    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
-    {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
+    {3, 1, 1, 0, 0, 0, 0, 0, {2, 2, 2}, {2}, csd_edge_attention_params}, /* EDGE_ATTENTION */
+    {2, 2, 0, 0, 2, 0, 0, 0, {2, 2}, {4, 2}, NULL}, /* RESIDUAL_QUANTIZE */
+    {2, 1, 1, 0, 2, 0, 0, 0, {4, 2}, {2}, csd_residual_dequantize_params}, /* RESIDUAL_DEQUANTIZE */
     {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
 };
 

@@ -52,8 +52,9 @@ class _Builder:
 
     def attention(self, name: str, values: str, queries: str, keys: str) -> str:
         if self.function:
-            self.nodes.append(call("EdgeAttention", [values, queries, keys], [name], name=name,
-                                   average=self.average))  # fmt: skip
+            entry = call("EdgeAttention", [values, queries, keys], [name], average=self.average)
+            entry.name = name
+            self.nodes.append(entry)
             return name
         # In place of attention: the other users' mean gate times their values' sum.
         self.constants["users"] = np.array([1], np.int64)
