@@ -110,9 +110,7 @@ def _check_sizes(lowered: Lowered, n_max: int, k_max: int) -> None:
             )
 
 
-def _passed(
-    model: ModelProto, part: str, users: int | None = None, most_users: int = 1
-) -> Graph:
+def _passed(model: ModelProto, part: str, users: int | None = None, most_users: int = 1) -> Graph:
     """The graph after all passes; what cannot take a batch, and need not, has a fixed shape."""
     graph = read_model(model, part, users)
     graph.most_users = most_users

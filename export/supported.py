@@ -273,7 +273,7 @@ _TABLE = (
          shape=function_rules.unpack_bits, domain=DOMAIN),
     Rule("UnpackWidths", _WIDTHS, payload.widths_codes(Op.UNPACK_WIDTHS), batch.front,
          shape=function_rules.unpack_widths, domain=DOMAIN),
-    Rule("ZeroForcing", "up to 64 users", payload.zero_forcing, batch.front,
+    Rule("ZeroForcing", "up to 64 users", payload.zero_forcing, batch.alike_in_front,
          shape=precoder_rules.zero_forcing, domain=DOMAIN),
 )  # fmt: skip
 
