@@ -254,6 +254,8 @@ def train(
     a minute: csideploy train rank1-rzf --snr 30 --out run
 
     Decoders of a fronthaul: csideploy train neural-mq --channel umi-links --bits 64 --out run
+
+    A transceiver for any bits and users: csideploy train rvq-egat --data users.npz --out run
     """
     from csideploy import registry
     from csideploy.downlink.request import parse_number
@@ -261,7 +263,30 @@ def train(
     from csideploy.link_source import parse_bits
     from csideploy.precoders import PRECODERS
     from csideploy.training import train as run_training
+    from csideploy.transceiver.weights import SYSTEM as TRANSCEIVER
 
+    if system == TRANSCEIVER:
+        from csideploy import cli_transceiver
+
+        refuse_given(context, _NOT_OF_TRANSCEIVER, "other systems (sizes: --set tiers=10+10)")
+        cli_transceiver.train(
+            data=data or [],
+            out=out,
+            snr=snr if given(context, "snr") else None,
+            users=users,
+            settings=settings or [],
+            steps=iterations,
+            method=method,
+            batch=batch,
+            rate=rate,
+            seed=seed,
+            device=device,
+            threads=threads,
+            resume=resume,
+            publish=publish,
+            as_json=as_json,
+        )
+        return
     if system in FRONTHAUL:
         from csideploy import cli_fronthaul
 
@@ -371,6 +396,17 @@ _OF_LINKS = (
     "test_data",
 )
 _NOT_OF_FRONTHAUL = (*_OF_LINKS, "method", "batch", "device", "resume", "length", "iterations")
+_NOT_OF_TRANSCEIVER = (
+    "cr",
+    "bits",
+    "binarize",
+    "epochs",
+    "recipe",
+    "start_from",
+    "length",
+    "test_data",
+    "channel",
+)
 _OF_PRECODERS = ("snr", "users", "iterations", "settings")
 _OF_NETWORKS = ("method", "device", "resume")
 """Parameters of `train` that say nothing about the other kind of system."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from csideploy.errors import CsideployError, FormatError, InputError
 from csideploy.fronthaul.networks import Network
 from csideploy.fronthaul.setup import MOST_TABLE_BITS, Setup
-from csideploy.tensor_file import from_bytes, to_bytes
 from csideploy.outputs import file_aside
+from csideploy.tensor_file import from_bytes, to_bytes
 from csideploy.weights_header import KEY, WEIGHTS, metadata
 
 TABLE_METHODS = ("vq", "mq", "smq", "pmq")

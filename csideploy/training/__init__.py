@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from csideploy.systems.link import Link
     from csideploy.training.precoder_export import ExportedPrecoder
     from csideploy.training.session import Result
+    from csideploy.training.transceiver_session import TransceiverResult
 
 
 def train(
@@ -163,6 +164,91 @@ def train_precoder(
         validations=validations,
         validation_samples=validation_samples,
         quiet=quiet,
+    )
+    return result
+
+
+def train_transceiver(
+    *,
+    data: Path,
+    out: Path,
+    snr: str | None = None,
+    users: str | None = None,
+    settings: Sequence[str] = (),
+    steps: int | None = None,
+    method: str | None = None,
+    batch: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    threads: int | None = None,
+    resume: bool = False,
+    checkpoint_seconds: float = 60.0,
+    validations: int = 20,
+    quiet: bool = False,
+    command: str | None = None,
+) -> TransceiverResult:
+    """Train pilots, extractor, quantizer and precoder of `rvq-egat` into a folder (paper 000).
+
+    The folder gets `weights.safetensors` (the best on the validation users, `transceiver.weights`),
+    `checkpoint.pt`, and `log/` for TensorBoard.
+
+    Args:
+        data: users' channels (`transceiver.users`); M is theirs. Four fifths of the distinct users
+            train, a tenth validates, a tenth is left for tests (`transceiver.splits`).
+        out: the run's folder, new or empty unless `resume`.
+        snr: P / sigma^2 in dB: "10", a list, or a range "-5:20" to draw from; None: "10".
+        users: K: "3:8", "3,4,8" or one; None: 3 to 8, drawn anew for every step.
+        settings: "NAME=VALUE", see `training.transceiver_settings`.
+        steps: None: the recipe's.
+        method: "end-to-end" (None) or "progressive" (Algorithm 1).
+        batch: users a step; None: 600.
+        rate: Adam's highest; None: 1e-3.
+        seed: of weights, groups and noise.
+        device: "cpu", "cuda", or None for CUDA where there is one.
+        threads: of torch on the CPU; None: torch's own choice.
+        resume: go on from the folder's checkpoint; bit for bit the run that was never stopped, on
+            the same CPU with the same number of threads.
+        checkpoint_seconds: time between checkpoints.
+        validations: measurements in all.
+        quiet: print nothing.
+        command: what trains these weights again, for their metadata.
+
+    Raises:
+        InputError: an option or value that is none, or does not fit, data that cannot be read, a
+            checkpoint of another run. OutputError: the folder has content, or cannot be written.
+        FormatError: the checkpoint is broken. MissingDependencyError: the extra is missing.
+    """
+    from csideploy.transceiver.users import load_users
+
+    session = _import("transceiver_session")
+    options = _import("transceiver_settings")
+    setup, widths, recipe = options.assemble(
+        settings,
+        antennas=load_users(data).antennas,
+        recipe={
+            "powers": options.parse_powers(snr),
+            "users": options.parse_users(users),
+            "steps": steps,
+            "method": method,
+            "batch": batch,
+            "rate": rate,
+        },
+    )
+    result: TransceiverResult = session.train_transceiver(
+        setup,
+        widths,
+        recipe,
+        data=data,
+        out=out,
+        seed=seed,
+        device=device,
+        threads=threads,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        validations=validations,
+        quiet=quiet,
+        command=command,
     )
     return result
 

@@ -21,14 +21,11 @@ from csideploy.training.session import prepare_folder
 from csideploy.training.transceiver_learner import Learner
 from csideploy.training.transceiver_recipe import TransceiverRecipe
 from csideploy.transceiver.setup import Setup
+from csideploy.transceiver.splits import split_users
 from csideploy.transceiver.user_set import Users
 from csideploy.transceiver.users import load_users
 from csideploy.transceiver.weights import SAMPLE, SYSTEM, Weights, save_weights
 
-SHARES = (0.8, 0.1, 0.1)
-"""Of users, for training, validation and test: by distinct rows."""
-SPLIT_SEED = 1
-"""The same for every run, so that `evaluate` knows the test users of a file."""
 _GROUPS = 400
 _VALIDATION = 0x5EED
 
@@ -58,17 +55,6 @@ class _Held:
     h: Tensor
     region: Tensor | None
     noise: Tensor
-
-
-def read_parts(path: Path) -> tuple[Users, tuple[Users, Users, Users]]:
-    """A file's users at unit mean power, and those for training, validation and test.
-
-    Raises:
-        InputError: the file cannot be read, or is too small.
-    """
-    users = load_users(path).normalized()
-    training, validation, test = users.split(SHARES, SPLIT_SEED)
-    return users, (training, validation, test)
 
 
 class Run:
@@ -281,7 +267,8 @@ def train_transceiver(
     """Train a transceiver; see `csideploy.training.train_transceiver`."""
     if threads is not None:
         torch.set_num_threads(threads)
-    users, parts = read_parts(data)
+    users = load_users(data)
+    parts = split_users(data)
     if users.antennas != setup.antennas:
         raise InputError(
             f"{data}: channels of {users.antennas} antennas; the set-up has {setup.antennas}"

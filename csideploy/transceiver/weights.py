@@ -1,9 +1,9 @@
 """A trained transceiver as numbers: what gets deployed, without torch.
 
 The file (`weights.safetensors`) holds float32 arrays under torch's names (`pilot`, `extractor.*`,
-`graph.*`, `tiers.books.N`), and of the training users `usage.N`, how often each codeword was chosen,
-and `sample.features` with `sample.regions`, features from which codebooks of other sizes are fitted
-at export.
+`graph.*`, `tiers.books.N`), and of the training users `usage.N`, how often each codeword was
+chosen, and `sample.features` with `sample.regions`, features from which codebooks of other sizes
+are fitted at export.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from csideploy.transceiver.setup import Setup
 from csideploy.weights_header import KEY, WEIGHTS
 
 SYSTEM = "rvq-egat"
-SAMPLE = 8192
-"""Features kept of the training users; a tier of 1024 codewords then has 8 for each."""
+SAMPLE = 4096
+"""Features kept of the training users; a tier of 1024 codewords then has 4 for each."""
 
 Floats = NDArray[np.float32]
 
