@@ -1,9 +1,9 @@
-"""The parts of a transceiver as ONNX files and as plans, from its weights."""
+"""The parts of a transceiver as ONNX files, as plans, and running, from its weights."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from csideploy.errors import InputError
+from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.plan import Plan
 from csideploy.export.residual_models import dequantizer_model, quantizer_model, residual_layout
 from csideploy.export.transceiver_models import encoder_model, precoder_model
+from csideploy.runtime import Part
 from csideploy.transceiver.budgets import METHODS, MOST_BITS, codebooks_for
 from csideploy.transceiver.described import Budget, Described, layout_id
+from csideploy.transceiver.running import Transceiver
 from csideploy.transceiver.setup import MOST_USERS, Setup
 from csideploy.transceiver.weights import SYSTEM, Weights
 
@@ -172,3 +175,41 @@ class Parts:
             k_max=self.max_users,
         )
 
+
+class Deployed(Transceiver):
+    """The bundles of weights, made in memory.
+
+    Args:
+        weights: trained.
+        bits: B of each budget.
+        max_users: the most users of a group.
+        precision: of encoder and precoder: "fp32", "int8" or "auto".
+        calibration: for integers, y (n, L, 2) of users as the encoder will see them.
+        method: of codebooks of other sizes than trained.
+
+    Attributes:
+        made: the parts behind it.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        bits: Sequence[int],
+        max_users: int = MAX_USERS,
+        precision: str = "fp32",
+        *,
+        calibration: Floats | None = None,
+        method: str = "features",
+    ) -> None:
+        self.made = Parts(weights, tuple(bits), max_users, method)
+        models = {}
+        if precision != "fp32":
+            from csideploy.transceiver.integers import quantize_ends
+
+            quantized = quantize_ends(self.made, calibration, precision)
+            models = {stem: one.network for stem, one in quantized.items()}
+        opened = {
+            stem: Part(write_bundle(self.made.plan(stem, models.get(stem))))
+            for stem in self.made.described.stems()
+        }
+        super().__init__(self.made.described, weights.pilots, opened)

@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import InputError
-from csideploy.export.bundle_write import write_bundle
 from csideploy.runtime import Part
 from csideploy.transceiver.described import Budget, Described, quantizer_stem
-from csideploy.transceiver.parts import MAX_USERS, Parts
 from csideploy.transceiver.rate import Complex
-from csideploy.transceiver.weights import Weights
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -158,42 +155,3 @@ class Transceiver:
             budget = self.described.budget(bits)
             read = self.carried(feature, [budget] * h.shape[1], region)[1]
         return self.precode(read, 10 * np.log10(snr))
-
-
-class Deployed(Transceiver):
-    """The bundles of weights, made in memory.
-
-    Args:
-        weights: trained.
-        bits: B of each budget.
-        max_users: the most users of a group.
-        precision: of encoder and precoder: "fp32", "int8" or "auto".
-        calibration: for integers, y (n, L, 2) of users as the encoder will see them.
-        method: of codebooks of other sizes than trained.
-
-    Attributes:
-        made: the parts behind it.
-    """
-
-    def __init__(
-        self,
-        weights: Weights,
-        bits: Sequence[int],
-        max_users: int = MAX_USERS,
-        precision: str = "fp32",
-        *,
-        calibration: Floats | None = None,
-        method: str = "features",
-    ) -> None:
-        self.made = Parts(weights, tuple(bits), max_users, method)
-        models = {}
-        if precision != "fp32":
-            from csideploy.transceiver.integers import quantize_ends
-
-            quantized = quantize_ends(self.made, calibration, precision)
-            models = {stem: one.network for stem, one in quantized.items()}
-        opened = {
-            stem: Part(write_bundle(self.made.plan(stem, models.get(stem))))
-            for stem in self.made.described.stems()
-        }
-        super().__init__(self.made.described, weights.pilots, opened)
