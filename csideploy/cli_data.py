@@ -57,6 +57,7 @@ class Scenario(StrEnum):
     UMI = "umi"
     UMI_LINKS = "umi-links"
     SIONNA_UMI = "sionna-umi"
+    UMI_LIGHT = "umi-light"
     RAYTRACED = "raytraced"
 
 
@@ -81,6 +82,13 @@ def generate(
         list[str] | None,
         typer.Option("--set", help="Of blocks: rus, antennas, block, ...; a wrong name lists all."),
     ] = None,
+    antennas: Annotated[
+        int | None, typer.Option(help="Of users: M of a BS, 1 to 32, 64 or 128.")
+    ] = None,
+    scene: Annotated[
+        str, typer.Option(help="Of raytraced: munich, florence, etoile, san_francisco; or several.")
+    ] = "munich",
+    sites: Annotated[int, typer.Option(help="Of raytraced: BS places of each scene.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Make CSI samples. Stopped and started again, it goes on where it was.
@@ -89,9 +97,35 @@ def generate(
 
     Blocks for a fronthaul, channels H and symbols s: umi, umi-links, sionna-umi, and rayleigh with
     --set: csideploy data generate --scenario rayleigh --samples 100 --set block=168 --out b.npz
+
+    Users of a transceiver: raytraced, umi and umi-light with --antennas M: csideploy data generate
+    --scenario raytraced --scene munich --antennas 16 --samples 25000 --out munich.npz
     """
     from csideploy.channels.generate import generate_file
 
+    if scenario in _OF_USERS or (scenario is Scenario.UMI and antennas is not None):
+        from csideploy import cli_users
+
+        refuse_given(context, ("subcarriers", "workers"), "CSI samples")
+        refuse_given(context, ("users", "settings"), "blocks for a fronthaul")
+        if scenario is not Scenario.RAYTRACED:
+            refuse_given(context, ("scene", "sites"), "--scenario raytraced")
+        cli_users.generate(
+            scenario.value,
+            antennas=antennas,
+            samples=samples,
+            scenes=scene,
+            sites=sites,
+            seed=seed,
+            out=out,
+            as_json=as_json,
+        )
+        return
+    refuse_given(
+        context,
+        ("antennas", "scene", "sites"),
+        "users of a transceiver (raytraced, umi, umi-light)",
+    )
     of_blocks = settings is not None or users is not None
     if scenario in _OF_BLOCKS or (scenario is Scenario.RAYLEIGH and of_blocks):
         from csideploy import cli_fronthaul
@@ -135,11 +169,13 @@ def generate(
         say(f"{out}: {samples} {scenario} samples{on}, seed {seed}")
 
 
+_OF_USERS = (Scenario.RAYTRACED, Scenario.UMI_LIGHT)
 _OF_BLOCKS = (Scenario.UMI, Scenario.UMI_LINKS, Scenario.SIONNA_UMI)
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="A CSI file: .npy, .npz, .h5 or .mat.")],
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSI or users: .npy, .npz, .h5 or .mat.")],
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
     as_json: Json = False,
@@ -147,7 +183,17 @@ def info(
     """Shape, convention, scale, sparsity, delay and angle spread of a CSI file.
 
     Example: csideploy data info indoor.npz
+
+    Of a file of users: how many, of what BS places, their gains and the channels' eigenvalues.
     """
+    from csideploy.transceiver.users import holds_users
+
+    if holds_users(file):
+        from csideploy import cli_users
+
+        refuse_given(context, ("domain", "convention"), "CSI samples")
+        cli_users.info(file, as_json=as_json)
+        return
     from csideploy.channels.describe import describe
     from csideploy.report import csi_table
 

@@ -13,7 +13,7 @@ from csideploy.errors import InputError
 _ORDER = ("indoor", "outdoor", "rayleigh")
 """Place in this list enters the seed: add at its end."""
 
-_PLANNED = ("umi", "raytraced")
+_OF_USERS = ("raytraced", "umi", "umi-light")
 
 FEWEST_SUBCARRIERS, MOST_SUBCARRIERS = 64, 4096
 """5 to 320 MHz: the outdoor band, around 285 MHz, has to stay well above 0 Hz."""
@@ -40,8 +40,11 @@ def block_rows(scenario: str) -> int:
 
 
 def _check_scenario(scenario: str) -> None:
-    if scenario in _PLANNED:
-        raise InputError(f"scenario {scenario!r} is not there yet; there are {', '.join(_ORDER)}")
+    if scenario in _OF_USERS:
+        raise InputError(
+            f"scenario {scenario!r} makes users of a transceiver, no CSI samples; of those there "
+            f"are {', '.join(_ORDER)}"
+        )
     if scenario not in _ORDER:
         raise InputError(f"unknown scenario {scenario!r}; there are {', '.join(_ORDER)}")
 

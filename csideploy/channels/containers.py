@@ -1,5 +1,6 @@
 """The one array of a file that holds CSI: .npy, .npz, .h5, .mat (v5 and v7.3)."""
 
+import fnmatch
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 from csideploy.errors import InputError
 
-KEYS = {"angular": ("H", "HT", "HF_all"), "frequency": ("HF_all", "H", "HT")}
-"""Names under which the field keeps CSI, by domain in the order of preference."""
+KEYS = {
+    "angular": ("H", "HT", "HF_all"),
+    "frequency": ("HF_all", "H", "HT"),
+    "users": ("H_mu_train", "H_mu_val", "H_mu_test", "H_mu_*", "H"),
+}
+"""Names under which the field keeps CSI, by domain in the order of preference; * is any ending."""
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".mat")
 
@@ -108,7 +113,8 @@ def _load_hdf5(path: Path, domain: str) -> tuple[NDArray[Any], str]:
 
 def _choose(path: Path, names: list[str], domain: str) -> str:
     for key in KEYS[domain]:
-        if key in names:
-            return key
+        found = fnmatch.filter(sorted(names), key)
+        if found:
+            return found[0]
     there = ", ".join(sorted(names)) if names else "no array"
     raise InputError(f"{path} has no array named {' or '.join(KEYS[domain])}; it has: {there}")

@@ -5,14 +5,14 @@ import json
 import math
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from csideploy.channels.blocks import Samples, block_rows, scenario_on
+from csideploy.channels.blocks import block_rows, scenario_on
 from csideploy.channels.parameters import SCENARIOS
 from csideploy.channels.synthesis import SUBCARRIERS
 from csideploy.errors import OutputError
@@ -62,7 +62,12 @@ def subcarriers_of(settings: str) -> int | None:
 
 
 class PartFolder:
-    """The hidden folder beside the file to be, with one .npz per finished part."""
+    """The hidden folder beside the file to be, with one .npz per finished part.
+
+    A part holds the arrays `names` of what is stored.
+    """
+
+    names: tuple[str, ...] = _ARRAYS
 
     def __init__(self, path: Path, settings: str, *, count: int) -> None:
         self.path = path
@@ -117,14 +122,14 @@ class PartFolder:
         """Numbers of the parts that are not there yet."""
         return [number for number in range(self.count) if not self._part(number).exists()]
 
-    def store(self, number: int, samples: Samples) -> None:
+    def store(self, number: int, samples: object) -> None:
         """Writes one part.
 
         Raises:
             OutputError: the disk is full or not writable.
         """
         with self._naming_the_file(), file_aside(self._part(number)) as stream:
-            np.savez(stream, **{name: getattr(samples, name) for name in _ARRAYS})
+            np.savez(stream, **{name: getattr(samples, name) for name in self.names})
 
     def join(self, samples: int) -> None:
         """Writes the file from its parts and deletes them.
@@ -134,9 +139,17 @@ class PartFolder:
         """
         with self._naming_the_file():
             whole = self.folder / "whole.npz"
-            _write_samples(whole, self._parts(), samples, self.settings)
+            self.write(whole, samples)
             whole.replace(self.path)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, path: Path, samples: int) -> None:
+        """Writes the arrays of all parts as one .npz.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        _write_samples(path, self.parts(), samples, self.settings)
 
     @contextmanager
     def _naming_the_file(self) -> Iterator[None]:
@@ -154,11 +167,11 @@ class PartFolder:
                 "repeat the command to go on, or delete them"
             ) from error
 
-    def _parts(self) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
+    def parts(self) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
         """The arrays of each part in turn."""
         for number in range(self.count):
             with np.load(self._part(number), allow_pickle=False) as archive:
-                yield {name: archive[name] for name in _ARRAYS}
+                yield {name: archive[name] for name in self.names}
 
 
 def _write_samples(
@@ -193,9 +206,23 @@ def _write_samples(
         arrays["bs_xy"] = np.zeros(2, dtype=np.float32)
         arrays["seed"] = np.array(json.loads(settings)["seed"])
         arrays["parameters"] = np.array(settings)
-        for name, array in arrays.items():
-            with _entry(archive, name) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)
+        _write_arrays(archive, arrays)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Writes an .npz aside and renames it; equal arrays make equal files.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with file_aside(path) as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+        _write_arrays(archive, arrays)
+
+
+def _write_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    for name, array in arrays.items():
+        with _entry(archive, name) as entry:
+            np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> Any:

@@ -126,51 +126,106 @@ def _paths(
     torch, tr38901 = _sionna()
     rays = setup.users * setup.receive_antennas * antennas * _CLUSTERS * RAYS
     step = max(1, _RAYS_AT_ONCE // rays)
-    arrays = [
-        tr38901.PanelArray(
-            num_rows_per_panel=1,
-            num_cols_per_panel=number,
-            polarization="single",
-            polarization_type="V",
-            antenna_pattern="omni",
-            carrier_frequency=CARRIER_GHZ * 1e9,
-            precision="single",
-            device=_DEVICE,
-        )
-        for number in (setup.receive_antennas, antennas)
-    ]
-    place = positions(setup.rus)[m]
-    yaw = facing(setup.rus)[m]
+    arrays = [_array(tr38901, 1, number, 1) for number in (setup.receive_antennas, antennas)]
     gains, delays = [], []
     with _seeded(seed), torch.no_grad():
         for start in range(0, len(users), step):
             part = slice(start, start + step)
-            size = len(users[part])
-            model = tr38901.UMi(
-                carrier_frequency=CARRIER_GHZ * 1e9,
-                o2i_model="low",
-                ut_array=arrays[0],
-                bs_array=arrays[1],
-                direction="downlink",
-                spec_version="16.1",
-                precision="single",
-                device=_DEVICE,
-            )
-            still = np.zeros((size, setup.users, 3))
-            model.set_topology(
-                ut_loc=_tensor(torch, _raised(users[part], USER_HEIGHT_M)),
-                bs_loc=_tensor(torch, np.tile([*place, RU_HEIGHT_M], (size, 1, 1))),
-                ut_orientations=_tensor(torch, _yawed(turned[part])),
-                bs_orientations=_tensor(torch, _yawed(np.full((size, 1), yaw))),
-                ut_velocities=_tensor(torch, still),
-                in_state=torch.zeros((size, setup.users), dtype=torch.bool),
-                los="random",
-                bs_virtual_loc=_tensor(torch, _raised(seen[part], RU_HEIGHT_M)[:, None]),
-            )
-            gain, delay = model(1, 1.0)
-            gains.append(gain.numpy()[:, :, :, 0, :, :, 0])
-            delays.append(delay.numpy()[:, :, 0].astype(np.float64))
+            gain, delay = _draw(setup.rus, m, arrays, users[part], seen[part], turned[part])
+            gains.append(gain)
+            delays.append(delay)
     return np.concatenate(gains), np.concatenate(delays)
+
+
+def one_bs(
+    rows: int, columns: int, polarisations: int, users: int, rng: np.random.Generator
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Single-antenna users of one BS at the carrier, path loss included.
+
+    The BS stands where the first of `positions(1)` is and faces the middle of the square.
+
+    Args:
+        rows: of the BS's plane of elements, half a wavelength apart.
+        columns: of the same.
+        polarisations: 1 (vertical) or 2 (+-45 degrees) ports an element.
+        users: of one drop, whose large-scale parameters correlate.
+        rng: of places, and of the seed that Sionna gets.
+
+    Returns:
+        complex64 (users, rows * columns * polarisations), and the users' places (users, 2).
+
+    Raises:
+        MissingDependencyError: Sionna is not installed.
+    """
+    torch, tr38901 = _sionna()
+    # One user in each of many channels: place_users is asked for places alone.
+    single = Setup(antennas=(1,), bits=(1,), users=1, receive_antennas=1, streams=1)
+    places, flat, bearing = place_users(single, users, rng)
+    turned = rng.uniform(0, 2 * np.pi, (1, users))
+    ways = flat[..., None] * np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
+    seen = (places[:, :, None] - ways)[:, 0, 0][None]
+    arrays = [_array(tr38901, 1, 1, 1), _array(tr38901, rows, columns, polarisations)]
+    with _seeded(int(rng.integers(2**63))), torch.no_grad():
+        gains, _ = _draw(1, 0, arrays, places[:, 0][None], seen, turned)
+    h: NDArray[np.complex64] = gains[0, :, 0].sum(axis=-1, dtype=np.complex128)
+    return h.astype(np.complex64), places[:, 0]
+
+
+def _array(tr38901: Any, rows: int, columns: int, polarisations: int) -> Any:
+    return tr38901.PanelArray(
+        num_rows_per_panel=rows,
+        num_cols_per_panel=columns,
+        polarization="single" if polarisations == 1 else "dual",
+        polarization_type="V" if polarisations == 1 else "cross",
+        antenna_pattern="omni",
+        carrier_frequency=CARRIER_GHZ * 1e9,
+        precision="single",
+        device=_DEVICE,
+    )
+
+
+def _draw(
+    rus: int,
+    m: int,
+    arrays: list[Any],
+    users: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    turned: NDArray[np.float64],
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Gains (size, N, N_rx, N_m, P) and delays (size, N, P) of RU m of so many RUs.
+
+    Args:
+        rus: M.
+        m: the RU.
+        arrays: of a user and of the RU.
+        users: places (size, N, 2).
+        seen: where each user sees the RU, (size, N, 2).
+        turned: what way users' antennas face, radian (size, N).
+    """
+    torch, tr38901 = _sionna()
+    size, number = turned.shape
+    model = tr38901.UMi(
+        carrier_frequency=CARRIER_GHZ * 1e9,
+        o2i_model="low",
+        ut_array=arrays[0],
+        bs_array=arrays[1],
+        direction="downlink",
+        spec_version="16.1",
+        precision="single",
+        device=_DEVICE,
+    )
+    model.set_topology(
+        ut_loc=_tensor(torch, _raised(users, USER_HEIGHT_M)),
+        bs_loc=_tensor(torch, np.tile([*positions(rus)[m], RU_HEIGHT_M], (size, 1, 1))),
+        ut_orientations=_tensor(torch, _yawed(turned)),
+        bs_orientations=_tensor(torch, _yawed(np.full((size, 1), facing(rus)[m]))),
+        ut_velocities=_tensor(torch, np.zeros((size, number, 3))),
+        in_state=torch.zeros((size, number), dtype=torch.bool),
+        los="random",
+        bs_virtual_loc=_tensor(torch, _raised(seen, RU_HEIGHT_M)[:, None]),
+    )
+    gain, delay = model(1, 1.0)
+    return gain.numpy()[:, :, :, 0, :, :, 0], delay.numpy()[:, :, 0].astype(np.float64)
 
 
 def _tensor(torch: Any, values: NDArray[np.float64]) -> Any:

@@ -84,6 +84,7 @@ class UmiDrop:
         gain: complex (count, N, M, P), amplitude and phase of a path.
         delay: seconds (count, N, M, P).
         departure, arrival: sine of the angle to broadside, (count, N, M, P).
+        users: places, metres (count, N, 2).
         setup: sizes.
         unit_links: every link scaled to unit mean gain, else every channel.
     """
@@ -92,6 +93,7 @@ class UmiDrop:
     delay: NDArray[np.float64]
     departure: NDArray[np.float64]
     arrival: NDArray[np.float64]
+    users: NDArray[np.float64]
     setup: Setup
     unit_links: bool
 
@@ -101,13 +103,14 @@ class UmiDrop:
         shape = (count, len(offsets_hz), setup.users, setup.receive_antennas, setup.total_antennas)
         h = np.empty(shape, np.complex64)
         for i in range(count):
-            center = self._response(i, 0.0)
+            center = self.response(i, 0.0)
             scale = self._scale(center)
             for f, offset in enumerate(offsets_hz):
-                h[i, f] = scale * (center if offset == 0 else self._response(i, float(offset)))
+                h[i, f] = scale * (center if offset == 0 else self.response(i, float(offset)))
         return h
 
-    def _response(self, i: int, offset: float) -> NDArray[np.complex128]:
+    def response(self, i: int, offset: float) -> NDArray[np.complex128]:
+        """(N, N_rx, N_tx) of channel i at one frequency, with path loss, unscaled."""
         setup = self.setup
         weight = self.gain[i] * np.exp(-2j * np.pi * offset * self.delay[i])
         receive = _steering(self.arrival[i], setup.receive_antennas)
@@ -143,7 +146,7 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
         rng: of all that is random.
         unit_links: scale every link to unit mean gain over its antennas, else every channel.
     """
-    _, flat, bearing = place_users(setup, count, rng)
+    users, flat, bearing = place_users(setup, count, rng)
     sight = rng.uniform(size=flat.shape) < _sight_probability(flat)
     turned = rng.uniform(0, 2 * np.pi, (count, setup.users, 1))
     draws = [_paths(flat, kind, rng) for kind in (_LOS, _NLOS)]
@@ -160,6 +163,7 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
         delay,
         np.sin(bearing[..., None] - facing(setup.rus)[:, None] + np.deg2rad(departure)),
         np.sin(bearing[..., None] + np.pi - turned[..., None] + np.deg2rad(arrival)),
+        users,
         setup,
         unit_links,
     )

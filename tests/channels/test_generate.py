@@ -183,8 +183,8 @@ def test_an_unfinished_run_of_another_kind_is_not_mixed_in(tmp_path):
 
 
 BAD_ORDERS = {
-    "umi": ({"scenario": "umi"}, "not there yet; there are indoor, outdoor, rayleigh"),
-    "raytraced": ({"scenario": "raytraced"}, "not there yet"),
+    "umi": ({"scenario": "umi"}, "no CSI samples; of those there are indoor, outdoor, rayleigh"),
+    "raytraced": ({"scenario": "raytraced"}, "makes users"),
     "unknown": ({"scenario": "in"}, "unknown scenario 'in'"),
     "no samples": ({"samples": 0}, "samples is 0"),
     "seed": ({"seed": -1}, "seed is -1"),

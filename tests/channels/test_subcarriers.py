@@ -143,7 +143,7 @@ def test_described_spread_knows_the_tap(tmp_path):
         ("indoor", 63, "subcarriers is 63; it must be from 64 to 4096"),
         ("outdoor", 4097, "subcarriers is 4097"),
         ("rayleigh", 512, "'rayleigh' has no frequencies"),
-        ("umi", 512, "not there yet"),
+        ("umi", 512, "makes users"),
     ],
 )
 def test_bad_grids(tmp_path, scenario, subcarriers, says):
