@@ -210,7 +210,7 @@ def _attended(node: Node, shapes: Shapes, _: Shape) -> Shape:
 
 
 def _tier(node: Node, shapes: Shapes, result: Shape) -> Shape:
-    """codes (n, b) of a tier; `rest` is like the residual."""
+    """Codes (n, b) of a tier; `rest` is like the residual."""
     words, width = shapes["codebook"]
     n, features = shapes["residual"]
     demand(shapes["rest"] == (n, features) and features == width, f"'{node.name}': {shapes}")

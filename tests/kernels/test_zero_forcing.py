@@ -131,7 +131,7 @@ def test_users_and_antennas_may_change_places() -> None:
 @pytest.mark.parametrize("size", [3.4e38, 1e19, 1e-19, 1e-45, 0.0, np.inf, np.nan])
 @pytest.mark.parametrize("loading", [1e-45, 1e-3, 3.4e38, 0.0, -1e9, np.inf, np.nan])
 def test_any_numbers_are_finite(size: float, loading: float) -> None:
-    """Zeros where there is no positive definite matrix, or no power; and the next sample is well."""
+    """Zeros without a positive definite matrix or a power; the next sample is well."""
     h, sound = channels(2, 3, 4, seed=6), np.array([[loading], [0.5]], np.float32)
     h[0] = np.clip(h[0], -1, 1) * np.float32(size)
     w = run(h, sound)
@@ -166,7 +166,7 @@ def test_refusals() -> None:
         ("h", ["n", "k", 4, 3], r"'h' is float32 .*; float32 \(n, users, antennas, 2\)"),
         ("h", ["n", "k", 4], r"\(n, users, antennas, 2\) is right"),
         ("loading", ["n", 2], r"'loading' is float32 \(1, 2\); float32 \(1, 1\) is right"),
-        ("loading", ["n"], r"'loading' is float32 \(1,\)"),
+        ("loading", ["n", 1, 1], r"'loading' is float32 \(1, 1, 1\)"),
     ):
         wrong = model(4)
         (place,) = (i for i, info in enumerate(wrong.graph.input) if info.name == name)
