@@ -14,11 +14,11 @@ import onnx
 from numpy.typing import NDArray
 
 from csideploy import c_folder
-from csideploy.calibration import chunks, from_arrays, from_csi
+from csideploy.calibration import from_arrays, from_csi, pieces
 from csideploy.errors import FormatError, InputError, UnsupportedError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.bundle_write import write_bundle
-from csideploy.export.compile import compile_model
+from csideploy.export.compile import K_MAX, compile_model
 from csideploy.export.emit_c import emit_c
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import OPS, Plan, Storage
@@ -58,6 +58,7 @@ def compile_file(
     side: str,
     part: str,
     vectors: int = 1,
+    max_users: int = K_MAX,
     seed: int = 0,
     integers: Integers | None = None,
     progress: Advance = quiet,
@@ -71,6 +72,8 @@ def compile_file(
         part: its name.
         vectors: random inputs that the bundle carries (with `integers` those of the calibration)
             and what comes out: by ONNX Runtime, or by the NumPy specification where integers run.
+        max_users: the most users of a call, for a network with an axis named k; the vectors have
+            as many.
         seed: of these inputs.
         integers: quantize first; the QDQ network is written beside the bundle, `.int8.onnx`. A
             network with scales of its own keeps them and needs none of this.
@@ -92,7 +95,7 @@ def compile_file(
         quantized = quantize_part(
             network,
             # A network written for one sample gets them one by one.
-            chunks(x, 1) if _one_sample(network) else chunks(x),
+            pieces(x, 1) if _one_sample(network) else pieces(x),
             precision=integers.precision,
             seed=seed,
             level_db=integers.level_db,
@@ -101,18 +104,19 @@ def compile_file(
         network = onnx.load_model_from_string(quantized.models[""])
         mark = ".int8"
     target = out if out is not None else model.with_suffix(f"{mark}.csib")
-    plan = compile_model(network, part=part, side=side, metadata={"source": model.name})
+    plan = compile_model(
+        network, part=part, side=side, metadata={"source": model.name}, k_max=max_users
+    )
     bundle = write_bundle(plan)
     if vectors:
-        (info, *more) = Part(bundle).inputs
-        if more:
-            raise InputError(f"{model} has several inputs: golden vectors need one; --vectors 0")
+        infos = Part(bundle).inputs
         if integers is not None:
-            x = x[:vectors]
+            given = {i.name: _with_users(x[i.name][:vectors], i, plan.k_max) for i in infos}
         else:
-            x = random_input(info, vectors, np.random.default_rng(seed))
-        made = _made(plan, network, x, str(model))
-        bundle = write_bundle(plan, vectors={info.name: x, **made})
+            random = np.random.default_rng(seed)
+            given = {i.name: random_input(i, vectors, random, plan.k_max) for i in infos}
+        made = _made(plan, network, given, str(model))
+        bundle = write_bundle(plan, vectors={**given, **made})
     with file_aside(target) as stream:
         stream.write(bundle)
     written = None
@@ -134,26 +138,34 @@ def compile_file(
 
 def _one_sample(network: onnx.ModelProto) -> bool:
     stored = {tensor.name for tensor in network.graph.initializer}
-    (info,) = [info for info in network.graph.input if info.name not in stored]
+    info = next(info for info in network.graph.input if info.name not in stored)
     return bool(info.type.tensor_type.shape.dim[0].dim_value == 1)
 
 
-def _made(plan: Plan, network: onnx.ModelProto, x: NDArray[Any], name: str) -> Arrays:
+def _with_users(x: NDArray[Any], info: TensorInfo, users: int) -> NDArray[Any]:
+    """Calibration samples with as many users as golden vectors have: theirs again and again."""
+    if "k" not in info.shape:
+        return x
+    axis = info.shape.index("k")
+    return np.asarray(np.take(x, np.arange(users) % x.shape[axis], axis))
+
+
+def _made(plan: Plan, network: onnx.ModelProto, x: Arrays, name: str) -> Arrays:
     """What comes out for x: by the NumPy specification where integers run, else ONNX Runtime's."""
     if has_integers(plan):
         try:
-            return run_plan(plan, [x])
+            return run_plan(plan, [x[plan.tensors[i].name] for i in plan.inputs])
         except UnsupportedError:
             # Float steps between the codes: ONNX Runtime has them all.
             pass
     return Oracle(network.SerializeToString(), name=name).run(x)
 
 
-def _calibration(network: onnx.ModelProto, path: Path | None, option: str) -> NDArray[Any]:
-    """Inputs for the scales: a CSI file where the part takes CSI, else arrays.
+def _calibration(network: onnx.ModelProto, path: Path | None, option: str) -> Arrays:
+    """Inputs for the scales by name: a CSI file where the part takes CSI, else arrays.
 
     Raises:
-        InputError: the network is quantized already, has several inputs, or the file does not fit.
+        InputError: the network is quantized already, or the file does not fit.
     """
     if is_quantized(network):
         raise InputError(
@@ -166,14 +178,18 @@ def _calibration(network: onnx.ModelProto, path: Path | None, option: str) -> ND
         )
     stored = {tensor.name for tensor in network.graph.initializer}
     inputs = [info for info in network.graph.input if info.name not in stored]
-    if len(inputs) != 1:
-        raise InputError(f"{option}: the network has {len(inputs)} inputs; one can be calibrated")
-    kind = inputs[0].type.tensor_type
-    shape = tuple(dim.dim_value for dim in kind.shape.dim[1:])
-    if len(shape) == 3 and shape[0] == 2:
-        return from_csi(path, shape)
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    return from_arrays(path, shape, dtype)
+    wanted: dict[str, tuple[tuple[int | str, ...], np.dtype[Any]]] = {}
+    for info in inputs:
+        kind = info.type.tensor_type
+        shape = tuple(dim.dim_param or dim.dim_value for dim in kind.shape.dim[1:])
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+        wanted[info.name] = shape, dtype
+    if len(wanted) == 1:
+        ((name, (shape, dtype)),) = wanted.items()
+        fixed = tuple(dim for dim in shape if isinstance(dim, int))
+        if fixed == shape and len(shape) == 3 and shape[0] == 2:
+            return {name: from_csi(path, fixed)}
+    return from_arrays(path, wanted)
 
 
 def write_c(bundle: Path) -> Path:
@@ -210,11 +226,12 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
-def random_input(info: TensorInfo, samples: int, random: np.random.Generator) -> NDArray[Any]:
+def random_input(
+    info: TensorInfo, samples: int, random: np.random.Generator, users: int = 1
+) -> NDArray[Any]:
     """Uniform inputs (samples, ...): floats in [0, 1), the range of CSI inputs, or bytes."""
-    shape = tuple(
-        samples if dim == "n" else 1 if isinstance(dim, str) else dim for dim in info.shape
-    )
+    sizes = {"n": samples, "k": users}
+    shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in info.shape)
     if info.dtype == "uint8":
         return random.integers(0, 256, shape, dtype=np.uint8)
     return random.random(shape, dtype=np.float32)

@@ -41,6 +41,9 @@ def compile_onnx(
     vectors: Annotated[
         int, typer.Option(min=0, help="Golden vectors inside: random inputs through ONNX Runtime.")
     ] = 1,
+    max_users: Annotated[
+        int, typer.Option(min=1, help="Most users of a call, if the network has an axis named k.")
+    ] = 8,
     emit: Annotated[
         str, typer.Option(help="What to write, with commas: bundle, c (a folder beside it).")
     ] = "bundle",
@@ -71,6 +74,7 @@ def compile_onnx(
             side=side,
             part=part,
             vectors=vectors,
+            max_users=max_users,
             seed=seed,
             integers=integers,
             progress=advance,

@@ -15,18 +15,19 @@ from csideploy.runtime import Part
 NONE_ALONE = "none alone: each step is within its bound, the errors add up"
 
 
-def first_diverging(part: Part, plan: Plan, model: bytes, x: NDArray[Any]) -> str:
+def first_diverging(part: Part, plan: Plan, model: bytes, *inputs: NDArray[Any]) -> str:
     """Names the first step whose output leaves the bound, for one sample.
 
     Args:
         part: the bundle, opened.
         plan: the same bundle, read.
         model: its ONNX file.
-        x: the part's input (1, ...).
+        inputs: the part's (1, ...).
     """
     names = tuple(plan.tensors[step.outputs[0]].name for step in plan.steps)
-    theirs = Oracle(model, name="the ONNX file", expose=names).run(x)
-    for step, name, (_, (ours, *_)) in zip(plan.steps, names, part.trace(x), strict=True):
+    feeds = {plan.tensors[i].name: x for i, x in zip(plan.inputs, inputs, strict=True)}
+    theirs = Oracle(model, name="the ONNX file", expose=names).run(feeds)
+    for step, name, (_, (ours, *_)) in zip(plan.steps, names, part.trace(*inputs), strict=True):
         if name not in theirs:
             continue
         expected = theirs[name].reshape(ours.shape)

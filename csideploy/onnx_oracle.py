@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from csideploy.errors import FormatError
 
 Arrays = dict[str, NDArray[Any]]
+Given = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""Samples of a network's one input, or of its inputs by name."""
 _EXACT = {
     # On x86 without VNNI, sums of two 8-bit products otherwise saturate at 16 bits.
     "session.x64quantprecision": "1",
@@ -105,13 +108,22 @@ class Oracle:
         )
         self.input = self._session.inputs[0]
 
-    def run(self, x: NDArray[Any]) -> Arrays:
-        """All outputs by name, for one input (n, ...).
+    def feeds(self, x: Given) -> Arrays:
+        """The inputs by name, whichever way they are given."""
+        return dict(x) if isinstance(x, Mapping) else {self.input: x}
+
+    def run(self, x: Given) -> Arrays:
+        """All outputs by name, for one input (n, ...), or several by name.
 
         Raises:
-            FormatError: the network does not take such an input.
+            FormatError: the network does not take such inputs.
         """
-        return self._session.run({self.input: x})
+        return self._session.run(self.feeds(x))
+
+
+def samples(x: Given) -> int:
+    """How many samples are given."""
+    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
 
 
 def _expose(model: onnx.ModelProto, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ The package of a fronthaul quantizer (`kind` "fronthaul") has a native part at t
 an RU, `du.csib`, `ru-1.onnx`, `ru-1.csib`, `ru-2.onnx`, ...: no layouts, since a payload is not of
 codes but of one bit stream an RU.
 
+The package of a transceiver (`kind` "transceiver") has an encoder at the UE, a precoder at the BS,
+and quantizers of every bit budget at both; `csideploy.transceiver.described` has the names.
+
 With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
 `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
 by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
@@ -48,6 +51,7 @@ from csideploy.runtime import Part
 
 if TYPE_CHECKING:
     from csideploy.fronthaul.setup import Setup as FronthaulSetup
+    from csideploy.transceiver.described import Described
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -83,6 +87,10 @@ class LinkPackage:
         m = self.manifest
         if self.is_fronthaul:
             return f"{m['system']}, {self.fronthaul_setup()}, blocks of {m['block']}"
+        if self.is_transceiver:
+            own = self.transceiver()
+            bits = ", ".join(map(str, own.bits))
+            return f"{m['system']}, {own.setup}; {bits} bits a user, 1 to {own.max_users} users"
         if self.is_precoder:
             sizes = m["setup"]
             form = (m["table"] or {}).get("form")
@@ -104,6 +112,17 @@ class LinkPackage:
         """Whether its sides are a DU and its RUs."""
         return self.manifest.get("kind") == "fronthaul"
 
+    @property
+    def is_transceiver(self) -> bool:
+        """Whether it serves any number of users with a number of bits of their own."""
+        return self.manifest.get("kind") == "transceiver"
+
+    def transceiver(self) -> Described:
+        """Sizes, budgets and parts of a package of kind transceiver."""
+        from csideploy.transceiver.described import describe
+
+        return describe(self.manifest)
+
     def fronthaul_setup(self) -> FronthaulSetup:
         """The sizes of a package of kind fronthaul."""
         from csideploy.fronthaul.setup import Setup
@@ -117,7 +136,12 @@ class LinkPackage:
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """The payload layout of each bit budget, the smallest first; () for float features."""
+        """The payload layout of each bit budget, the smallest first; () for float features.
+
+        () of fronthauls and transceivers too, whose payloads are not of equal codes.
+        """
+        if self.is_transceiver:
+            return ()
         listed = self.manifest["payload"]
         figures = self.manifest.get("budgets") or ([] if listed is None else [listed])
         return tuple(read_layout(entry) for entry in figures)
@@ -176,6 +200,8 @@ class LinkPackage:
         """All parts of the package: of each side the encoder or decoder, then its quantizers."""
         if self.is_fronthaul:
             return fronthaul_stems(self.fronthaul_setup().rus)
+        if self.is_transceiver:
+            return self.transceiver().stems()
         stems = []
         for side in SIDES:
             stems.append(side)
@@ -242,8 +268,7 @@ class LinkPackage:
                 f"{part.pairing_id.hex()}, {MANIFEST} says {self.pairing_id.hex()}"
             )
         self.read(name)
-        if self.is_fronthaul:
-            # An RU's layout says how its bits are unpacked, nothing that the manifest has.
+        if self.is_fronthaul or self.is_transceiver:
             self._check_interface(stem, part)
             return part
         own = part.payload
@@ -259,20 +284,30 @@ class LinkPackage:
         return part
 
     def _check_interface(self, stem: str, part: Part) -> None:
-        """A DU or RU must have the inputs and outputs that the set-up says."""
-        from csideploy.fronthaul.parts import interface
+        """A part must have the inputs and outputs that the set-up says, and the right layout."""
+        if self.is_fronthaul:
+            from csideploy.fronthaul.parts import interface
 
-        m = self.manifest
-        side = "du" if stem == "du" else "ru"
-        wanted = interface(m["system"], self.fronthaul_setup(), m["block"], stem)
+            m = self.manifest
+            side = "du" if stem == "du" else "ru"
+            wanted = interface(m["system"], self.fronthaul_setup(), m["block"], stem)
+            # An RU's layout says how its bits are unpacked, nothing that the manifest has.
+            right = True
+        else:
+            described = self.transceiver()
+            side, wanted = stem.split("-")[0], described.interface(stem)
+            carried = part.payload
+            has = carried and (carried.layout_id, carried.count, carried.nbytes)
+            right = has == described.layout(stem)
+            right &= stem != "bs" or part.k_max == described.max_users
         own = tuple(
             {t.name: (t.dtype, t.shape) for t in ends} for ends in (part.inputs, part.outputs)
         )
-        if part.side != side or own != wanted:
+        if part.side != side or own != wanted or not right:
             raise PairingError(
                 f"{self.path / self.name_of(stem, 'csib')} is no part of this package: "
                 f"{part.side.upper()}, {_ends(own)}; {MANIFEST} says {side.upper()}, "
-                f"{_ends(wanted)}"
+                f"{_ends(wanted)}" + ("" if right else "; its layout or its users differ too")
             )
 
     def _payload_of(self, stem: str) -> Layout | None:
@@ -369,6 +404,13 @@ _KEYS_BY_KIND: dict[str, _Types] = {
         "eta": (int, float),
         "gamma_rounds": int,
     },
+    "transceiver": {
+        "setup": dict,
+        "bits": list,
+        "payload": type(None),
+        "budgets": list,
+        "max_users": int,
+    },
 }
 """A manifest without `kind` is of CSI feedback."""
 
@@ -388,6 +430,10 @@ def _check_manifest(manifest: object, path: Path) -> None:
             raise FormatError(f"{path} has no valid {key!r}: export the package again")
     if kind == "fronthaul":
         _check_fronthaul(manifest, path)
+    elif kind == "transceiver":
+        from csideploy.transceiver.described import check_manifest
+
+        check_manifest(manifest, path)
     else:
         _check_layouts(manifest, path)
     if kind == "precoder":

@@ -12,7 +12,9 @@ A payload file is a header of 32 bytes, little-endian, and the samples, with not
          4      2  version, 1
          6      2  layout id: 0x0100 + B (B bits a code) or 0x0200 + B (codebooks, B bits a code on
                    average); bit 15 set when each sample carries a scale; or 0x0300 (a fronthaul's
-                   blocks: the bit streams of the RUs, each padded to whole bytes)
+                   blocks: the bit streams of the RUs, each padded to whole bytes); or 0x0800 (a
+                   transceiver's groups of users, `csideploy.transceiver.groups_file`; in its parts
+                   0x0400 + 64 R + B, B bits of a user in region R)
          8      8  first 8 bytes of the link's pairing id
         16      8  count: number of samples
         24      4  bytes a sample
@@ -38,6 +40,7 @@ HEADER_BYTES = 32
 SCALE_BITS = 16
 MOST_BITS = 8
 UNIFORM_LAYOUT, CODEBOOK_LAYOUT, FRONTHAUL_LAYOUT = 0x0100, 0x0200, 0x0300
+TRANSCEIVER_LAYOUT, GROUPS_LAYOUT = 0x0400, 0x0800
 _SCALE_FLAG = 0x8000
 _FIELDS = struct.Struct("<4sHH8sQI")
 _CRC = struct.Struct("<I")
@@ -207,7 +210,7 @@ def check_header(
         PairingError: the file was made by another link, or with another bit budget.
         FormatError: the bytes a sample do not fit the layout.
     """
-    _check_pairing(header, pairing_id, name=name)
+    check_pairing(header, pairing_id, name=name)
     scale = bool(header.layout_id & _SCALE_FLAG)
     known = {layout.carrying_scale(scale).layout_id: layout for layout in layouts}
     if header.layout_id not in known:
@@ -236,7 +239,7 @@ def check_fronthaul(header: Header, nbytes: int, pairing_id: bytes, *, name: str
         PairingError: the file was made by another link, or is of another kind.
         FormatError: the bytes a block do not fit.
     """
-    _check_pairing(header, pairing_id, name=name)
+    check_pairing(header, pairing_id, name=name)
     if header.layout_id != FRONTHAUL_LAYOUT:
         raise PairingError(
             f"{name} has payload layout 0x{header.layout_id:04x}, this package decodes "
@@ -249,7 +252,12 @@ def check_fronthaul(header: Header, nbytes: int, pairing_id: bytes, *, name: str
         )
 
 
-def _check_pairing(header: Header, pairing_id: bytes, *, name: str) -> None:
+def check_pairing(header: Header, pairing_id: bytes, *, name: str) -> None:
+    """Whether a file was made by this link.
+
+    Raises:
+        PairingError: by another one.
+    """
     if header.pairing_prefix != pairing_id[:8]:
         raise PairingError(
             f"{name} was encoded by another link: pairing id {header.pairing_prefix.hex()}, "

@@ -15,7 +15,7 @@ import onnx
 from onnx import ModelProto
 
 from csideploy import metrics
-from csideploy.calibration import Chunks, trials
+from csideploy.calibration import Chunks, Pieces, trials
 from csideploy.channels.conventions import from_input
 from csideploy.export.functions import DOMAIN, QUANTIZERS
 from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
@@ -110,7 +110,7 @@ def quantize_link(
 
 def quantize_part(
     model: ModelProto,
-    x: Chunks,
+    x: Pieces,
     *,
     precision: str,
     seed: int,
@@ -120,8 +120,8 @@ def quantize_part(
     """One network alone; the bytes are under the side "".
 
     Args:
-        model: fp32 ONNX with one input.
-        x: calibration inputs, in chunks.
+        model: fp32 ONNX; k, if it has one, is any number in a chunk.
+        x: calibration inputs, in chunks; those of a network with several by name.
         precision: "int8" or "auto".
         seed: of the sample of values behind the ranges.
         level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.

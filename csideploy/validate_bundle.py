@@ -75,11 +75,13 @@ def validate_bundle(
         model = read_onnx(onnx_file).SerializeToString()
         oracle = Oracle(model, name=str(onnx_file))
         random = np.random.default_rng(seed)
-        x = random_input(part.inputs[0], samples or SAMPLES, random)
+        count = samples or SAMPLES
+        x = [random_input(info, count, random, part.k_max) for info in part.inputs]
         if has_integers(whole.plan) and not whole.vectors:
-            checks.append(steps_check(STEPS, part, whole.plan, [x]))
-        checks += _compare("ONNX Runtime", part, whole.plan, [x], oracle.run(x), model)
-        sources.append(f"{len(x)} random inputs (seed {seed})")
+            checks.append(steps_check(STEPS, part, whole.plan, x))
+        named = dict(zip([info.name for info in part.inputs], x, strict=True))
+        checks += _compare("ONNX Runtime", part, whole.plan, x, oracle.run(named), model)
+        sources.append(f"{count} random inputs (seed {seed})")
     return {
         "target": str(path),
         "name": f"{part.part} at {part.side}",
@@ -123,8 +125,8 @@ def _compare(
             detail = f"{error.detail}, {len(ours)} samples"
         diverges = None
         if bad and model is not None:
-            sample = inputs[0][bad[0] : bad[0] + 1]
-            diverges = first_diverging(part, plan, model, sample)
+            sample = [x[bad[0] : bad[0] + 1] for x in inputs]
+            diverges = first_diverging(part, plan, model, *sample)
         checks.append(check(f"{against}: output {name}", not bad, detail, diverges))
     return checks
 

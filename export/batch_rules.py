@@ -130,6 +130,13 @@ def front(sizes: Sizes) -> list[Batch | None]:
     return [Batch(0) for output in range(len(sizes.made)) if growing_axis(sizes, output) == 0]
 
 
+def alike_in_front(sizes: Sizes) -> list[Batch | None]:
+    """The batch is axis 0 of all inputs, alone there, and stays there."""
+    if any(sizes.batch(i) != Batch(0) for i in range(len(sizes.inputs))):
+        sizes.mixes()
+    return [Batch(0) for output in range(len(sizes.made)) if growing_axis(sizes, output) == 0]
+
+
 def reshape(sizes: Sizes) -> list[Batch | None]:
     """Row-major order stays, so what lies before the batch must still be the same number."""
     batch, source = sizes.batch(), sizes.inputs[0]

@@ -251,7 +251,9 @@ and skipped otherwise. `reserved` fields are 0. Version 1.1 added operations 12 
 i8, i16 and i32, and CONCAT's axis, so that a 1.0 file with CONCAT is refused: compile it anew.
 Version 1.2 added operations 40 to 44, and payloads whose codes have a number of bits each. Version
 1.3 added operations 45 and 46, and payloads of several users. Version 1.4 added operations 47 to
-50; TABLE_SEARCH and GRADIENT_SEARCH have a second output, `scratch`, which lies in the arena.
+50; TABLE_SEARCH and GRADIENT_SEARCH have a second output, `scratch`, which lies in the arena. With
+version 1.5, which added operations 51 to 53, golden vectors have k = k_max: one user alone meets
+none.
 
 **Payload.** Codes in order, MSB first, zero pad at the end of a sample. `bits` 0 stands for the
 `widths` of the PACK_WIDTHS or UNPACK_WIDTHS that makes or reads the payload, which the part must

@@ -19,7 +19,7 @@ from csideploy.export.plan import DType, Storage
 
 MAGIC = int.from_bytes(b"CSIB", "little")
 MAJOR = 1
-MINOR = 4
+MINOR = 5
 ALIGN = 16
 """Alignment of sections, of weights and, at least, of the arena."""
 NONE = 0xFFFFFFFF
@@ -247,9 +247,9 @@ VECTOR = Record(
     "vector",
     (
         Field("tensor", "u32", Kind.TENSOR, "of the interface"),
-        Field("samples", "u32", Kind.COUNT, "samples, with k = 1", 1, DIM_MAX),
+        Field("samples", "u32", Kind.COUNT, "samples, each with k = k_max", 1, DIM_MAX),
         Field("offset", "u64", Kind.RANGE, "in section `vector_data`, a multiple of 16"),
-        Field("length", "u64", Kind.RANGE, "samples x the tensor's nbytes"),
+        Field("length", "u64", Kind.RANGE, "bytes of so many samples at k = k_max"),
     ),
 )
 

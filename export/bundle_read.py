@@ -216,7 +216,7 @@ def _vectors(read: _Decoder, plan: Plan) -> dict[str, NDArray[np.generic]]:
     out: dict[str, NDArray[np.generic]] = {}
     for row in read.records("vectors", bf.VECTOR):
         tensor = plan.tensors[row["tensor"]]
-        shape = [1 if isinstance(d, str) else d for d in tensor.shape[1:]]
+        shape = [plan.k_max if isinstance(d, str) else d for d in tensor.shape[1:]]
         dtype = tensor.dtype.numpy
         flat = np.frombuffer(raw[row["offset"] : row["offset"] + row["length"]], dtype)
         out[tensor.name] = flat.reshape(row["samples"], *shape)

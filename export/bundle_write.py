@@ -21,7 +21,7 @@ def write_bundle(plan: Plan, *, vectors: Mapping[str, NDArray[np.generic]] | Non
     Args:
         plan: the part, with every tensor in its place.
         vectors: golden vectors, by the name of an input or output; the first dimension is the
-            sample.
+            sample, and there are k_max users.
 
     Raises:
         FormatError: the plan cannot be written: a parameter is missing or out of range, a tensor
@@ -226,7 +226,8 @@ def _vectors(plan: Plan, vectors: Mapping[str, NDArray[np.generic]]) -> dict[str
         if name not in indices:
             raise FormatError(f"golden vector {name!r}: the part has {sorted(indices)}")
         tensor = plan.tensors[indices[name]]
-        shape = tuple(1 if d == "k" else d for d in tensor.shape[1:])
+        # At k = 1 no user meets another.
+        shape = tuple(plan.k_max if d == "k" else d for d in tensor.shape[1:])
         if tensor.shape[0] != "n" or array.shape[1:] != shape or array.dtype != tensor.dtype.numpy:
             raise FormatError(
                 f"golden vector {name!r}: {array.dtype} {array.shape}, the part has "

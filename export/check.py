@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from csideploy.export.check_shapes import RESULTS, GraphError, demand
-from csideploy.export.graph import BATCH, VIEW, Graph, Node, Value
+from csideploy.export.graph import BATCH, USERS, VIEW, Graph, Node, Value
 from csideploy.export.operation_rules import (
     CONSTANT_ROLES,
     SAME_DTYPE,
@@ -77,8 +77,9 @@ def _check_view(values: Mapping[str, Value], node: Node) -> None:
     source, result = values[node.inputs[0]], values[node.outputs[0]]
     demand(source.dtype == result.dtype, f"view '{node.name}' changes the type")
     demand(source.per_sample == result.per_sample, f"view '{node.name}' changes the size")
-    same = (BATCH in source.shape) == (BATCH in result.shape)
-    demand(same, f"view '{node.name}' of {source.shape} as {result.shape}")
+    for symbol in (BATCH, USERS):
+        same = (symbol in source.shape) == (symbol in result.shape)
+        demand(same, f"view '{node.name}' of {source.shape} as {result.shape}")
 
 
 def _check_operation(values: Mapping[str, Value], node: Node) -> None:
@@ -99,8 +100,8 @@ def _check_operation(values: Mapping[str, Value], node: Node) -> None:
     slope = node.attributes.get("activation") == Activation.PRELU
     demand(slope == ("slope" in roles), f"'{node.name}': slope and activation disagree")
     result = values[node.outputs[0]].shape
-    shapes = {role: roles[role].shape for role in (r.rstrip("?") for r in spec.inputs)
-              if role in roles}  # fmt: skip
+    named = (r.rstrip("?") for r in (*spec.inputs, *spec.outputs[1:]))
+    shapes = {role: roles[role].shape for role in named if role in roles}
     expected = RESULTS[node.op](node, shapes, result)
     demand(expected == result, f"'{node.name}' makes {expected}, its value says {result}")
     if node.op is Op.LAYER_NORM:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import comb
 
 from csideploy.errors import CsideployError
-from csideploy.export.graph import BATCH, Node, Shape
+from csideploy.export.graph import BATCH, USERS, Node, Shape
 from csideploy.export.operations import AXES
 from csideploy.export.plan import Op
 
@@ -202,6 +202,30 @@ def _searched(node: Node, shapes: Shapes, result: Shape) -> Shape:
     return result
 
 
+def _attended(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    values = shapes["values"]
+    alike = values == shapes["queries"] == shapes["keys"]
+    demand(len(values) == 4 and alike, f"'{node.name}': {shapes}")
+    return values
+
+
+def _tier(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    """Codes (n, b) of a tier; `rest` is like the residual."""
+    words, width = shapes["codebook"]
+    n, features = shapes["residual"]
+    demand(shapes["rest"] == (n, features) and features == width, f"'{node.name}': {shapes}")
+    demand(len(result) == 2 and words == 1 << int(result[1]), f"'{node.name}': {words} codewords")
+    return (n, result[1])
+
+
+def _from_tier(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    (words, width), (n, bits) = shapes["codebook"], shapes["codes"]
+    own = int(words).bit_length() - 1
+    demand(1 <= own <= 16 and words == 1 << own, f"'{node.name}': {words} codewords")
+    demand(int(node.attributes["start"]) + own <= int(bits), f"'{node.name}': {bits} bits")
+    return (n, width)
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -217,7 +241,8 @@ def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
 def _matmul(node: Node, shapes: Shapes, _: Shape) -> Shape:
     a, b = shapes["a"], shapes["b"]
     demand(len(a) > 1 and len(b) > 1 and a[-1] == b[-2], f"'{node.name}': {a} and {b}")
-    demand(all(isinstance(d, int) for d in (*a[-2:], *b[-2:])), f"'{node.name}': symbolic matrix")
+    fits = all(isinstance(d, int) or d == USERS for d in (*a[-2:], *b[-2:]))
+    demand(fits, f"'{node.name}': the batch in a matrix")
     lead = _broadcast(node, {"a": a[:-2] or (1,), "b": b[:-2] or (1,)}, ())
     lead = lead if len(a) > 2 or len(b) > 2 else ()
     return (*lead, a[-2], b[-1])
@@ -291,6 +316,13 @@ def _gathered(node: Node, shapes: Shapes, _: Shape) -> Shape:
     return (*x[:axis], *shapes["indices"], *x[axis + 1 :])
 
 
+def _zero_forcing(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    h = shapes["h"]
+    demand(len(h) == 4 and h[3] == 2, f"'{node.name}': {h}")
+    demand(shapes["loading"] == (h[0], 1), f"'{node.name}': {shapes['loading']}")
+    return h
+
+
 RESULTS: dict[Op, ResultRule] = {
     Op.CONV2D: _conv,
     Op.LINEAR: _linear,
@@ -342,4 +374,8 @@ RESULTS: dict[Op, ResultRule] = {
     Op.TABLE_SEARCH: _messages,
     Op.TABLE_NEAREST: _messages,
     Op.GRADIENT_SEARCH: _searched,
+    Op.EDGE_ATTENTION: _attended,
+    Op.RESIDUAL_QUANTIZE: _tier,
+    Op.RESIDUAL_DEQUANTIZE: _from_tier,
+    Op.ZERO_FORCING: _zero_forcing,
 }

@@ -10,13 +10,14 @@ from onnx import ModelProto
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.check import check_graph
-from csideploy.export.graph import Graph
+from csideploy.export.graph import USERS, Graph
 from csideploy.export.lower import Lowered, lower
 from csideploy.export.memory import plan_memory
 from csideploy.export.memory_check import check_memory
 from csideploy.export.passes import PIPELINE
 from csideploy.export.plan import Op, PayloadLayout, Plan, Storage
 from csideploy.export.read import read_model
+from csideploy.export.users import has_users, with_users
 from csideploy.export.widths import step_widths
 
 UNIFORM_LAYOUT = 0x0100
@@ -24,6 +25,9 @@ UNIFORM_LAYOUT = 0x0100
 
 CODEBOOK_LAYOUT = 0x0200
 """Layout id of M codes with a number of bits each: this plus the budget, in bits an output."""
+
+K_MAX = 8
+"""Users of a call, where a network has k and nobody says more."""
 
 MAX_TENSOR_BYTES = 1 << 28
 """Far above any edge device; keeps a hostile file from exhausting the compiler's memory."""
@@ -38,17 +42,20 @@ def compile_model(
     payload: PayloadLayout | None = None,
     metadata: Mapping[str, str] | None = None,
     n_max: int = 1,
+    k_max: int = K_MAX,
 ) -> Plan:
     """Compile one part.
 
     Args:
-        model: ONNX, opset 13 to 25; weights inside. Inputs (n, ...), or of a fixed shape.
+        model: ONNX, opset 13 to 25; weights inside. Inputs (n, ...), or of a fixed shape; one axis
+            behind the first may be named "k", the number of users.
         part: its name, such as "encoder".
         side: where it runs, such as "ue".
         pairing_id: 16 bytes that both ends of a link share.
         payload: what crosses the air; None: read off the network's payload functions, if any.
         metadata: short strings for people.
         n_max: samples that one run of the executor takes; sizes the arena.
+        k_max: the most users of a call; sizes the arena of a network with k, any other has none.
 
     Raises:
         InputError: the model is not valid ONNX, or an argument does not fit it.
@@ -59,9 +66,14 @@ def compile_model(
         raise InputError(f"pairing id of {len(pairing_id)} bytes; 16 are right")
     if n_max < 1:
         raise InputError(f"n_max = {n_max}; at least one sample is needed")
-    graph = _passed(model, part)
-    lowered = lower(graph, n_max)
-    _check_sizes(lowered, n_max)
+    if k_max < 1:
+        raise InputError(f"k_max = {k_max}; at least one user is needed")
+    if has_users(model):
+        graph = with_users(model, lambda users: _passed(model, part, users, k_max))
+    else:
+        graph, k_max = _passed(model, part), 1
+    lowered = lower(graph, n_max, k_max)
+    _check_sizes(lowered, n_max, k_max)
     placement = plan_memory(lowered.lifetimes, lowered.reuses)
     tensors = tuple(
         replace(tensor, place=placement.offsets[tensor.place])
@@ -79,6 +91,7 @@ def compile_model(
         weights=lowered.weights,
         arena_bytes=placement.arena_bytes,
         n_max=n_max,
+        k_max=k_max,
         pairing_id=pairing_id,
         payload=_payload(lowered, payload),
         metadata=dict(metadata or {}),
@@ -87,25 +100,28 @@ def compile_model(
     return plan
 
 
-def _check_sizes(lowered: Lowered, n_max: int) -> None:
+def _check_sizes(lowered: Lowered, n_max: int, k_max: int) -> None:
     for tensor in lowered.tensors:
-        if tensor.nbytes * n_max > MAX_TENSOR_BYTES:
+        most = tensor.nbytes * n_max * (k_max if USERS in tensor.shape else 1)
+        if most > MAX_TENSOR_BYTES:
             raise UnsupportedError(
-                f"tensor '{tensor.name}' {tensor.shape} takes {tensor.nbytes * n_max} bytes; "
+                f"tensor '{tensor.name}' {tensor.shape} takes {most} bytes; "
                 f"at most {MAX_TENSOR_BYTES} are supported"
             )
 
 
-def _passed(model: ModelProto, part: str) -> Graph:
+def _passed(model: ModelProto, part: str, users: int | None = None, most_users: int = 1) -> Graph:
     """The graph after all passes; what cannot take a batch, and need not, has a fixed shape."""
-    graph = read_model(model, part)
+    graph = read_model(model, part, users)
+    graph.most_users = most_users
     literal = graph.literal_batch
     try:
         run_passes(graph)
     except UnsupportedError:
         if not literal:
             raise
-        graph = read_model(model, part)
+        graph = read_model(model, part, users)
+        graph.most_users = most_users
         graph.literal_batch = False
         for name in graph.inputs:
             graph.values[name].batch = None

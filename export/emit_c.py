@@ -219,6 +219,8 @@ def _model_header(plan: Plan, title: str, size: int) -> str:
 /* Working memory, exact, and its alignment. */
 #define CSD_ARENA_BYTES {plan.arena_bytes}u
 #define CSD_ARENA_ALIGN 16
+/* Most users of a call; the golden vectors have as many. */
+#define CSD_MOST_USERS {plan.k_max}u
 
 /* C99 has no word for alignment; define it on the command line for another compiler. */
 #ifndef CSD_ALIGNED
@@ -294,7 +296,9 @@ def _readme(
     rows = ["| | name | element | shape, n samples |", "|---|---|---|---|"]
     rows += [f"| input | {i.name} | {i.dtype} | {_shape(i)} |" for i in part.inputs]
     rows += [f"| output | {o.name} | {o.dtype} | {_shape(o)} |" for o in part.outputs]
-    arguments = [f"const {_c_type(i)} *{n}" for i, n in zip(part.inputs, inputs, strict=True)]
+    users = any("k" in info.shape for info in (*part.inputs, *part.outputs))
+    arguments = ["uint32_t users"] if users else []
+    arguments += [f"const {_c_type(i)} *{n}" for i, n in zip(part.inputs, inputs, strict=True)]
     arguments += [f"{_c_type(o)} *{n}" for o, n in zip(part.outputs, outputs, strict=True)]
     return Template(_template("README.md")).substitute(
         part=plan.part,
@@ -306,6 +310,8 @@ def _readme(
         samples=golden.samples,
         interface="\n".join(rows),
         arguments=", ".join(arguments),
+        users="users" if users else "1",
+        call=f"one sample, up to {plan.k_max} users" if users else "one sample, k = 1",
         inputs=", ".join(inputs),
         outputs=", ".join(outputs),
     )

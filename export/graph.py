@@ -19,6 +19,7 @@ from csideploy.export.plan import Dim, Op
 
 VIEW = "View"
 BATCH = "n"
+USERS = "k"
 
 Shape = tuple[Dim, ...]
 
@@ -103,6 +104,8 @@ class Graph:
     opset: version of the standard operators.
     literal_batch: the file was written for one sample, so that a size of 1 may stand for n.
     inferred: whether what nodes make has its type and shape (after the pass `infer`).
+    user_count: the number that stands for k in this graph; None where the network has no k.
+    most_users: k_max, for what takes room by its square.
     """
 
     name: str
@@ -113,6 +116,8 @@ class Graph:
     opset: int = 21
     literal_batch: bool = False
     inferred: bool = True
+    user_count: int | None = None
+    most_users: int = 1
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that makes it."""

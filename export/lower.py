@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import UnsupportedError
-from csideploy.export.graph import BATCH, VIEW, Graph, Node
+from csideploy.export.graph import BATCH, USERS, VIEW, Graph, Node
 from csideploy.export.memory import ALIGNMENT, Lifetime, Reuse
 from csideploy.export.operation_rules import IN_PLACE
 from csideploy.export.operations import AXES
@@ -44,8 +44,8 @@ class Lowered:
     weights: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
 
-def lower(graph: Graph, n_max: int = 1) -> Lowered:
-    """Lower a graph on which all passes have run.
+def lower(graph: Graph, n_max: int = 1, k_max: int = 1) -> Lowered:
+    """Lower a graph on which all passes have run; lifetimes have their sizes at n_max and k_max.
 
     Raises:
         UnsupportedError: a node that no pass recognised.
@@ -55,13 +55,13 @@ def lower(graph: Graph, n_max: int = 1) -> Lowered:
             raise UnsupportedError(
                 f"node '{node.name}': operator {node.label} is not supported where it stands"
             )
-    return _Lowering(graph, n_max).result
+    return _Lowering(graph, n_max, k_max).result
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, n_max: int) -> None:
+    def __init__(self, graph: Graph, n_max: int, k_max: int) -> None:
         self.graph = graph
-        self.n_max = n_max
+        self.most = {BATCH: n_max, USERS: k_max}
         self.result = Lowered()
         self.index: dict[str, int] = {}
         self.chunks: list[bytes | memoryview] = []
@@ -102,8 +102,9 @@ class _Lowering:
             if name not in outer:
                 buffers[name] = len(buffers)
                 value = self.graph.values[name]
-                samples = self.n_max if BATCH in value.shape else 1
-                nbytes = value.per_sample * samples * value.dtype.itemsize
+                nbytes = value.per_sample * value.dtype.itemsize
+                for dim in value.shape:
+                    nbytes *= self.most[dim] if isinstance(dim, str) else 1
                 self.result.lifetimes.append(Lifetime(nbytes, start, last[name]))
         for node in self.steps:
             self._find_reuses(node, buffers)

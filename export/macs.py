@@ -8,7 +8,7 @@ also apart, because they are additions. 2 x MACs is the count of other fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from csideploy.export.fronthaul_rules import step_macs, step_rus
 from csideploy.export.gradient_rules import UnitSizes, block_macs
@@ -21,7 +21,7 @@ class StepCost:
     """One step, for one sample.
 
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
-        RZF_PRECODER and the fronthaul's searches, of a whole block: those by classes at most, those
+        EDGE_ATTENTION, RZF_PRECODER, ZERO_FORCING (in doubles), distances to codewords and the fronthaul's searches, of a whole block: those by classes at most, those
         of GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
@@ -56,8 +56,13 @@ def _count(tensor: Tensor) -> int:
 
 
 def costs(plan: Plan) -> list[StepCost]:
-    """One row a step, in order."""
+    """One row a step, in order; for the most users of a call, where the plan has k."""
     seen: set[int] = set()
+    numbers = tuple(
+        replace(tensor, shape=tuple(plan.k_max if d == "k" else d for d in tensor.shape))
+        for tensor in plan.tensors
+    )
+    plan = replace(plan, tensors=numbers)
     return [_cost(plan, step, seen) for step in plan.steps]
 
 
@@ -83,6 +88,7 @@ _ONE_EACH = {
     Op.QTABLE,
     Op.CUMSUM,
     Op.DEQUANTIZE_CODEBOOK,
+    Op.RESIDUAL_DEQUANTIZE,
 }
 _EACH = {
     Op.QUANTIZE_UNIFORM: 3,  # times, floor, limit
@@ -95,6 +101,7 @@ _EACH = {
     Op.QACTIVATION: 5,
     Op.QTHRESHOLD: 8,  # a search among up to 255
     Op.RZF_PRECODER: 4,  # largest, quotient, square, quotient
+    Op.ZERO_FORCING: 2,  # square, scale
 }
 """Operations an element of the result, as their definitions in `operations` read."""
 
@@ -169,6 +176,17 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         pairs = users * (users + 1) // 2
         root = (users - 1) * users * (users + 1) // 6
         return 4 * (pairs * antennas + root + users * (users - 1) * antennas)
+    if step.op is Op.EDGE_ATTENTION:  # scores, and what they weigh
+        return 2 * _count(result) * (int(result.shape[1]) - 1)
+    if step.op is Op.RESIDUAL_QUANTIZE:
+        return _count(roles["codebook"])
+    if step.op is Op.ZERO_FORCING:
+        # Complex products: h h^H from its lower half, its factors, their inverse, the inverse, and
+        # that by h; in doubles.
+        users, antennas = int(result.shape[1]), int(result.shape[2])
+        pairs = users * (users + 1) // 2
+        cube = (users - 1) * users * (users + 1) // 6
+        return 4 * (pairs * antennas + 3 * cube + users * users * antennas)
     if step.op is Op.INTERFERENCE_SCHEDULE:
         rus, users = (int(size) for size in roles["gains"].shape[1:])
         return rus * (rus - 1) // 2 * users
@@ -193,6 +211,10 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return 3 * _count(result)  # square, sum, scale
     if step.op is Op.GRADIENT_SEARCH:
         return 0
+    if step.op is Op.EDGE_ATTENTION:  # one factor a score
+        return _count(result) // int(result.shape[2]) * (int(result.shape[1]) - 1)
+    if step.op is Op.RESIDUAL_QUANTIZE:  # a difference each, and the rest
+        return _count(roles["codebook"]) + _count(roles["residual"])
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))
     each += sum(role in roles for role in ("bias", "residual"))
     each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)

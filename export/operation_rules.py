@@ -106,6 +106,8 @@ PARAM_RULES: dict[str, ParamRule] = {
     "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
     "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
     "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),
+    "average": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
+    "start": ParamRule(ParamKind.U32_RANGE, None, 0, _SPAN),
 }
 """Legal values of a parameter by name, whatever operation carries it, but for `function`."""
 
@@ -202,6 +204,8 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.TABLE_SEARCH: {"classes": (DType.I32,), "rus": (DType.I32,), "payload": (DType.U8,)},
     Op.TABLE_NEAREST: {"rus": (DType.I32,), "payload": (DType.U8,)},
     Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
+    Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
+    Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
 }
 """Element types that a role may have where it is not f32 alone."""
 

@@ -4,8 +4,8 @@ A plan is a list of steps in the order in which they run, over a table of tensor
 already fixed. The planner makes it, `memory_check` verifies it with code of its own, the bundle
 writer turns it into bytes, and the C executor runs those bytes. Nothing here knows ONNX or torch.
 
-Shapes carry the batch as the symbol "n" in the first dimension; all sizes in bytes are for one
-sample (n = 1) where the batch is symbolic.
+Shapes carry the batch as the symbol "n" in the first dimension, and the number of users as "k" in
+another; all sizes in bytes are for one sample of one user (n = k = 1) where they are symbolic.
 """
 
 from __future__ import annotations

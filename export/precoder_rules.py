@@ -1,4 +1,4 @@
-"""Rows of precoder tables, and what the functions `TablePrecoder...` take and make."""
+"""Rows of precoder tables, and what the functions `TablePrecoder...` and `ZeroForcing` take."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ MOST_USERS = 16
 MOST_NUMBERS = 65535
 """N M: the sum of squares of a user's columns stays below 2^31."""
 MOST_ROWS = 0x7FFFFFFF
+
+MOST_FORCED = 64
+"""Users of ZERO_FORCING: their matrix takes 16 bytes times the square of them."""
 
 TABLE_DTYPES = {
     "TablePrecoder": np.dtype(np.float32),
@@ -81,3 +84,16 @@ def table_precoder(node: Node, inputs: Inputs) -> Made:
         refuse(node, f"terms {terms.dtype} {terms.shape} are not those of {users} users of {bits} "
                      f"bits, sorted {flags[0]}")  # fmt: skip
     return [(np.dtype(np.float32), (samples, users, streams, antennas, 2))]
+
+
+def zero_forcing(node: Node, inputs: Inputs) -> Made:
+    """H (n, K, M, 2), loading (n, 1) -> w like h; the most users are the step's business."""
+    h, loading = given(node, inputs, 0), given(node, inputs, 1)
+    f32 = np.dtype(np.float32)
+    if h.dtype != f32 or len(h.shape) != 4 or h.shape[3] != 2:
+        refuse(node, f"input '{h.name}' is {h.dtype} {h.shape}; float32 (n, users, antennas, 2) is "
+                     "right")  # fmt: skip
+    if loading.dtype != f32 or loading.shape != (h.shape[0], 1):
+        refuse(node, f"loading '{loading.name}' is {loading.dtype} {loading.shape}; float32 "
+                     f"({h.shape[0]}, 1) is right")  # fmt: skip
+    return [(f32, h.shape)]

@@ -11,12 +11,17 @@ from onnx.inliner import inline_selected_functions
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN, FUNCTIONS, VERSION
-from csideploy.export.graph import Batch, Graph, Node, Value
+from csideploy.export.graph import USERS, Batch, Graph, Node, Value
 from csideploy.export.supported import MAX_IR_VERSION, OPSETS
 
 
-def read_model(model: ModelProto, name: str) -> Graph:
+def read_model(model: ModelProto, name: str, users: int | None = None) -> Graph:
     """Read a model; intermediate tensors have no type and shape yet (the pass `infer` does that).
+
+    Args:
+        model: ONNX.
+        name: of the part.
+        users: what stands for k, a dimension of that name behind the first one of an input.
 
     Raises:
         InputError: not a valid model, or its weights are in another file that was not loaded.
@@ -45,7 +50,7 @@ def read_model(model: ModelProto, name: str) -> Graph:
     inputs, kinds = [], []
     for info in proto.input:
         if info.name not in values:  # old exporters list the weights among the inputs
-            values[info.name], kind = _input(info)
+            values[info.name], kind = _input(info, users)
             inputs.append(info.name)
             kinds.append(kind)
     literal = _find_batch([values[name] for name in inputs], kinds)
@@ -58,7 +63,9 @@ def read_model(model: ModelProto, name: str) -> Graph:
     versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
     opset = versions[0] if versions else OPSETS[-1]
     outputs = [info.name for info in proto.output]
-    return Graph(name, nodes, values, inputs, outputs, opset, literal, inferred=False)
+    return Graph(
+        name, nodes, values, inputs, outputs, opset, literal, inferred=False, user_count=users
+    )
 
 
 def _check_valid(model: ModelProto) -> None:
@@ -132,7 +139,7 @@ def _essence(node: onnx.NodeProto) -> tuple[object, ...]:
     return node.domain, node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
-def _input(info: ValueInfoProto) -> tuple[Value, str]:
+def _input(info: ValueInfoProto, users: int | None) -> tuple[Value, str]:
     """An input of the part for one sample, and how its first size is given.
 
     "symbol": the batch; "one": a literal 1, which may be the batch; "fixed": something else.
@@ -148,9 +155,16 @@ def _input(info: ValueInfoProto) -> tuple[Value, str]:
         int(dim.dim_value) if dim.HasField("dim_value") else str(dim.dim_param or "?")
         for dim in kind.shape.dim
     ]
+    if shape.count(USERS) > 1:
+        raise UnsupportedError(
+            f"input '{info.name}' has shape {tuple(shape)}; k may be one axis, behind the batch"
+        )
+    if users is not None:
+        shape[1:] = [users if dim == USERS else dim for dim in shape[1:]]
     if any(isinstance(dim, str) or dim < 1 for dim in shape[1:]) or shape[:1] == [0]:
         raise UnsupportedError(
-            f"input '{info.name}' has shape {tuple(shape)}; only the batch may be symbolic"
+            f"input '{info.name}' has shape {tuple(shape)}; only the batch, and the number of "
+            f"users named '{USERS}', may be symbolic"
         )
     fixed = tuple(1 if isinstance(dim, str) else dim for dim in shape)
     if shape and isinstance(shape[0], str):

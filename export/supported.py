@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from csideploy.errors import UnsupportedError
 from csideploy.export import batch_rules as batch
+from csideploy.export import edge_rules, function_rules, precoder_rules, residual_rules
 from csideploy.export import fold_rules as fold
-from csideploy.export import function_rules, precoder_rules
 from csideploy.export.batch_axes import (
     dft_axes,
     extreme_axis,
@@ -32,6 +32,7 @@ from csideploy.export.operations import Binary, Comparison, Integer, Reduction, 
 from csideploy.export.plan import Activation, Op
 from csideploy.export.refusal import Inputs
 from csideploy.export.steps import (
+    edges,
     elementwise,
     fourier,
     functions,
@@ -249,10 +250,16 @@ _TABLE = (
          shape=function_rules.codebook_dequantize, domain=DOMAIN),
     Rule("CodebookQuantize", _WIDTHS, payload.widths_codes(Op.QUANTIZE_CODEBOOK), batch.front,
          shape=function_rules.codebook_quantize, domain=DOMAIN),
+    Rule("EdgeAttention", "float32 (n, users, antennas, channels)", edges.attention,
+         batch.alike_in_front, shape=edge_rules.attention, domain=DOMAIN),
     Rule("PackBits", "1 to 8 bits", payload.codes(Op.PACK_BITS), batch.front,
          shape=function_rules.pack_bits, domain=DOMAIN),
     Rule("PackWidths", _WIDTHS, payload.widths_codes(Op.PACK_WIDTHS), batch.front,
          shape=function_rules.pack_widths, domain=DOMAIN),
+    Rule("ResidualDequantize", "1 to 16 bits, constant codebook", payload.residual_dequantize,
+         batch.front, shape=residual_rules.dequantize, domain=DOMAIN),
+    Rule("ResidualQuantize", "1 to 16 bits, constant codebook", payload.residual_quantize,
+         batch.front, shape=residual_rules.quantize, domain=DOMAIN),
     *(
         Rule(name, "1 to 16 bits a user, constant table", payload.table_precoder, batch.front,
              shape=precoder_rules.table_precoder, domain=DOMAIN)
@@ -266,6 +273,8 @@ _TABLE = (
          shape=function_rules.unpack_bits, domain=DOMAIN),
     Rule("UnpackWidths", _WIDTHS, payload.widths_codes(Op.UNPACK_WIDTHS), batch.front,
          shape=function_rules.unpack_widths, domain=DOMAIN),
+    Rule("ZeroForcing", "up to 64 users", payload.zero_forcing, batch.alike_in_front,
+         shape=precoder_rules.zero_forcing, domain=DOMAIN),
 )  # fmt: skip
 
 _QONNX = "qonnx.custom_op.general"

@@ -24,6 +24,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         "pairing id": result["pairing_id"],
         "payload": "none" if payload is None else _payload(payload),
     }
+    if any("k" in entry["shape"] for entry in (*result["inputs"], *result["outputs"])):
+        rows["users k"] = f"1 to {result['k_max']} of a call"
     for title in ("inputs", "outputs"):
         rows[title] = "\n".join(
             f"{entry['name']}: {entry['dtype']} {shape_text(entry['shape'])}"

@@ -10,8 +10,8 @@ from csideploy.transceiver.codebooks import expand, shrink, shrink_on
 from csideploy.transceiver.weights import Weights
 
 METHODS = ("features", "codewords")
-MOST_BITS = 64
-"""B of a user, trained and added tiers together."""
+MOST_BITS = 63
+"""B of a user, trained and added tiers together: what a layout id has room for."""
 
 
 def codebooks_for(

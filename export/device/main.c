@@ -58,7 +58,7 @@ int main(void) {
         outputs[i] = results + at;
         at += (csd_golden_outputs[i].bytes + 15u) & ~(size_t)15u;
     }
-    const csd_call call = {CSD_GOLDEN_SAMPLES, 1, inputs, outputs, NULL, NULL};
+    const csd_call call = {CSD_GOLDEN_SAMPLES, CSD_MOST_USERS, inputs, outputs, NULL, NULL};
     if (status == CSD_OK)
         status = csd_run(&part, &call);
     if (status != CSD_OK) {

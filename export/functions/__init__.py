@@ -10,13 +10,17 @@ from csideploy.export.functions import (
     binary_linear,
     codebook_dequantize,
     codebook_quantize,
+    edge_attention,
     pack_bits,
     pack_widths,
+    residual_dequantize,
+    residual_quantize,
     table_precoder,
     uniform_dequantize,
     uniform_quantize,
     unpack_bits,
     unpack_widths,
+    zero_forcing,
 )
 
 DOMAIN = "csideploy"
@@ -32,6 +36,10 @@ _MODULES = (
     pack_widths,
     unpack_widths,
     codebook_dequantize,
+    edge_attention,
+    residual_quantize,
+    residual_dequantize,
+    zero_forcing,
 )
 FUNCTIONS = {module.NAME: module.proto for module in _MODULES} | table_precoder.FUNCTIONS
 """Name -> what builds the function."""

@@ -48,16 +48,16 @@ def run_plan(plan: Plan, inputs: Sequence[Array]) -> Arrays:
     """
     constants = weights(plan)
     held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
-    samples = len(inputs[0])
+    symbols = _symbols(plan, inputs)
     for step in plan.steps:
         arrays = [
-            None if i is None else _shaped(held, plan, i, samples, constants) for i in step.inputs
+            None if i is None else _shaped(held, plan, i, symbols, constants) for i in step.inputs
         ]
         result = plan.tensors[step.outputs[0]]
-        made = _step(step, arrays, result.dtype.numpy, _sizes(result.shape, samples))
+        made = _step(step, arrays, result.dtype.numpy, _sizes(result.shape, symbols))
         held[step.outputs[0]] = made
         _show(plan, held, step.outputs[0])
-    return {plan.tensors[i].name: _shaped(held, plan, i, samples, constants) for i in plan.outputs}
+    return {plan.tensors[i].name: _shaped(held, plan, i, symbols, constants) for i in plan.outputs}
 
 
 def check_steps(plan: Plan, inputs: Sequence[Array], traced: Sequence[Array]) -> tuple[int, str]:
@@ -73,11 +73,12 @@ def check_steps(plan: Plan, inputs: Sequence[Array], traced: Sequence[Array]) ->
     """
     constants = weights(plan)
     held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
+    symbols = _symbols(plan, inputs)
     compared = 0
     for step, result in zip(plan.steps, traced, strict=True):
         if is_integer(step.op):
             arrays = [
-                None if i is None else _shaped(held, plan, i, len(inputs[0]), constants)
+                None if i is None else _shaped(held, plan, i, symbols, constants)
                 for i in step.inputs
             ]
             expected = run_step(step.op, arrays, step.params, result.dtype)
@@ -97,20 +98,34 @@ def weights(plan: Plan) -> dict[int, Array]:
     for index, tensor in enumerate(plan.tensors):
         if tensor.storage is Storage.WEIGHTS:
             data = plan.weights[tensor.place : tensor.place + tensor.nbytes]
-            found[index] = data.view(tensor.dtype.numpy).reshape(_sizes(tensor.shape, 1))
+            found[index] = data.view(tensor.dtype.numpy).reshape(_sizes(tensor.shape, {}))
     return found
 
 
-def _sizes(shape: tuple[int | str, ...], samples: int) -> tuple[int, ...]:
-    return tuple(samples if isinstance(dim, str) else dim for dim in shape)
+def _symbols(plan: Plan, inputs: Sequence[Array]) -> dict[str, int]:
+    """N and k of a call."""
+    found = {}
+    for index, array in zip(plan.inputs, inputs, strict=True):
+        for dim, size in zip(plan.tensors[index].shape, array.shape, strict=True):
+            if isinstance(dim, str):
+                found[dim] = size
+    return found
+
+
+def _sizes(shape: tuple[int | str, ...], symbols: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(symbols[dim] if isinstance(dim, str) else dim for dim in shape)
 
 
 def _shaped(
-    held: dict[int, Array], plan: Plan, index: int, samples: int, constants: Mapping[int, Array]
+    held: dict[int, Array],
+    plan: Plan,
+    index: int,
+    symbols: Mapping[str, int],
+    constants: Mapping[int, Array],
 ) -> Array:
     if index in constants:
         return constants[index]
-    return held[index].reshape(_sizes(plan.tensors[index].shape, samples))
+    return held[index].reshape(_sizes(plan.tensors[index].shape, symbols))
 
 
 def _show(plan: Plan, held: dict[int, Array], made: int) -> None:

@@ -25,6 +25,7 @@ from csideploy.export.quantize.points import Point, find_points
 from csideploy.export.quantize.prepare import is_quantized, prepare
 from csideploy.export.quantize.sensitivity import Judge, costs_db, errors, of_point, of_weight
 from csideploy.export.quantize.weights import mean_shift, split, weighted_layers
+from csideploy.onnx_oracle import Given
 
 ACTIVATION_LIMIT_DB = 0.05
 WEIGHT_LIMIT_DB = 0.02
@@ -33,7 +34,7 @@ BUDGET_DB = 0.08
 """For what stays at 8 bits, together."""
 PRECISIONS = ("int8", "auto")
 
-Chunks = Sequence[NDArray[Any]]
+Chunks = Sequence[Given]
 Step = Callable[[], None]
 
 

@@ -20,7 +20,7 @@ from csideploy.export.quantize.emit import emit
 from csideploy.export.quantize.points import Point, bias_add, is_layer
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
-from csideploy.onnx_oracle import Oracle, Session
+from csideploy.onnx_oracle import Given, Oracle, Session
 
 Float = NDArray[np.float32]
 
@@ -42,7 +42,7 @@ def corrections(
     network: Network,
     points: Sequence[Point],
     scales: Mapping[str, Scale],
-    chunks: Sequence[NDArray[Any]],
+    chunks: Sequence[Given],
     *,
     advance: Callable[[], None],
 ) -> dict[str, Float]:
@@ -69,7 +69,7 @@ def corrections(
         target = targets[node.name]
         model = emit(network, points, scales, shifts)
         session = Session(_until(model, target).SerializeToString(), name="the quantized network")
-        outputs = [session.run({session.inputs[0]: x})[target] for x in chunks]
+        outputs = [session.run(oracle.feeds(x))[target] for x in chunks]
         made = _mean(outputs, axes[target])
         shifts[node.name] = (made - expected[target]).astype(np.float32)
         advance()

@@ -18,13 +18,13 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from csideploy.export.quantize.points import ACTIVATIONS, is_layer
 from csideploy.export.quantize.prepare import Network
-from csideploy.onnx_oracle import Oracle
+from csideploy.onnx_oracle import Given, Oracle
 
 _MOST = 1024.0
 """The largest factor between two channels: one that is nearly always 0 says nothing."""
 
 
-def equalize(network: Network, chunks: Sequence[NDArray[Any]]) -> Network:
+def equalize(network: Network, chunks: Sequence[Given]) -> Network:
     """A copy of a prepared network with equal ranges wherever they can be made equal.
 
     Args:

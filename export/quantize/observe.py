@@ -15,7 +15,7 @@ from csideploy.errors import InputError
 from csideploy.export.quantize.points import Point
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import WHOLE, Scale, eight, exact, sixteen
-from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.onnx_oracle import Arrays, Given, Oracle
 
 SAMPLE = 1 << 16
 """Values of a tensor that are kept for the choice of its range."""
@@ -47,14 +47,14 @@ class Statistics:
 
 
 def observe(
-    network: Network, points: Sequence[Point], chunks: Sequence[NDArray[np.generic]], *, seed: int
+    network: Network, points: Sequence[Point], chunks: Sequence[Given], *, seed: int
 ) -> tuple[dict[str, Statistics], list[Arrays]]:
     """Run the network on calibration data.
 
     Args:
         network: prepared.
         points: what to look at.
-        chunks: inputs (n, ...), of about the same n each.
+        chunks: inputs (n, ...), of about the same n each; several by name.
         seed: of the sample of values.
 
     Returns:
@@ -70,7 +70,7 @@ def observe(
     random = np.random.default_rng(seed)
     outputs = []
     for x in chunks:
-        made = {**oracle.run(x), oracle.input: x}
+        made = {**oracle.run(x), **oracle.feeds(x)}
         outputs.append({name: made[name] for name in network.outputs})
         for point in points:
             for name in point.tensors:

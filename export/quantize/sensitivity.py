@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import NodeProto
 
 from csideploy.export.quantize.points import Point, is_layer
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
 from csideploy.export.quantize.suffix import Suffix
 from csideploy.export.quantize.weights import rounded
-from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.onnx_oracle import Arrays, Given, Oracle, samples
 
 Judge = Callable[[int, Arrays], float]
 """(number of the chunk, the wanted tensors) -> mean error of its samples, linear."""
@@ -33,12 +34,14 @@ class Experiment:
     """One change: codes for `starts`, or other constants for a layer that is run again.
 
     centred: whether a layer follows, whose bias takes the mean of the change back.
+    rows: whether that layer is a MatMul, so that the channels are the last axis.
     """
 
     name: str
     starts: tuple[str, ...] = ()
     scale: Scale | None = None
     centred: bool = False
+    rows: bool = False
     layer: str = ""
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -51,17 +54,20 @@ def of_point(network: Network, point: Point, scale: Scale) -> Experiment:
         maker = network.producers.get(name)
         if maker is None or not moved.intersection(maker.input):
             starts.append(name)
-    return Experiment(point.name, tuple(starts), scale, _layer_follows(network, starts))
+    layer = _next_layer(network, starts)
+    rows = layer is not None and layer.op_type == "MatMul"
+    return Experiment(point.name, tuple(starts), scale, layer is not None, rows)
 
 
-def _layer_follows(network: Network, starts: Sequence[str]) -> bool:
+def _next_layer(network: Network, starts: Sequence[str]) -> NodeProto | None:
     reached = set(starts)
-    for node in network.model.graph.node:
+    nodes: list[NodeProto] = list(network.model.graph.node)
+    for node in nodes:
         if reached.intersection(node.input):
             if is_layer(network, node):
-                return True
+                return node
             reached.update(node.output)
-    return False
+    return None
 
 
 def of_weight(network: Network, layer: str, shift: NDArray[np.float32]) -> Experiment:
@@ -77,7 +83,7 @@ def of_weight(network: Network, layer: str, shift: NDArray[np.float32]) -> Exper
 def errors(
     network: Network,
     experiments: Sequence[Experiment],
-    chunks: Sequence[NDArray[Any]],
+    chunks: Sequence[Given],
     wanted: Sequence[str],
     judge: Judge,
     *,
@@ -99,11 +105,11 @@ def errors(
     feeds = dict.fromkeys(name for suffix in suffixes for name in suffix.feeds)
     names = tuple(dict.fromkeys([*feeds, *wanted, *(s for e in experiments for s in e.starts)]))
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=names)
-    total = sum(len(x) for x in chunks)
+    total = sum(samples(x) for x in chunks)
     found: dict[str, float] = dict.fromkeys(["", *(e.name for e in experiments)], 0.0)
     for index, x in enumerate(chunks):
-        values = {**oracle.run(x), oracle.input: x}
-        share = len(x) / total
+        values = {**oracle.run(x), **oracle.feeds(x)}
+        share = samples(x) / total
         found[""] += share * judge(index, {name: values[name] for name in wanted})
         for experiment, suffix in zip(experiments, suffixes, strict=True):
             changed = {name: _coded(experiment, values[name]) for name in experiment.starts}
@@ -118,8 +124,10 @@ def _coded(experiment: Experiment, x: NDArray[np.float32]) -> NDArray[np.float32
     coded = experiment.scale.fake(x)
     if not experiment.centred or (x.ndim == 2 and len(x) < _ENOUGH):
         return coded
-    # Sequences, (n, position, channel), have their channels last, images and rows second.
-    others = (0, 1) if x.ndim == 3 else (0, *range(2, x.ndim))
+    # Sequences, (n, position, channel), have their channels last, and so has all that a MatMul
+    # reads; images and rows have them second.
+    last = experiment.rows or x.ndim == 3
+    others = tuple(range(x.ndim - 1)) if last else (0, *range(2, x.ndim))
     return coded - np.mean(coded - x, axis=others, keepdims=True, dtype=np.float32)
 
 

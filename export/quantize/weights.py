@@ -10,7 +10,6 @@ compute it and so do the integer ones: about 16 bits for twice the products of t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from csideploy.export.integer.scales import quantize_weight
 from csideploy.export.quantize.points import is_layer
 from csideploy.export.quantize.prepare import Network
-from csideploy.onnx_oracle import Oracle
+from csideploy.onnx_oracle import Given, Oracle, samples
 
 Float = NDArray[np.float32]
 
@@ -76,7 +75,7 @@ def split(network: Network, names: Collection[str]) -> Network:
 
 
 def mean_shift(
-    network: Network, layers: Sequence[NodeProto], chunks: Sequence[NDArray[Any]]
+    network: Network, layers: Sequence[NodeProto], chunks: Sequence[Given]
 ) -> dict[str, Float]:
     """E[conv(x, w') - conv(x, w)] of layers, one number an output, over calibration data.
 
@@ -105,6 +104,6 @@ def mean_shift(
             values = made[f"{node.name}.shift"].astype(np.float64)
             outputs = values.ndim - 1 if node.op_type == "MatMul" else 1
             others = tuple(axis for axis in range(values.ndim) if axis != outputs)
-            mean = values.mean(others) * (len(x) / sum(map(len, chunks)))
+            mean = values.mean(others) * (samples(x) / sum(map(samples, chunks)))
             totals[node.name] = totals.get(node.name, np.zeros(())) + mean
     return {name: total.astype(np.float32) for name, total in totals.items()}

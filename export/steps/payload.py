@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from csideploy.export.plan import Activation, Op
+from csideploy.export.precoder_rules import MOST_FORCED
 from csideploy.export.steps.elementwise import Steps
 from csideploy.export.steps.site import Site, stored_dtype, stored_shape
 
@@ -58,3 +59,35 @@ def table_precoder(site: Site) -> None:
     }
     names, shape = [site.x(0), site.x(1)], stored_shape(site.out)
     site.result(site.step(Op.TABLE_PRECODER, names, shape, numbers=flags))
+
+
+def residual_quantize(site: Site) -> None:
+    """One step with two results."""
+    codes, rest = site.outputs[0], site.outputs[1] if len(site.outputs) > 1 else None
+    assert codes is not None
+    names = [site.x(0), site.x(1)]
+    shape, dtype = stored_shape(codes), stored_dtype(site.node, codes)
+    made = site.step(Op.RESIDUAL_QUANTIZE, names, shape, dtype)
+    left = site.second(site.shape(names[0]))
+    site.result(made)
+    if rest is not None:
+        site.result(left, 1)
+
+
+def residual_dequantize(site: Site) -> None:
+    """Its bits among those of all tiers."""
+    names, shape = [site.x(0), site.x(1)], stored_shape(site.out)
+    start = int(site.attribute("start"))
+    site.result(site.step(Op.RESIDUAL_DEQUANTIZE, names, shape, start=start))
+
+
+def zero_forcing(site: Site) -> None:
+    """With room for a matrix of the most users: four float32 an entry, a complex double."""
+    shape = stored_shape(site.out)
+    most = int(shape[1])
+    if most == site.graph.user_count:
+        most = site.graph.most_users
+    if most > MOST_FORCED:
+        site.refuse(f"{most} users at most; up to {MOST_FORCED} are supported")
+    site.result(site.step(Op.ZERO_FORCING, [site.x(0), site.x(1)], shape))
+    site.second((shape[1], 4 * most))

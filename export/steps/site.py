@@ -247,6 +247,16 @@ class Site:
         self.nodes.append(Node(op, name, list(inputs), [name], {**(numbers or {}), **parameters}))
         return name
 
+    def second(self, shape: Shape, dtype: np.dtype[Any] = F32) -> str:
+        """A second result of the step just written."""
+        last = self.nodes[-1]
+        name, number = f"{last.name}.second", 1
+        while name in self.stored or name in self.graph.values:
+            name, number = f"{last.name}.second.{number}", number + 1
+        self.stored[name] = Value(name, dtype, shape)
+        last.outputs.append(name)
+        return name
+
     def view(self, source: str, shape: Shape) -> str:
         """The same elements under another shape."""
         if self.shape(source) == shape:
@@ -309,7 +319,7 @@ class Site:
         moving = [axis for axis in order if self.shape(source)[axis] != 1]
         if moving == sorted(moving):
             return self.view(source, shape)
-        thin, short = merged_axes(self.shape(source), order)
+        thin, short = merged_axes(self.shape(source), order, self.graph.user_count)
         moved = self.step(
             Op.TRANSPOSE,
             [self.view(source, thin)],
@@ -341,10 +351,12 @@ class Site:
         self.stored[target.name] = Value(target.name, dtype, shape)
 
 
-def merged_axes(shape: Shape, order: Sequence[int]) -> tuple[Shape, list[int]]:
+def merged_axes(
+    shape: Shape, order: Sequence[int], users: int | None = None
+) -> tuple[Shape, list[int]]:
     """The same transpose of fewer axes: without those of size 1, neighbours that stay as one.
 
-    The batch stays an axis of its own.
+    The batch stays an axis of its own, and so does the users' axis, whose size is `users`.
     """
     groups: list[list[int]] = []
     for axis in order:
@@ -353,7 +365,8 @@ def merged_axes(shape: Shape, order: Sequence[int]) -> tuple[Shape, list[int]]:
         last = groups[-1][-1] if groups else -2
         between = range(last + 1, axis)
         follows = last >= 0 and axis > last and all(shape[i] == 1 for i in between)
-        if follows and shape[last] != BATCH:
+        apart = shape[last] == BATCH or (users is not None and users in (shape[last], shape[axis]))
+        if follows and not apart:
             groups[-1].append(axis)
         else:
             groups.append([axis])

@@ -254,7 +254,7 @@ static csd_status check_vectors(csd_part *part) {
         const csd_tensor_record *tensor = &part->tensors[vector->tensor];
         if (tensor->storage != CSD_STORAGE_INPUT && tensor->storage != CSD_STORAGE_OUTPUT)
             return csd_refuse(part, CSD_BAD_VECTORS, "vector", i, "tensor");
-        if (vector->length != csd_tensor_bytes(tensor, vector->samples, 1))
+        if (vector->length != csd_tensor_bytes(tensor, vector->samples, part->header->k_max))
             return csd_refuse(part, CSD_BAD_VECTORS, "vector", i, "length");
         if (vector->offset % CSD_BUNDLE_ALIGN != 0 ||
             !csd_in_range(vector->offset, vector->length, size))

@@ -3,6 +3,7 @@
 #include "verify_shapes.h"
 
 #define MOST_USERS 16u
+#define MOST_FORCED 64u     /* of ZERO_FORCING */
 #define MOST_NUMBERS 65535u /* of a user's columns: the squares' sum stays below 2^31 */
 
 /* payload (n, K, ceil(bits / 8)), v (n, K, N, M, 2). */
@@ -49,4 +50,17 @@ csd_status csd_check_rzf_precoder(const csd_operands *o, const csd_part *part) {
         codebook->dims[2] != 2u)
         return CSD_BAD_SHAPE;
     return csd_check_finite(codebook, part);
+}
+
+csd_status csd_check_zero_forcing(const csd_operands *o, const csd_part *part) {
+    csd_tensor_ref h = o->in[CSD_ZERO_FORCING_H], loading = o->in[CSD_ZERO_FORCING_LOADING];
+    csd_tensor_ref scratch = o->out[CSD_ZERO_FORCING_OUT_SCRATCH];
+    const uint32_t users = h->dims[1] == CSD_DIM_K ? part->header->k_max : h->dims[1];
+    /* Complex doubles, each in the room of four floats. The arena is aligned. */
+    return csd_shape_if(h->rank == 4 && csd_same_shape(h, o->out[CSD_ZERO_FORCING_OUT_W]) &&
+                        users <= MOST_FORCED && csd_is_number(h->dims[2]) && h->dims[3] == 2u &&
+                        loading->rank == 2 && loading->dims[0] == h->dims[0] &&
+                        loading->dims[1] == 1u && scratch->storage == CSD_STORAGE_ARENA &&
+                        scratch->rank == 2 && scratch->dims[0] == h->dims[1] &&
+                        scratch->dims[1] == 4u * users);
 }

@@ -92,3 +92,15 @@ def rzf_precoder(payload: Array, codebook: Array, streams: int, bits: int, loadi
     w = np.divide(w, lengths, out=np.zeros_like(w), where=lengths > 0)
     v = np.stack([w.real, w.imag], axis=-1)[:, :, None]
     return np.broadcast_to(v, (*v.shape[:2], streams, *v.shape[3:]))
+
+
+def zero_forcing(h: Array, loading: Array) -> Array:
+    """W (n, K, M, 2) float64, by the singular values of h: no matrix is squared or inverted."""
+    channels = h.astype(np.float64)[..., 0] + 1j * h.astype(np.float64)[..., 1]
+    u, s, vh = np.linalg.svd(channels, full_matrices=False)
+    # W^T = h^H (h h^H + d I)^-1 = V s / (s^2 + d) U^H, so W = conj(U) s / (s^2 + d) conj(V^H).
+    gains = s / (s**2 + loading.astype(np.float64))
+    w = np.conj(u * gains[:, None, :]) @ np.conj(vh)
+    power = (np.abs(w) ** 2).mean((1, 2), keepdims=True)
+    w /= np.sqrt(np.maximum(power, 1e-12))
+    return np.stack([w.real, w.imag], axis=-1)

@@ -296,6 +296,13 @@ def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
     hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
 
 
+def forced(hand: HandPlan, h: int, loading: int) -> None:
+    """Channels of k users to two antennas, and room for the most of them."""
+    pairs = hand.view(h, "forced.h", ("n", "k", 2, 2))
+    w, scratch = hand.output("forced", ("n", "k", 2, 2)), hand.arena("forced.scratch", ("k", 12))
+    hand.step(Op.ZERO_FORCING, [pairs, loading], [w, scratch])
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -313,6 +320,7 @@ def plan() -> Plan:
         hand.input("search.targets", ("n", 4, 1, 2)),
     ]
     ends.append(hand.input("search.step", ("n",)))
+    loading = hand.input("loading", ("n", 1))
     link(hand, c, x, air)
     elementwise(hand, c, x)
     matrices(hand, c, x)
@@ -324,6 +332,7 @@ def plan() -> Plan:
     precoders(hand, c, said)
     fronthaul(hand, c, effective, targets, gains)
     search(hand, c, ends)
+    forced(hand, h, loading)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
@@ -347,6 +356,7 @@ def inputs(count: int, k: int, seed: int) -> tuple[Array, ...]:
         rng.normal(size=(count, 1, 2, 2)).astype(np.float32),
         rng.normal(size=(count, 4, 1, 2)).astype(np.float32),
         rng.uniform(0.5, 2, count).astype(np.float32),
+        rng.uniform(0.05, 1, (count, 1)).astype(np.float32),
     )
 
 
@@ -355,7 +365,7 @@ def bundle(old: bytes | None = None) -> bytes:
     whole = plan()
     if old is not None:
         return write_bundle(whole, vectors=read_whole(old).vectors)
-    arrays = inputs(3, 1, seed=3)
+    arrays = inputs(3, whole.k_max, seed=3)
     results = Part(write_bundle(whole)).run(*arrays)
     names = [whole.tensors[i].name for i in (*whole.inputs, *whole.outputs)]
     return write_bundle(whole, vectors=dict(zip(names, (*arrays, *results), strict=True)))

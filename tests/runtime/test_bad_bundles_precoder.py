@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hand_plan import HandPlan
 from numpy.typing import NDArray
-from sound_steps import Operand, Tensor, changed, image
+from sound_steps import Held, Operand, Tensor, changed, image
 
 from csideploy.errors import FormatError
 from csideploy.export.bundle_write import write_bundle
@@ -43,8 +43,23 @@ SOUND: dict[Op, tuple[dict[str, Operand], dict[str, Any]]] = {
         {"payload": image(2, 1), "codebook": BOOK, "v": result(2, 2, 3, 2)},
         {"bits": 2, "loading": 0.5},
     ),
-}
-T, R = Op.TABLE_PRECODER, Op.RZF_PRECODER
+    Op.ZERO_FORCING: (
+        {
+            "h": result(3, 4, 2), "loading": result(1), "w": result(3, 4, 2),
+            "scratch": Held((3, 12), F32),
+        },
+        {},
+    ),
+}  # fmt: skip
+T, R, Z = Op.TABLE_PRECODER, Op.RZF_PRECODER, Op.ZERO_FORCING
+
+
+def forced(users: Any, *tail: int, room: int) -> dict[str, Operand]:
+    """Channels of so many users, with room for so many."""
+    h = result(users, *tail)
+    return {"h": h, "w": h, "scratch": Held((users, 4 * room), F32)}
+
+
 SIXTEEN = {"payload": image(16, 1), "v": result(16, 1, 1, 2), "bits": 1}
 WIDE = {"payload": image(1, 1), "bits": 1, "sorted": 0}
 
@@ -56,6 +71,8 @@ ACCEPTED: dict[str, tuple[Op, dict[str, Any]]] = {
     "four bits": (T, {"table": zeros(10, 2, 2, 3, dtype=U8)}),
     "two bytes": (R, {"payload": image(2, 2), "bits": 9, "codebook": zeros(512, 3, 2)}),
     "sixteen users": (T, {**SIXTEEN, "table": zeros(17, 16, 1, 1, 2)}),
+    "any number of users": (Z, forced("k", 4, 2, room=2)),
+    "64 users": (Z, forced(64, 1, 2, room=64)),
     "65535": (
         T,
         {**WIDE, "table": zeros(2, 1, 1, 13107, 2, dtype=I8), "v": result(1, 5, 13107, 2)},
@@ -100,6 +117,23 @@ ROWS: dict[str, tuple[Op, dict[str, Any], str]] = {
     "book not constant": (R, {"codebook": Tensor((4, 3, 2), F32)}, "BAD_OPERANDS"),
     "book infinite": (R, {"codebook": last(BOOK, -np.inf)}, "FIELD_FLOAT"),
     "book NaN": (R, {"codebook": last(BOOK, np.nan)}, "FIELD_FLOAT"),
+    "channels of rank 3": (Z, forced(3, 2, room=3), SHAPE),
+    "w unlike h": (Z, {"w": result(3, 5, 2)}, SHAPE),
+    "65 users": (Z, forced(65, 1, 2, room=65), SHAPE),
+    "symbolic antennas": (
+        Z,
+        {**forced(3, 4, 2, room=3), "h": result(3, "k", 2), "w": result(3, "k", 2)},
+        SHAPE,
+    ),
+    "channels without pairs": (Z, forced(3, 4, 1, room=3), SHAPE),
+    "loading of rank 1": (Z, {"loading": result()}, SHAPE),
+    "loading's batch": (Z, {"loading": Tensor((2, 1), F32)}, SHAPE),
+    "loading of each user": (Z, {"loading": result(3)}, SHAPE),
+    "scratch of the caller's": (Z, {"scratch": Tensor((3, 12), F32)}, SHAPE),
+    "scratch of rank 1": (Z, {"scratch": Held((36,), F32)}, SHAPE),
+    "rows of scratch": (Z, {"scratch": Held((2, 12), F32)}, SHAPE),
+    "scratch of one user": (Z, forced("k", 4, 2, room=1), SHAPE),
+    "too much scratch": (Z, forced("k", 4, 2, room=3), SHAPE),
 }
 
 

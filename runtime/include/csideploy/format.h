@@ -10,7 +10,7 @@
 
 #define CSD_MAGIC 0x42495343u
 #define CSD_FORMAT_MAJOR 0x00000001u
-#define CSD_FORMAT_MINOR 0x00000004u
+#define CSD_FORMAT_MINOR 0x00000005u
 #define CSD_BUNDLE_ALIGN 0x00000010u
 #define CSD_NONE 0xFFFFFFFFu
 #define CSD_DIM_N 0x80000001u
@@ -119,9 +119,9 @@ typedef char csd_metadata_record_is_packed[sizeof(csd_metadata_record) == 8 ? 1 
 
 typedef struct csd_vector_record {
     uint32_t tensor; /* of the interface */
-    uint32_t samples; /* samples, with k = 1 */
+    uint32_t samples; /* samples, each with k = k_max */
     uint64_t offset; /* in section `vector_data`, a multiple of 16 */
-    uint64_t length; /* samples x the tensor's nbytes */
+    uint64_t length; /* bytes of so many samples at k = k_max */
 } csd_vector_record;
 typedef char csd_vector_record_is_packed[sizeof(csd_vector_record) == 24 ? 1 : -1];
 

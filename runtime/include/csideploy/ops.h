@@ -147,10 +147,14 @@ typedef enum csd_op {
     CSD_OP_INTERFERENCE_SCHEDULE = 47,
     CSD_OP_TABLE_SEARCH = 48,
     CSD_OP_TABLE_NEAREST = 49,
-    CSD_OP_GRADIENT_SEARCH = 50
+    CSD_OP_GRADIENT_SEARCH = 50,
+    CSD_OP_EDGE_ATTENTION = 51,
+    CSD_OP_RESIDUAL_QUANTIZE = 52,
+    CSD_OP_RESIDUAL_DEQUANTIZE = 53,
+    CSD_OP_ZERO_FORCING = 54
 } csd_op;
 
-#define CSD_OP_LAST 50u
+#define CSD_OP_LAST 54u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -201,7 +205,11 @@ typedef enum csd_op {
     X(INTERFERENCE_SCHEDULE, interference_schedule) \
     X(TABLE_SEARCH, table_search) \
     X(TABLE_NEAREST, table_nearest) \
-    X(GRADIENT_SEARCH, gradient_search)
+    X(GRADIENT_SEARCH, gradient_search) \
+    X(EDGE_ATTENTION, edge_attention) \
+    X(RESIDUAL_QUANTIZE, residual_quantize) \
+    X(RESIDUAL_DEQUANTIZE, residual_dequantize) \
+    X(ZERO_FORCING, zero_forcing)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
