@@ -131,7 +131,7 @@ class City:
     def sites(self, count: int, seed: int) -> list[tuple[float, float, float]]:
         """BS places x, y and the ground's height there, the first that pass of a random list.
 
-        A place passes over open ground, if `LEAST_OPEN` to `MOST_OPEN` of its square are open ground
+        A place passes over open ground, if `LEAST_OPEN` to `MOST_OPEN` of its square are open
         and at least `LEAST_SEEN` of that sees the BS, so that no more than the rest can be in
         outage; and if its square overlaps none before it.
 
