@@ -80,7 +80,9 @@ class Transceiver:
         """Payloads (..., ceil(B / 8)) -> features (..., D), the BS's end of it."""
         return np.asarray(self._run("bs", payload, bits, region), np.float32)
 
-    def _run(self, side: str, x: NDArray[np.generic], bits: int, region: int) -> NDArray[np.generic]:
+    def _run(
+        self, side: str, x: NDArray[np.generic], bits: int, region: int
+    ) -> NDArray[np.generic]:
         self.described.budget(bits)
         regions = self.described.setup.regions
         if not 0 <= region < regions:
