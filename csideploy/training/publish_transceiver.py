@@ -17,14 +17,10 @@ import numpy as np
 import typer
 
 from csideploy.errors import CsideployError, InputError
-from csideploy.transceiver.weights import SYSTEM, Weights, load_weights
+from csideploy.transceiver.weights import PAPER, SYSTEM, Weights, load_weights
 from csideploy.weights_header import WEIGHTS
 from csideploy.zoo import CARD, write_transceiver
 
-PAPER = (
-    "Scalable Transceiver Design for Multi-User Communication in FDD Massive MIMO Systems via Deep "
-    "Learning"
-)
 SEED = 20_264
 """Of the groups behind a card's figures: that of no training."""
 GROUPS = 1000

@@ -16,7 +16,7 @@ from csideploy.transceiver.setup import Setup
 Widths = Mapping[str, Any]
 """As `systems.rvq_egat.Widths` describes itself, and as it stands in weights and manifests."""
 
-PAPER: dict[str, Any] = {
+PAPER_WIDTHS: dict[str, Any] = {
     "extractor": [1024, 512, 256],
     "form": "edge",
     "start": [512, 128],

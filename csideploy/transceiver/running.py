@@ -1,4 +1,4 @@
-"""A transceiver as it runs: pilots heard, features, bits, precoders, all by the runtime's bundles."""
+"""A transceiver as it runs: pilots, features, bits, precoders, all by the runtime's bundles."""
 
 from __future__ import annotations
 
