@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from csideploy.errors import UnsupportedError
 from csideploy.export import batch_rules as batch
-from csideploy.export import fold_rules as fold
 from csideploy.export import edge_rules, function_rules, precoder_rules, residual_rules
+from csideploy.export import fold_rules as fold
 from csideploy.export.batch_axes import (
     dft_axes,
     extreme_axis,
