@@ -64,7 +64,7 @@ def validate_transceiver(
         progress: called with numbers of users done and in all.
 
     Returns:
-        As `csideploy.validate.validate`; `measured` has sum rates, ours and by ONNX Runtime.
+        As `csideploy.validate.validate`; `measured` has the sum rates of each K.
 
     Raises:
         InputError: the reference cannot be read. FormatError: a file is damaged. PairingError: a
@@ -285,8 +285,8 @@ class _Judge:
             **self.w.floats.figures("bs"),
             "bits_differ": differ,
             "power_error": self.power,
-            "sum_rate": {str(users): pair[0] for users, pair in self.rates.items()},
-            "sum_rate_onnxruntime": {str(users): pair[1] for users, pair in self.rates.items()},
+            "sum_rates": {str(users): pair[0] for users, pair in self.rates.items()},
+            "sum_rates_onnxruntime": {str(users): pair[1] for users, pair in self.rates.items()},
         }
 
     def golden_checks(self, golden: Arrays) -> Checks:
