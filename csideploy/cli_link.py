@@ -30,11 +30,17 @@ from csideploy.cli_shell import (
 from csideploy.errors import CheckFailedError
 
 Package = Annotated[Path, typer.Argument(help="A link package: the folder that export made.")]
+Snr = Annotated[
+    float | None, typer.Option(help="Of a transceiver: P over the noise in dB, of pilots and data.")
+]
+Group = Annotated[int | None, typer.Option(min=1, help="Of a transceiver: K, users of a group.")]
 _later = {"hidden": True}
 OF_LINKS = ("cr", "quantizer", "binarize", "calibration")
 OF_PRECODERS = ("table", "bs_memory", "distance")
 OF_DOWNLINKS = ("snr", "users", "settings")
 OF_FRONTHAUL = ("channel",)
+OF_TRANSCEIVERS = ("max_users",)
+OF_GROUPS = ("snr", "users", "samples", "seed")
 OF_CSI = ("bits", "domain", "convention", "reference_domain", "with_scale")
 """Parameters of verbs that say nothing about the other kind of system."""
 
@@ -47,7 +53,8 @@ def export(
         str | None,
         typer.Option(
             help="Bits a feature, 1 to 8, or float; 2,3,4: budgets of one package. Of a fronthaul "
-            "system: bits a channel use, or 64,64,32,32: of each RU."
+            "system: bits a channel use, or 64,64,32,32: of each RU. Of a transceiver: bits a "
+            "user, any number."
         ),
     ] = None,
     quantizer: Annotated[
@@ -67,7 +74,10 @@ def export(
         typer.Option("--inline", help="ONNX without local functions."),
     ] = False,
     calibration: Annotated[
-        Path | None, typer.Option(help="CSI for int8 scales; generated channels if left out.")
+        Path | None,
+        typer.Option(
+            help="CSI for int8 scales, generated channels if left out; of a transceiver users."
+        ),
     ] = None,
     table: Annotated[
         str | None,
@@ -90,14 +100,17 @@ def export(
         typer.Option(
             "--set",
             help="Of a precoder: antennas, streams, pilots, pilot-power = N. Of a fronthaul "
-            "system: rus, antennas, block, ...; a wrong name lists all.",
+            "system: rus, antennas, block, ...; a wrong name lists all. Of a transceiver: "
+            "codebooks=features|codewords.",
         ),
     ] = None,
     channel: Annotated[
         str | None,
         typer.Option(help="Of vq, mq, smq, pmq: channels that tables are trained on; umi-links."),
     ] = None,
-    max_users: Annotated[int | None, typer.Option(**_later)] = None,
+    max_users: Annotated[
+        int | None, typer.Option(help="Of a transceiver: the most users of a group; 8.")
+    ] = None,
     profile: Annotated[str | None, typer.Option(**_later)] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")
@@ -113,6 +126,8 @@ def export(
     A precoder: csideploy export --model rank1-rzf --snr 20 --table auto --bs-memory 64MB
 
     A fronthaul, DU and RUs: csideploy export --model pmq --set rus=8 --bits 2 --out P
+
+    Any bits, any users: csideploy export --checkpoint run --bits 5,10,30 --max-users 8 --out P
     """
     from csideploy import cli_fronthaul, cli_precoder, link_export
     from csideploy.downlink.export import PrecoderWanted
@@ -121,9 +136,36 @@ def export(
     from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
     from csideploy.report import precision_table
+    from csideploy.transceiver.request import is_transceiver
 
-    refuse(max_users, "--max-users", "no system for any number of users is there yet")
     refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
+    if is_transceiver(model, checkpoint):
+        from csideploy import cli_transceiver_link
+        from csideploy.transceiver.export import TransceiverWanted
+        from csideploy.transceiver.parts import MAX_USERS
+        from csideploy.transceiver.request import parse_codebooks, parse_list
+
+        apart = ("cr", "quantizer", "binarize", "snr", "users")
+        refuse_given(context, (*apart, *OF_PRECODERS, *OF_FRONTHAUL), "other systems")
+        cli_transceiver_link.export(
+            model,
+            checkpoint,
+            TransceiverWanted(
+                bits=None if bits is None else parse_list(bits, "--bits"),
+                max_users=MAX_USERS if max_users is None else max_users,
+                precision=precision.value,
+                calibration=calibration,
+                method=parse_codebooks(settings or ()),
+                emit=link_export.parse_emit(emit),
+                inline=inline,
+                seed=seed,
+            ),
+            out=out,
+            force=force,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, OF_TRANSCEIVERS, "transceivers")
     if is_fronthaul(model, checkpoint):
         from csideploy.fronthaul.export import FronthaulWanted
         from csideploy.fronthaul.request import EXPORT, parse_asked
@@ -212,12 +254,16 @@ def encode(
         Path,
         typer.Argument(
             help="CSI: .npy, .npz, .h5 or .mat; for a precoder received pilots, for a fronthaul "
-            "blocks (.npz)."
+            "blocks (.npz); for a transceiver received pilots or users."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The payload file to write.")],
     bits: Annotated[
-        int | None, typer.Option(help="Bit budget, if it has several; the largest if left out.")
+        str | None,
+        typer.Option(
+            help="Bit budget, if it has several; the largest if left out. Of a transceiver too "
+            "5,10,30: of each user of a group."
+        ),
     ] = None,
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",
@@ -225,17 +271,44 @@ def encode(
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="16 more bits a sample carry max|H|.")
     ] = False,
+    snr: Snr = None,
+    users: Group = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Of a transceiver: groups; all of the file, or 1000.")
+    ] = None,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """The UE's side: CSI to payload bits. Of a fronthaul the DU's: blocks to the bits of RUs.
 
     Example: csideploy encode P indoor.npz --out p.bin
+
+    Users of a transceiver: csideploy encode P users.npz --snr 10 --bits 10 --users 4 --out p.bin
     """
     from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
+    from csideploy.downlink.request import parse_number
     from csideploy.package import open_package
 
     link = open_package(package)
+    if link.is_transceiver:
+        from csideploy import cli_transceiver_link
+
+        refuse_given(context, OF_CSI[1:], "CSI feedback")
+        cli_transceiver_link.encode(
+            link,
+            csi,
+            out,
+            snr_db=snr,
+            bits=bits,
+            group=users,
+            samples=samples,
+            raw=raw,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, OF_GROUPS, "transceivers")
     if link.is_precoder:
         refuse_given(context, OF_CSI, "CSI feedback")
         cli_precoder.encode(link, csi, out, raw=raw, as_json=as_json)
@@ -244,7 +317,7 @@ def encode(
         refuse_given(context, OF_CSI, "CSI feedback")
         cli_fronthaul.encode(link, csi, out, raw=raw, as_json=as_json)
         return
-    budget = link.bits_of(link.layout_of(bits))
+    budget = link.bits_of(link.layout_of(parse_number(bits, "--bits")))
     if len(link.layouts) > 1:
         say(f"{package}: {budget} bits a feature, of {link.budgets} (--bits chooses)")
     source = read_csi(csi, convention=convention, domain=domain.value)
@@ -276,23 +349,47 @@ def decode(
         Domains, typer.Option(help="Domain of the reference.")
     ] = Domains.ANGULAR,
     bits: Annotated[
-        int | None, typer.Option(help="Bit budget of a raw payload, if the package has several.")
+        str | None, typer.Option(help="Bit budget of a raw payload, if the package has several.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The payload has no header.")] = False,
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
     ] = False,
+    snr: Snr = None,
+    users: Group = None,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """The BS's side: payload bits to CSI. Of a fronthaul the RUs': bits to what they send.
 
     Example: csideploy decode P p.bin --out h.npy --reference indoor.npz
+
+    A transceiver's BS: csideploy decode P p.bin --snr 10 --out W.npy --reference users.npz
     """
     from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
+    from csideploy.downlink.request import parse_number
     from csideploy.package import open_package
 
     link = open_package(package)
+    if link.is_transceiver:
+        from csideploy import cli_transceiver_link
+
+        refuse_given(context, OF_CSI[1:], "CSI feedback")
+        cli_transceiver_link.decode(
+            link,
+            payload,
+            out,
+            snr_db=snr,
+            bits=bits,
+            group=users,
+            raw=raw,
+            reference=reference,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, OF_GROUPS, "transceivers")
     if link.is_precoder:
         refuse_given(context, OF_CSI, "CSI feedback")
         cli_precoder.decode(link, payload, out, raw=raw, reference=reference, as_json=as_json)
@@ -310,7 +407,7 @@ def decode(
             link,
             payload,
             out,
-            bits=bits,
+            bits=parse_number(bits, "--bits"),
             raw=raw,
             with_scale=with_scale,
             domain=domain.value,
@@ -336,7 +433,10 @@ def validate(
         Path | None, typer.Option(help="CSI to run; the golden vectors, if left out.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many; of a fronthaul blocks.")
+        int | None,
+        typer.Option(
+            min=1, help="Only the first so many; of a fronthaul blocks, a transceiver groups."
+        ),
     ] = None,
     domain: Domain = Domains.ANGULAR,
     convention: Convention = "auto",

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from csideploy import precoders, registry, zoo
+from csideploy import precoders, registry, transceivers_table, zoo
 from csideploy.downlink.setup import Setup
 from csideploy.errors import InputError
 from csideploy.fronthaul.setup import Setup as FronthaulSetup
@@ -62,6 +62,8 @@ def collect(*, cr: int, bits: int, every: bool) -> dict[str, Any]:
         "precoder_zoo": _precoder_entries(),
         "fronthaul": _fronthaul(),
         "fronthaul_zoo": _fronthaul_entries(),
+        "transceivers": transceivers_table.collect(),
+        "transceiver_zoo": transceivers_table.entries(),
     }
 
 
@@ -158,6 +160,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     _show_precoders(result, console)
     _show_fronthaul(result, console)
+    transceivers_table.show(result, console)
     _show_zoo(result, console)
 
 

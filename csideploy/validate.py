@@ -81,6 +81,12 @@ def validate(
                 f"--reference: {target} is a fronthaul; it is run on channels of --seed"
             )
         return validate_fronthaul(package, samples=samples, seed=seed, progress=progress)
+    if package.is_transceiver:
+        from csideploy.transceiver.validate import validate_transceiver
+
+        return validate_transceiver(
+            package, reference=reference, samples=samples, seed=seed, progress=progress
+        )
     if package.is_precoder:
         if reference is not None:
             raise InputError(

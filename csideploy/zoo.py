@@ -41,6 +41,7 @@ CODEBOOKS = "codebooks.npz"
 CARD = "card.json"
 _CARD_KEYS = ("system", "cr", "bits", "binarize", "data", "metrics", "sha256", "command")
 FRONTHAUL_FILE = "weights.safetensors"
+_TRANSCEIVER_KEYS = ("system", "setup", "widths", "data", "metrics", "sha256", "command")
 _FRONTHAUL_KEYS = ("system", "setup", "channel", "metrics", "sha256", "command")
 _PRECODER_KEYS = ("system", "setup", "options", "snr_db", "metrics", "sha256", "command")
 
@@ -63,6 +64,11 @@ class ZooEntry:
         return self.card.get("kind") == "fronthaul"
 
     @property
+    def is_transceiver(self) -> bool:
+        """Whether it is the weights of a transceiver."""
+        return self.card.get("kind") == "transceiver"
+
+    @property
     def quantizer(self) -> str:
         """One of `registry.QUANTIZERS`."""
         return str(self.card.get("quantizer", "uniform"))
@@ -75,7 +81,7 @@ class ZooEntry:
     @property
     def files(self) -> tuple[str, ...]:
         """The names of its files, the card apart."""
-        if self.is_fronthaul:
+        if self.is_fronthaul or self.is_transceiver:
             return (FRONTHAUL_FILE,)
         return (*FILES, CODEBOOKS) if self.quantizer == "codebook" else FILES
 
@@ -102,7 +108,7 @@ def entries() -> list[ZooEntry]:
     Raises:
         InputError: there is no zoo. FormatError: a card is broken.
     """
-    return [e for e in _all_entries() if not (e.is_precoder or e.is_fronthaul)]
+    return [e for e in _all_entries() if "kind" not in e.card]
 
 
 def precoder_entries() -> list[ZooEntry]:
@@ -113,6 +119,11 @@ def precoder_entries() -> list[ZooEntry]:
 def fronthaul_entries() -> list[ZooEntry]:
     """All decoders of fronthaul quantizers, by name; raises as `entries`."""
     return [entry for entry in _all_entries() if entry.is_fronthaul]
+
+
+def transceiver_entries() -> list[ZooEntry]:
+    """All transceivers, by name; raises as `entries`."""
+    return [entry for entry in _all_entries() if entry.is_transceiver]
 
 
 def _all_entries() -> list[ZooEntry]:
@@ -197,6 +208,23 @@ def find_fronthaul(
     )
 
 
+def find_transceiver(name: str) -> ZooEntry:
+    """The entry of a transceiver: by its name, or the first one of a system.
+
+    Raises:
+        InputError: no such entry, or no zoo; the message lists what is there.
+    """
+    found = transceiver_entries()
+    named = [entry for entry in found if name == entry.path.name]
+    for entry in named or [entry for entry in found if name == entry.card["system"]]:
+        return entry
+    there = ", ".join(entry.path.name for entry in found) or "none"
+    raise InputError(
+        f"no trained {name} in {folder()}: there is {there}; train it (`csideploy train "
+        "rvq-egat`), or --checkpoint"
+    )
+
+
 def write_fronthaul(zoo: Path, name: str, card: dict[str, Any], weights: bytes) -> Path:
     """Write the entry of a fronthaul quantizer; an older one of the same name is replaced.
 
@@ -209,11 +237,26 @@ def write_fronthaul(zoo: Path, name: str, card: dict[str, Any], weights: bytes) 
     Raises:
         InputError: the card lacks a key. OutputError: the zoo cannot be written.
     """
-    whole = {
-        "kind": "fronthaul",
-        **card,
-        "sha256": {FRONTHAUL_FILE: hashlib.sha256(weights).hexdigest()},
-    }
+    return _write_weights(zoo, name, {"kind": "fronthaul", **card}, weights)
+
+
+def write_transceiver(zoo: Path, name: str, card: dict[str, Any], weights: bytes) -> Path:
+    """The same of a transceiver.
+
+    Args:
+        zoo: the folder of entries; made if it is not there.
+        name: of the entry.
+        card: system, setup, widths, data, metrics, command and what else is to be known.
+        weights: the file that `transceiver.weights.save_weights` writes.
+
+    Raises:
+        InputError: the card lacks a key. OutputError: the zoo cannot be written.
+    """
+    return _write_weights(zoo, name, {"kind": "transceiver", **card}, weights)
+
+
+def _write_weights(zoo: Path, name: str, card: dict[str, Any], weights: bytes) -> Path:
+    whole = {**card, "sha256": {FRONTHAUL_FILE: hashlib.sha256(weights).hexdigest()}}
     _check_card(whole)
     _write(zoo, name, whole, {FRONTHAUL_FILE: weights})
     return zoo / name
@@ -391,7 +434,11 @@ def _check_card(card: dict[str, Any]) -> None:
     Raises:
         InputError: a key is missing, or the keys contradict each other.
     """
-    kinds = {"precoder": _PRECODER_KEYS, "fronthaul": _FRONTHAUL_KEYS}
+    kinds = {
+        "precoder": _PRECODER_KEYS,
+        "fronthaul": _FRONTHAUL_KEYS,
+        "transceiver": _TRANSCEIVER_KEYS,
+    }
     other = kinds.get(card.get("kind", ""))
     missing = [key for key in other or _CARD_KEYS if key not in card]
     if missing:

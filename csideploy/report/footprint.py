@@ -100,6 +100,10 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     """
     if package.is_fronthaul:
         return _fronthaul_report(package, rounds)
+    if package.is_transceiver:
+        from csideploy.report.transceiver_footprint import transceiver_report
+
+        return transceiver_report(package, rounds)
     default = package.layouts[-1] if package.layouts else None
     bundles = {stem: package.open_bundle(stem) for stem in package.all_stems()}
     result: dict[str, Any] = {
@@ -125,11 +129,11 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         for stem in (stem for stem in bundles if stem.split("-")[0] == side):
             part = Part(bundles[stem])
             own = [next(layers) for _ in part.steps]
-            _add_layer_times(own, part, rounds, [_noise(part.inputs[0])])
+            add_layer_times(own, part, rounds, [_noise(part.inputs[0])])
             taken += own if stem in running else []
-        data["latency_s"] = _summed(taken)
+        data["latency_s"] = summed(taken)
         chain = Chain([Part(bundles[stem]) for stem in running])
-        data["run_latency_s"] = _run_times(chain, rounds, [_noise(chain.inputs[0])])
+        data["run_latency_s"] = run_times(chain, rounds, [_noise(chain.inputs[0])])
     return result
 
 
@@ -174,9 +178,9 @@ def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
             part = Part(bundles[stem])
             own = vectors_of(stem, golden, setup, m["block"])
             arrays = [own[info.name][:1] for info in part.inputs]
-            _add_layer_times(data["layers"], part, rounds, arrays)
-            data["latency_s"] = _summed(data["layers"])
-            data["run_latency_s"] = _run_times(part, rounds, arrays)
+            add_layer_times(data["layers"], part, rounds, arrays)
+            data["latency_s"] = summed(data["layers"])
+            data["run_latency_s"] = run_times(part, rounds, arrays)
     for stem, first in same.items():
         if first != stem:
             for key in ("latency_s", "run_latency_s"):
@@ -206,7 +210,8 @@ def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
     return result
 
 
-def _summed(layers: list[dict[str, Any]]) -> dict[str, float]:
+def summed(layers: list[dict[str, Any]]) -> dict[str, float]:
+    """Latencies of all layers together."""
     return {key: sum(layer["latency_s"][key] for layer in layers) for key in ("min", "median")}
 
 
@@ -228,11 +233,17 @@ def _part(bundle: bytes) -> dict[str, Any]:
         "bundle_bytes": len(bundle),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": fullest_step(plan)[1],
-        "input_bytes": sum(plan.tensors[i].nbytes for i in plan.inputs),
-        "output_bytes": sum(plan.tensors[i].nbytes for i in plan.outputs),
+        "input_bytes": _most_bytes(plan, plan.inputs),
+        "output_bytes": _most_bytes(plan, plan.outputs),
         "budget": _budget(plan),
         "codebook_bytes": _codebook_bytes(plan),
     }
+
+
+def _most_bytes(plan: Plan, indices: Sequence[int]) -> int:
+    """Of tensors, for one sample of the most users."""
+    tensors = [plan.tensors[index] for index in indices]
+    return sum(t.nbytes * (plan.k_max if "k" in t.shape else 1) for t in tensors)
 
 
 def _budget(plan: Plan) -> int | None:
@@ -300,7 +311,7 @@ def host() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _add_layer_times(
+def add_layer_times(
     layers: list[dict[str, Any]], part: Part, rounds: int, arrays: Sequence[NDArray[Any]]
 ) -> None:
     """Each layer by the runtime's own clock, after a warm-up."""
@@ -311,7 +322,7 @@ def _add_layer_times(
         layer["latency_s"] = {"min": time.minimum, "median": time.median}
 
 
-def _run_times(side: Chain | Part, rounds: int, arrays: Sequence[NDArray[Any]]) -> dict[str, float]:
+def run_times(side: Chain | Part, rounds: int, arrays: Sequence[NDArray[Any]]) -> dict[str, float]:
     """Whole runs of a side, after a warm-up."""
     for _ in range(3):
         side.run(*arrays)

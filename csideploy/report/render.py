@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from csideploy.report import precoder_figures, ru_bandwidth
+from csideploy.report import precoder_figures, ru_bandwidth, transceiver_footprint
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
@@ -17,6 +18,8 @@ COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", 
 def shown_sides(result: dict[str, Any]) -> dict[str, Any]:
     """The sides with tables of their own: of RUs of equal sizes the first one."""
     same = result.get("same", {})
+    if "transceiver" in result:
+        return {side: result["sides"][side] for side in ("ue", "bs")}
     return {side: data for side, data in result["sides"].items() if same.get(side, side) == side}
 
 
@@ -27,6 +30,8 @@ def _rus(result: dict[str, Any]) -> list[str]:
 def title(side: str, data: dict[str, Any], result: dict[str, Any]) -> str:
     """`UE: encoder`, and what the times in its table are."""
     of = "one block" if "fronthaul" in result else "n = 1"
+    if "transceiver" in result and side == "bs":
+        of = f"{result['transceiver']['max_users']} users"
     return f"{side.upper()}: {data['part']} (times: measured on this host, 1 thread, {of})"
 
 
@@ -108,6 +113,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         lines += precoder_figures.lines(result["precoder"])
     if "fronthaul" in result:
         lines += _fronthaul_lines(result)
+    if "transceiver" in result:
+        lines += transceiver_footprint.lines(result)
     bits = result["latency"]["bits"]
     if len(result["budgets"]) > 1:
         lines.append(f"Latency of a sample: with the budget of {bits} bits.")
@@ -176,6 +183,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     if "fronthaul" in result:
         console.print(_bandwidth_table(result))
+    if "transceiver" in result:
+        for caption, heads, cells in transceiver_footprint.tables(result):
+            console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
 
@@ -185,7 +195,11 @@ BANDWIDTH = "What the RUs keep up with at peak rates"
 
 def _bandwidth_table(result: dict[str, Any]) -> Table:
     heads, rows = ru_bandwidth.rows(result["fronthaul"]["bandwidth"], _rus(result))
-    table = plain_table(BANDWIDTH)
+    return _table(BANDWIDTH, heads, rows)
+
+
+def _table(caption: str, heads: Sequence[str], rows: list[list[str]]) -> Table:
+    table = plain_table(caption)
     for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")
     for row in rows:
@@ -209,6 +223,9 @@ def markdown(result: dict[str, Any]) -> str:
     if "fronthaul" in result:
         own = ru_bandwidth.rows(result["fronthaul"]["bandwidth"], _rus(result))
         lines += [f"## {BANDWIDTH}", "", *_markdown_table(tuple(own[0]), own[1], 1), ""]
+    if "transceiver" in result:
+        for caption, columns, cells in transceiver_footprint.tables(result):
+            lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 
 

@@ -48,6 +48,16 @@ def _show_figures(
             f"{measured['sum_rate_reference']:.4f} by what it is judged by, "
             f"{result['samples']} samples."
         )
+    if "sum_rates" in measured:
+        users = ", ".join(f"{rate:.3f} of {k}" for k, rate in measured["sum_rates"].items())
+        apart = max(
+            abs(rate - measured["sum_rates_onnxruntime"][k])
+            for k, rate in measured["sum_rates"].items()
+        )
+        console.print(
+            f"Sum rates by our runtime, bit/s/Hz: {users} users; by ONNX Runtime they are "
+            f"{apart:.1e} apart at most."
+        )
     if "nmse_db_fp32" in measured:
         more = measured["nmse_db"] - measured["nmse_db_fp32"]
         console.print(

@@ -221,4 +221,3 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> None:
         ends = ("csib", "int8.csib", "onnx")
         if not any(f"{stem}.{end}" in manifest["files"] for end in ends):
             raise FormatError(f"{path} lists no file of {stem}: export the package again")
-

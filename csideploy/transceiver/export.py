@@ -26,7 +26,7 @@ from csideploy.report import footprint
 from csideploy.transceiver.described import Described
 from csideploy.transceiver.integers import SNRS_DB, Integers, quantize_ends
 from csideploy.transceiver.parts import MAX_USERS, Parts, trained_budgets
-from csideploy.transceiver.running import Transceiver, pairs
+from csideploy.transceiver.running import Transceiver
 from csideploy.transceiver.users import load_users
 from csideploy.transceiver.weights import SYSTEM, Weights
 
@@ -332,4 +332,3 @@ def check_calibration(precision: str, calibration: Path | None) -> None:
         )
     if precision == "fp32" and calibration is not None:
         raise InputError("--calibration chooses the scales of integers: add --precision int8")
-

@@ -128,8 +128,7 @@ def read_groups(
         count = header.count
         if header.sample_bytes != layout.nbytes:
             raise FormatError(
-                f"{path} says {header.sample_bytes} bytes a group; its record makes "
-                f"{layout.nbytes}"
+                f"{path} says {header.sample_bytes} bytes a group; its record makes {layout.nbytes}"
             )
     whole = len(data) - begin
     if count is not None and whole != count * layout.nbytes:

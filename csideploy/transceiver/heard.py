@@ -168,8 +168,7 @@ def _received(path: Path, pilots: int) -> tuple[NDArray[Any], NDArray[Any] | Non
             with loaded as archive:
                 if "y" not in archive:
                     return None
-                region = archive["region"] if "region" in archive else None
-                return archive["y"], region
+                return archive["y"], archive.get("region")
     except OSError as error:
         why = reason(error) if error.errno else "no file of numbers"
         raise InputError(f"cannot read {path}: {why}") from error

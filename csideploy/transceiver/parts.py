@@ -37,12 +37,12 @@ def trained_budgets(setup: Setup) -> tuple[int, ...]:
 
 
 def encoder_onnx(weights: Weights) -> ModelProto:
-    """y (n, L, 2), received pilots over sqrt(P) -> feature (n, D)."""
+    """Y (n, L, 2), received pilots over sqrt(P) -> feature (n, D)."""
     return encoder_model(weights.state)
 
 
 def precoder_onnx(weights: Weights) -> ModelProto:
-    """feature (n, k, D), snr_db (n, 1) -> W (n, k, M, 2) of total power 1, any k."""
+    """Feature (n, k, D), snr_db (n, 1) -> W (n, k, M, 2) of total power 1, any k."""
     widths = weights.widths
     return precoder_model(
         weights.state,
@@ -58,14 +58,14 @@ def precoder_onnx(weights: Weights) -> ModelProto:
 def quantizer_onnx(
     weights: Weights, bits: int, region: int = 0, *, method: str = METHODS[0]
 ) -> ModelProto:
-    """feature (n, D) -> codes (n, B), payload (n, ceil(B / 8))."""
+    """Feature (n, D) -> codes (n, B), payload (n, ceil(B / 8))."""
     return quantizer_model(codebooks_for(weights, bits, region, method=method))
 
 
 def dequantizer_onnx(
     weights: Weights, bits: int, region: int = 0, *, method: str = METHODS[0]
 ) -> ModelProto:
-    """payload (n, ceil(B / 8)) -> feature (n, D)."""
+    """Payload (n, ceil(B / 8)) -> feature (n, D)."""
     return dequantizer_model(codebooks_for(weights, bits, region, method=method))
 
 

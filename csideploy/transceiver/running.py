@@ -1,4 +1,4 @@
-"""A transceiver as it runs: pilots heard, features, bits, precoders, all by the runtime's bundles."""
+"""A transceiver as it runs: pilots, features, bits, precoders, all by the runtime's bundles."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Transceiver:
         """Payloads (..., ceil(B / 8)) -> features (..., D), the BS's end of it."""
         return np.asarray(self._run("bs", payload, bits, region), np.float32)
 
-    def _run(self, side: str, x: NDArray[np.generic], bits: int, region: int) -> NDArray[np.generic]:
+    def _run(
+        self, side: str, x: NDArray[np.generic], bits: int, region: int
+    ) -> NDArray[np.generic]:
         self.described.budget(bits)
         regions = self.described.setup.regions
         if not 0 <= region < regions:

@@ -23,6 +23,10 @@ from csideploy.transceiver.setup import Setup
 from csideploy.weights_header import KEY, WEIGHTS
 
 SYSTEM = "rvq-egat"
+PAPER = (
+    "Scalable Transceiver Design for Multi-User Communication in FDD Massive MIMO Systems via Deep "
+    "Learning"
+)
 SAMPLE = 4096
 """Features kept of the training users; a tier of 1024 codewords then has 4 for each."""
 
