@@ -201,7 +201,10 @@ class _Precoder:
         if w0 is not None:
             if not self.edge:
                 w0 = graph.reshape(w0, [0, 0, 1, self.outputs], "W0.row")
-            x = graph.node("Concat", [pieces, w0], "start.input", axis=3)
+            x = graph.node("Concat", [pieces, w0], "start.known", axis=3)
+            # Costs nothing. Where the start is computed in integers, its input is rounded: behind
+            # this, so that the inverse reads the feature, and the end W_0, as they are.
+            x = graph.node("Cast", [x], "start.input", to=TensorProto.FLOAT)
         x = graph.product(x, own, None, "start.own")
         x = graph.node("Mish", [graph.node("Add", [x, common], "start.sum")], "start")
         weight, bias = _linear(self.arrays, "graph.start.1", None, self.hidden)
