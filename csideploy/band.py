@@ -3,12 +3,13 @@
 A network computed in another order differs in the last bits, so that a value on a threshold may
 fall to either side of it. The band around a threshold t is 1e-5 max(1, |t|) to both sides; for a
 vector quantizer, codes may differ where the two smallest distances d <= e are as near as that,
-e - d < 1e-5 max(1, |d|). Likewise for the largest of several scores.
+e - d < 1e-5 max(1, |d|), and so for each tier of a residual quantizer. Likewise for the largest of
+several scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from csideploy.export.operations import Reduction
 from csideploy.export.plan import Op, Plan, Step
 from csideploy.export.widths import step_widths
+from csideploy.quantizers.residual import distances
 
 BAND = 1e-5
 """Half the width around a threshold in which a float path may move a code."""
@@ -58,10 +60,21 @@ def _near(plan: Plan, step: Step) -> Near | None:
         raw = plan.weights[stored.place : stored.place + stored.nbytes]
         thresholds = np.frombuffer(raw.tobytes(), np.float32)
         return lambda value: near_codebook(value, thresholds, widths)
+    if step.op is Op.RESIDUAL_QUANTIZE:
+        tiers = [s.inputs[1] for s in plan.steps if s.op is Op.RESIDUAL_QUANTIZE]
+        books = [_stored(plan, index) for index in tiers]
+        return lambda value: near_tiers(value, books)
     if step.op is Op.ARG_EXTREME and plan.payload is not None:
         smallest = int(step.params["function"]) == Reduction.MIN
         return near_distances if smallest else lambda scores: near_distances(-scores)
     return None
+
+
+def _stored(plan: Plan, index: int | None) -> NDArray[np.float32]:
+    assert index is not None
+    tensor = plan.tensors[index]
+    raw = plan.weights[tensor.place : tensor.place + tensor.nbytes]
+    return np.frombuffer(raw.tobytes(), np.float32).reshape([int(d) for d in tensor.shape])
 
 
 def near_uniform(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
@@ -101,3 +114,25 @@ def near_distances(distances: NDArray[np.floating]) -> NDArray[np.bool_]:
     low, high = two.min(axis=-1), two.max(axis=-1)
     close: NDArray[np.bool_] = high - low < BAND * np.maximum(1.0, np.abs(low))
     return close.reshape(len(distances), -1)
+
+
+def near_tiers(
+    feature: NDArray[np.floating], codebooks: Sequence[NDArray[np.float32]]
+) -> NDArray[np.bool_]:
+    """Whether the two smallest distances of each tier are as near as the band.
+
+    Args:
+        feature: (n, D).
+        codebooks: (2^b_t, D) of each tier.
+
+    Returns:
+        (n, B), all bits of a tier alike; behind a tier in the band all tiers are.
+    """
+    rest, close = feature.astype(np.float64), []
+    seen = np.zeros(len(feature), np.bool_)
+    for book in codebooks:
+        found = distances(rest, book)
+        seen = seen | near_distances(found)[:, 0]
+        close += [seen] * (len(book).bit_length() - 1)
+        rest = rest - book[found.argmin(axis=1)]
+    return np.stack(close, axis=1)

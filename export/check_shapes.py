@@ -210,9 +210,9 @@ def _attended(node: Node, shapes: Shapes, _: Shape) -> Shape:
 
 
 def _tier(node: Node, shapes: Shapes, result: Shape) -> Shape:
-    """Codes (n, b) of a tier; `rest` is like the residual."""
+    """Codes (n, b) of a tier; `rest` is like the feature."""
     words, width = shapes["codebook"]
-    n, features = shapes["residual"]
+    n, features = shapes["feature"]
     demand(shapes["rest"] == (n, features) and features == width, f"'{node.name}': {shapes}")
     demand(len(result) == 2 and words == 1 << int(result[1]), f"'{node.name}': {words} codewords")
     return (n, result[1])

@@ -21,8 +21,9 @@ class StepCost:
     """One step, for one sample.
 
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
-        EDGE_ATTENTION, RZF_PRECODER, ZERO_FORCING (in doubles), distances to codewords and the fronthaul's searches, of a whole block: those by classes at most, those
-        of GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
+        EDGE_ATTENTION, RZF_PRECODER, ZERO_FORCING (its are in doubles), distances to the codewords
+        of a tier and the fronthaul's searches, of a whole block: those by classes at most, those of
+        GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one
         an element and operation; comparisons with thresholds, one a bit of the code.
@@ -214,7 +215,7 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
     if step.op is Op.EDGE_ATTENTION:  # one factor a score
         return _count(result) // int(result.shape[2]) * (int(result.shape[1]) - 1)
     if step.op is Op.RESIDUAL_QUANTIZE:  # a difference each, and the rest
-        return _count(roles["codebook"]) + _count(roles["residual"])
+        return _count(roles["codebook"]) + _count(roles["feature"])
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))
     each += sum(role in roles for role in ("bias", "residual"))
     each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)

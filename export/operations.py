@@ -441,17 +441,17 @@ OPS: dict[Op, OpSpec] = {
         ("payload", "scratch"),
         {"layers": "u32", "iterations": "u32"},
     ),
-    # Among the edges of K users and M antennas (paper 000, eq. 20 and 21): values v, queries q, keys
-    # k, y (n, K, M, C). y[i, m, c] = s sum over j != i of a[i, j, c] v[j, m, c], with
-    # a[i, j, c] = sum_m q[i, m, c] k[j, m, c] and s = 1 / M, or 1 / (M (K - 1)) with `average` 1; for
-    # one user y = 0. In float32: sums start at 0 and take m, and j, upwards by fused multiply-adds;
-    # a is multiplied by s, which is 1 / float(M), or 1 / (float(M) float(K - 1)).
+    # Edges of K users and M antennas (paper 000, eq. 20 and 21): values v, queries q, keys
+    # k and y (n, K, M, C): y[i, m, c] = sum over j != i of a[i, j, c] v[j, m, c], where
+    # a[i, j, c] = s sum_m q[i, m, c] k[j, m, c]; s = 1 / M, with `average` 1 / (M (K - 1)). For one
+    # user y = 0. In float32: sums start at 0 and take m, and j, upwards by fused multiply-adds; s
+    # is 1 / float(M), or 1 / (float(M) float(K - 1)).
     Op.EDGE_ATTENTION: OpSpec(("values", "queries", "keys"), ("y",), {"average": "u32"}),
-    # One tier of b bits, 1 to 16. residual r (n, D), codebook (2^b, D) q -> codes u8 (n, b), the
+    # One tier of b bits, 1 to 16. feature r (n, D), codebook (2^b, D) q -> codes u8 (n, b), the
     # bits of the index, MSB first, and rest (n, D) = r - q[index]. In float32: the distance of a
     # codeword is d = 0, then d = fma(t, t, d) with t = r_i - q_i, i upwards; the lowest index of
     # the least of them. A distance that is not finite is never the least; without another: index 0.
-    Op.RESIDUAL_QUANTIZE: OpSpec(("residual", "codebook"), ("codes", "rest"), {}),
+    Op.RESIDUAL_QUANTIZE: OpSpec(("feature", "codebook"), ("codes", "rest"), {}),
     # codes u8 (n, B), codebook (2^b, D): y (n, D) = codebook[index], the index being the low bits
     # of codes[start] to codes[start + b - 1], MSB first.
     Op.RESIDUAL_DEQUANTIZE: OpSpec(("codes", "codebook"), ("y",), {"start": "u32"}),

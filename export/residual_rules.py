@@ -33,7 +33,8 @@ def quantize(node: Node, inputs: Inputs) -> Made:
     x = given(node, inputs, 0)
     if x.dtype != F32 or len(x.shape) != 2 or x.shape[1] != width:
         refuse(node, f"input '{x.name}' is {x.dtype} {x.shape}; float32 (n, {width}) is right")
-    return [(U8, (x.shape[0], bits)), (F32, x.shape)][: len(node.outputs)]
+    made: Made = [(U8, (x.shape[0], bits)), (F32, x.shape)]
+    return made[: len(node.outputs)]
 
 
 def dequantize(node: Node, inputs: Inputs) -> Made:

@@ -58,6 +58,19 @@ CSD_INLINE float csd_wide_total(csd_wide a) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
+/* y[0] to y[3] = the totals of a to d. */
+CSD_INLINE void csd_wide_totals(float *y, csd_wide a, csd_wide b, csd_wide c, csd_wide d) {
+    const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44),
+                                    _mm512_shuffle_f32x4(a, b, 0xEE));
+    const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44),
+                                    _mm512_shuffle_f32x4(c, d, 0xEE));
+    const __m512 four = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88),
+                                      _mm512_shuffle_f32x4(ab, cd, 0xDD));
+    const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4E));
+    const __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xB1));
+    _mm_storeu_ps(y, _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, one)));
+}
+
 #elif defined(__AVX2__) && defined(__FMA__)
 #define CSD_HAS_AVX2
 #include <immintrin.h>
@@ -118,6 +131,21 @@ CSD_INLINE float csd_wide_total(csd_wide x) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+/* y[0] to y[3] = the totals of p to s. */
+CSD_INLINE void csd_wide_totals(float *y, csd_wide p, csd_wide q, csd_wide r, csd_wide s) {
+    const __m256 e = _mm256_add_ps(p.a, p.b), f = _mm256_add_ps(q.a, q.b);
+    const __m256 g = _mm256_add_ps(r.a, r.b), h = _mm256_add_ps(s.a, s.b);
+    const __m256 ef = _mm256_add_ps(_mm256_permute2f128_ps(e, f, 0x20),
+                                    _mm256_permute2f128_ps(e, f, 0x31));
+    const __m256 gh = _mm256_add_ps(_mm256_permute2f128_ps(g, h, 0x20),
+                                    _mm256_permute2f128_ps(g, h, 0x31));
+    const __m256 two = _mm256_add_ps(_mm256_shuffle_ps(ef, gh, 0x44),
+                                     _mm256_shuffle_ps(ef, gh, 0xEE));
+    const __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two, two, 0x88),
+                                     _mm256_shuffle_ps(two, two, 0xDD));
+    const __m128 even = _mm256_castps256_ps128(one), odd = _mm256_extractf128_ps(one, 1);
+    _mm_storeu_ps(y, _mm_unpacklo_ps(even, odd));
 }
 
 #else

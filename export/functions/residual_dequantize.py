@@ -1,8 +1,8 @@
 """ResidualDequantize: the codeword of one tier, by its bits among those of all tiers.
 
-Inputs: codes uint8 (n, B), of which the low bit is read; codebook float32 (2^b, D). Output: y (n, D)
-= codebook[index], the index being bits start to start + b - 1, MSB first. Attributes start, and
-bits: b, 1 to 16. The sum over all tiers, in order, is the feature.
+Inputs: codes uint8 (n, B), of which the low bit is read; codebook float32 (2^b, D). Output: y
+(n, D) = codebook[index], the index being bits start to start + b - 1, MSB first. Attributes start,
+and bits: b, 1 to 16. The sum over all tiers, in order, is the feature.
 """
 
 from onnx import FunctionProto

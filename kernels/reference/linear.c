@@ -1,8 +1,101 @@
 /* y = activation(x weight^T + bias): x (..., K), weight (M, K).
 
    Order of summation: as in kernels/lanes.h, and the bias last. The error is at most
-   (K / 16 + 5) eps sum |x w|. */
+   (K / 16 + 5) eps sum |x w|. Where sixteen lanes are a register, tiles of rows and outputs share
+   what is read; each sum is the same. */
+#include <string.h>
+
 #include "../lanes.h"
+#include "../vectors.h"
+
+static void dots(float *y, const float *x, const float *w, size_t inputs, size_t count) {
+    for (size_t m = 0; m < count; m++)
+        y[m] = csd_row_dot(x, w + m * inputs, inputs);
+}
+
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+
+#if defined(CSD_HAS_AVX512)
+#define ROWS 4u
+#else
+#define ROWS 1u /* four sums of two registers each */
+#endif
+#define OUTPUTS 4u
+
+/* The elements from `from` on, and zeros: a lane is never -0, so that adding 0 changes none. */
+CSD_INLINE csd_wide load_rest(const float *x, size_t from, size_t count) {
+    float held[CSD_WIDE] = {0};
+    memcpy(held, x + from, (count - from) * sizeof *x);
+    return csd_wide_load(held);
+}
+
+CSD_INLINE void add_products(csd_wide sums[ROWS][OUTPUTS], const csd_wide *x, const csd_wide *w,
+                             size_t rows) {
+    CSD_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        CSD_UNROLL
+        for (size_t m = 0; m < OUTPUTS; m++)
+            sums[r][m] = csd_wide_add(sums[r][m], csd_wide_mul(x[r], w[m]));
+    }
+}
+
+CSD_INLINE void tile(float *y, size_t y_step, const float *x, const float *w, size_t inputs,
+                     size_t rows) {
+    csd_wide sums[ROWS][OUTPUTS], from_x[ROWS], from_w[OUTPUTS];
+    size_t i = 0;
+    CSD_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        CSD_UNROLL
+        for (size_t m = 0; m < OUTPUTS; m++)
+            sums[r][m] = csd_wide_all(0.0f);
+    }
+    for (; i + CSD_WIDE <= inputs; i += CSD_WIDE) {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++)
+            from_x[r] = csd_wide_load(x + r * inputs + i);
+        CSD_UNROLL
+        for (size_t m = 0; m < OUTPUTS; m++)
+            from_w[m] = csd_wide_load(w + m * inputs + i);
+        add_products(sums, from_x, from_w, rows);
+    }
+    if (i < inputs) {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++)
+            from_x[r] = load_rest(x + r * inputs, i, inputs);
+        CSD_UNROLL
+        for (size_t m = 0; m < OUTPUTS; m++)
+            from_w[m] = load_rest(w + m * inputs, i, inputs);
+        add_products(sums, from_x, from_w, rows);
+    }
+    CSD_UNROLL
+    for (size_t r = 0; r < rows; r++)
+        csd_wide_totals(y + r * y_step, sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
+}
+
+static void multiply(float *y, const float *x, const float *w, size_t rows, size_t inputs,
+                     size_t outputs) {
+    const size_t whole = outputs / OUTPUTS * OUTPUTS;
+    size_t r = 0;
+    for (; r + ROWS <= rows; r += ROWS)
+        for (size_t m = 0; m < whole; m += OUTPUTS)
+            tile(y + r * outputs + m, outputs, x + r * inputs, w + m * inputs, inputs, ROWS);
+    for (; r < rows; r++)
+        for (size_t m = 0; m < whole; m += OUTPUTS)
+            tile(y + r * outputs + m, outputs, x + r * inputs, w + m * inputs, inputs, 1u);
+    for (r = 0; r < rows && whole < outputs; r++)
+        dots(y + r * outputs + whole, x + r * inputs, w + whole * inputs, inputs,
+             outputs - whole);
+}
+
+#else
+
+static void multiply(float *y, const float *x, const float *w, size_t rows, size_t inputs,
+                     size_t outputs) {
+    for (size_t r = 0; r < rows; r++)
+        dots(y + r * outputs, x + r * inputs, w, inputs, outputs);
+}
+
+#endif
 
 void CSD_KERNEL(linear)(const csd_args *args) {
     const csd_input *x = &args->in[CSD_LINEAR_X];
@@ -10,14 +103,11 @@ void CSD_KERNEL(linear)(const csd_args *args) {
     const float *bias = args->in[CSD_LINEAR_BIAS].data;
     const size_t outputs = weight->shape.dims[0], inputs = weight->shape.dims[1];
     const size_t rows = csd_count(&x->shape, 0, x->shape.rank - 1);
-    const float *from = x->data;
-    const float *w = weight->data;
     float *y = args->out[0].data;
-    for (size_t r = 0; r < rows; r++, from += inputs)
-        for (size_t m = 0; m < outputs; m++) {
-            const float sum = csd_row_dot(from, w + m * inputs, inputs);
-            y[r * outputs + m] = bias ? sum + bias[m] : sum;
-        }
+    multiply(y, x->data, weight->data, rows, inputs, outputs);
+    for (size_t r = 0; bias != NULL && r < rows; r++)
+        for (size_t m = 0; m < outputs; m++)
+            y[r * outputs + m] += bias[m];
     CSD_KERNEL(activate_columns)
     (y, rows, outputs, args->params[CSD_LINEAR_P_ACTIVATION].u,
      args->params[CSD_LINEAR_P_ALPHA].f, &args->in[CSD_LINEAR_SLOPE]);

@@ -1,4 +1,4 @@
-/* residual (n, D), codebook (2^b, D) -> the bits of the nearest codeword's index, and what is left.
+/* feature (n, D), codebook (2^b, D) -> the bits of the nearest codeword's index, and what is left.
    The semantics stand in export/operations.py: each distance is one chain of fused multiply-adds, so
    that an index is the same on every target. The chains of 16 codewords go side by side. */
 #include <math.h>
@@ -37,9 +37,9 @@ static uint32_t nearest(const float *r, const float *q, size_t width, uint32_t w
 }
 
 void CSD_KERNEL(residual_quantize)(const csd_args *args) {
-    const csd_shape *shape = &args->in[CSD_RESIDUAL_QUANTIZE_RESIDUAL].shape;
+    const csd_shape *shape = &args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].shape;
     const csd_shape *words = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].shape;
-    const float *r = args->in[CSD_RESIDUAL_QUANTIZE_RESIDUAL].data;
+    const float *r = args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].data;
     const float *book = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].data;
     const size_t width = shape->dims[1];
     const uint32_t bits = args->out[CSD_RESIDUAL_QUANTIZE_OUT_CODES].shape.dims[1];

@@ -5,12 +5,12 @@
 #define MOST_BITS 16u
 
 csd_status csd_check_residual_quantize(const csd_operands *o, const csd_part *part) {
-    csd_tensor_ref residual = o->in[CSD_RESIDUAL_QUANTIZE_RESIDUAL];
+    csd_tensor_ref feature = o->in[CSD_RESIDUAL_QUANTIZE_FEATURE];
     csd_tensor_ref codebook = o->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK];
     csd_tensor_ref codes = o->out[CSD_RESIDUAL_QUANTIZE_OUT_CODES];
-    if (residual->rank != 2 || codebook->rank != 2 || codes->rank != 2 ||
-        !csd_same_shape(residual, o->out[CSD_RESIDUAL_QUANTIZE_OUT_REST]) ||
-        residual->dims[1] != codebook->dims[1] || codes->dims[0] != residual->dims[0] ||
+    if (feature->rank != 2 || codebook->rank != 2 || codes->rank != 2 ||
+        !csd_same_shape(feature, o->out[CSD_RESIDUAL_QUANTIZE_OUT_REST]) ||
+        feature->dims[1] != codebook->dims[1] || codes->dims[0] != feature->dims[0] ||
         codes->dims[1] > MOST_BITS || codebook->dims[0] != 1u << codes->dims[1])
         return CSD_BAD_SHAPE;
     return csd_check_finite(codebook, part);

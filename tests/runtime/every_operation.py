@@ -165,6 +165,9 @@ def users(hand: HandPlan, c: _Constants, h: int) -> None:
     hand.step(Op.ACTIVATION, [mixed, slope], [spread], activation=Activation.PRELU)
     share = hand.output("share", ("n", "k", 3))
     hand.step(Op.SOFTMAX, [spread], [share], axis=2)
+    edges = hand.view(spread, "edges", ("n", "k", 1, 3))
+    met = hand.output("met", ("n", "k", 1, 3))
+    hand.step(Op.EDGE_ATTENTION, [edges, edges, edges], [met], average=1)
     hand.step(Op.REDUCE, [share], [hand.output("all", ("n", 1, 3))], function=Reduction.SUM, axes=2)
 
 
@@ -296,6 +299,20 @@ def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
     hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
 
 
+def tiers(hand: HandPlan, c: _Constants, x: int) -> None:
+    """Two tiers of a residual quantizer, and back."""
+    feature = hand.view(x, "tiers.feature", ("n", 24))
+    books = [c.f32("tiers.first", 8, 24), c.f32("tiers.second", 2, 24)]
+    codes = [hand.arena("tiers.a", ("n", 3), np.uint8), hand.arena("tiers.b", ("n", 1), np.uint8)]
+    rests = [hand.arena("tiers.r", ("n", 24)), hand.output("left", ("n", 24))]
+    hand.step(Op.RESIDUAL_QUANTIZE, [feature, books[0]], [codes[0], rests[0]])
+    hand.step(Op.RESIDUAL_QUANTIZE, [rests[0], books[1]], [codes[1], rests[1]])
+    both = hand.arena("tiers.codes", ("n", 4), np.uint8)
+    hand.step(Op.CONCAT, codes, [both], axis=1)
+    again = hand.output("again", ("n", 24))
+    hand.step(Op.RESIDUAL_DEQUANTIZE, [both, books[0]], [again], start=1)
+
+
 def forced(hand: HandPlan, h: int, loading: int) -> None:
     """Channels of k users to two antennas, and room for the most of them."""
     pairs = hand.view(h, "forced.h", ("n", "k", 2, 2))
@@ -332,11 +349,12 @@ def plan() -> Plan:
     precoders(hand, c, said)
     fronthaul(hand, c, effective, targets, gains)
     search(hand, c, ends)
+    tiers(hand, c, x)
     forced(hand, h, loading)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "5"},
+        metadata={"system": "micro", "version": "6"},
     )
 
 
@@ -443,6 +461,24 @@ def _nearest_in_tiles() -> bytes:
     return write_bundle(hand.plan())
 
 
+def _one_step_of_edges() -> bytes:
+    """A whole vector of channels and some more."""
+    hand = HandPlan(n_max=2, k_max=3)
+    ends = [hand.input(name, ("n", "k", 2, 19)) for name in ("values", "queries", "keys")]
+    hand.step(Op.EDGE_ATTENTION, ends, [hand.output("y", ("n", "k", 2, 19))], average=0)
+    return write_bundle(hand.plan())
+
+
+def _wide_tier() -> bytes:
+    """Two tiles of codewords."""
+    hand = HandPlan(n_max=2)
+    c = _Constants(hand)
+    ends = [hand.input("feature", ("n", 3)), c.f32("codebook", 32, 3)]
+    made = [hand.output("codes", ("n", 5), np.uint8), hand.output("rest", ("n", 3))]
+    hand.step(Op.RESIDUAL_QUANTIZE, ends, made)
+    return write_bundle(hand.plan())
+
+
 def wide_seeds() -> dict[str, bytes]:
     """Operations whose kernels work in tiles and blocks, on more than one of them."""
     same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
@@ -474,6 +510,8 @@ def wide_seeds() -> dict[str, bytes]:
             Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
             **i16,
         ),
+        "wide_edge_attention": _one_step_of_edges(),
+        "wide_residual_quantize": _wide_tier(),
         "wide_linear": _one_step(Op.LINEAR, ("n", 35), ("n", 18), [("f", 18, 35), ("f", 18)]),
         "wide_matmul": _one_step(Op.MATMUL, ("n", 2, 9), ("n", 2, 70), [("f", 9, 70)]),
         "wide_softmax": _one_step(Op.SOFTMAX, ("n", 3, 70), ("n", 3, 70), [], axis=1),
