@@ -6,6 +6,7 @@
    order does not matter; a run fits 32 bits (256 x 2^15 x 2^7), and runs add up in 64. */
 #include <string.h>
 
+#include "../byte_tiles.h"
 #include "../codes.h"
 
 #define RUN 256
@@ -104,51 +105,7 @@ static void store_row(const csd_args *args, size_t at, const int64_t *sums, size
      p[CSD_QLINEAR_P_HIGH].i);
 }
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
-#include <immintrin.h>
-
-#define HAS_TILES
-#define ROWS 4u
-#define SIDE 4u
-
-/* y[0] to y[3] = the sums of the sixteen numbers in a to d. */
-static inline void add_up(int32_t *y, __m512i a, __m512i b, __m512i c, __m512i d) {
-    const __m512i ab = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x44),
-                                        _mm512_shuffle_i32x4(a, b, 0xEE));
-    const __m512i cd = _mm512_add_epi32(_mm512_shuffle_i32x4(c, d, 0x44),
-                                        _mm512_shuffle_i32x4(c, d, 0xEE));
-    const __m512i four = _mm512_add_epi32(_mm512_shuffle_i32x4(ab, cd, 0x88),
-                                          _mm512_shuffle_i32x4(ab, cd, 0xDD));
-    const __m512i two = _mm512_add_epi32(four, _mm512_shuffle_epi32(four, (_MM_PERM_ENUM)0x4E));
-    const __m512i one = _mm512_add_epi32(two, _mm512_shuffle_epi32(two, (_MM_PERM_ENUM)0xB1));
-    _mm_storeu_si128((void *)y, _mm512_castsi512_si128(_mm512_maskz_compress_epi32(0x1111, one)));
-}
-
-static inline __attribute__((always_inline)) void multiply_tile(int32_t *y, const uint8_t *x,
-                                                                size_t x_step, uint8_t flip,
-                                                                const int8_t *const *w,
-                                                                size_t inputs, size_t rows) {
-    const __m512i flips = _mm512_set1_epi8((char)flip);
-    __m512i sums[ROWS][SIDE], bytes[ROWS];
-    for (size_t r = 0; r < rows; r++)
-        for (size_t m = 0; m < SIDE; m++)
-            sums[r][m] = _mm512_setzero_si512();
-    for (size_t k = 0; k < inputs; k += 64u) {
-        const size_t left = inputs - k;
-        const __mmask64 here = left < 64u ? ((__mmask64)1 << left) - 1u : ~(__mmask64)0;
-        for (size_t r = 0; r < rows; r++)
-            bytes[r] =
-                _mm512_xor_si512(_mm512_maskz_loadu_epi8(here, x + r * x_step + k), flips);
-        for (size_t m = 0; m < SIDE; m++) {
-            const __m512i weights = _mm512_maskz_loadu_epi8(here, w[m] + k);
-            for (size_t r = 0; r < rows; r++)
-                sums[r][m] = _mm512_dpbusd_epi32(sums[r][m], bytes[r], weights);
-        }
-    }
-    for (size_t r = 0; r < rows; r++)
-        add_up(y + r * OUTPUTS, sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-}
-
+#ifdef CSD_HAS_BYTE_TILES
 /* Rows of x, as bytes, with `count` rows of the weight: products of unsigned with signed bytes, of
    which four are one addition. An i8 plus 128 is a u8; what the zero point then makes of each output
    is the same for all rows, a product with ones. The verifier's 65,536 products of 255 and 128 stay
@@ -164,7 +121,7 @@ static void multiply_bytes(const csd_args *args, size_t from, size_t count) {
     const int64_t zero = args->params[CSD_QLINEAR_P_X_ZERO].i + flip;
     uint8_t ones[64];
     int64_t start[OUTPUTS], sums[OUTPUTS];
-    int32_t made[ROWS * OUTPUTS];
+    int32_t made[CSD_TILE_ROWS * OUTPUTS];
     const int8_t *w[OUTPUTS];
     for (size_t i = 0; i < OUTPUTS; i++)
         w[i] = weight + (i < count ? i : count - 1u) * inputs;
@@ -172,11 +129,11 @@ static void multiply_bytes(const csd_args *args, size_t from, size_t count) {
     memset(ones, 1, sizeof ones);
     for (size_t k = 0; k < inputs; k += sizeof ones) {
         const size_t run = inputs - k < sizeof ones ? inputs - k : sizeof ones;
-        for (size_t i = 0; i < count; i += SIDE) {
-            const int8_t *here[SIDE];
-            for (size_t m = 0; m < SIDE; m++)
+        for (size_t i = 0; i < count; i += CSD_TILE_OUTPUTS) {
+            const int8_t *here[CSD_TILE_OUTPUTS];
+            for (size_t m = 0; m < CSD_TILE_OUTPUTS; m++)
                 here[m] = w[i + m] + k;
-            multiply_tile(made + i, ones, 0, 0, here, run, 1u);
+            csd_byte_tile(made + i, OUTPUTS, ones, 0, 0, here, run, 1u);
         }
         for (size_t i = 0; i < count; i++)
             start[i] -= zero * made[i];
@@ -184,13 +141,13 @@ static void multiply_bytes(const csd_args *args, size_t from, size_t count) {
     for (size_t i = 0; i < count && bias != NULL; i++)
         start[i] += bias[from + i];
     for (size_t r = 0; r < rows;) {
-        const size_t taken = rows - r < ROWS ? 1u : ROWS;
+        const size_t taken = rows - r < CSD_TILE_ROWS ? 1u : CSD_TILE_ROWS;
         const uint8_t *bytes = (const uint8_t *)x->data + r * inputs;
-        for (size_t i = 0; i < count; i += SIDE)
-            if (taken == ROWS)
-                multiply_tile(made + i, bytes, inputs, flip, w + i, inputs, ROWS);
+        for (size_t i = 0; i < count; i += CSD_TILE_OUTPUTS)
+            if (taken == CSD_TILE_ROWS)
+                csd_byte_tile(made + i, OUTPUTS, bytes, inputs, flip, w + i, inputs, CSD_TILE_ROWS);
             else
-                multiply_tile(made + i, bytes, inputs, flip, w + i, inputs, 1u);
+                csd_byte_tile(made + i, OUTPUTS, bytes, inputs, flip, w + i, inputs, 1u);
         for (size_t row = 0; row < taken; row++, r++) {
             for (size_t i = 0; i < count; i++)
                 sums[i] = start[i] + made[row * OUTPUTS + i];
@@ -209,8 +166,9 @@ void CSD_KERNEL(qlinear)(const csd_args *args) {
     const int32_t *bias = args->in[CSD_QLINEAR_BIAS].data;
     for (size_t from = 0; from < outputs; from += OUTPUTS) {
         const size_t count = outputs - from < OUTPUTS ? outputs - from : OUTPUTS;
-#ifdef HAS_TILES
-        if (x->shape.dtype != CSD_I16) {
+#ifdef CSD_HAS_BYTE_TILES
+        /* For fewer rows the product with ones costs more than it saves. */
+        if (x->shape.dtype != CSD_I16 && rows >= CSD_TILE_ROWS) {
             multiply_bytes(args, from, count);
             continue;
         }
