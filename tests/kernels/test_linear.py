@@ -66,6 +66,28 @@ def test_tiles_change_no_bit(isa: str, rows: int) -> None:
             assert same_bits(ours, plain)
 
 
+@pytest.mark.parametrize("outputs", [1, 15, 16, 37, 64])
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33])
+def test_few_inputs_change_no_bit(inputs: int, outputs: int) -> None:
+    """Outputs side by side and those left over; zeros of both signs, infinities and NaN."""
+    rng = np.random.default_rng([inputs, outputs])
+    x, w = vector(rng, 9 * inputs).reshape(9, -1), vector(rng, outputs * inputs)
+    x[1], x[2] = 0, -0.0
+    x[3, 0], x[4, -1], x[5, 0] = np.inf, -np.inf, np.nan
+    w[: outputs // 2] = -0.0
+    hand = HandPlan()
+    names = [hand.input("x", x.shape), hand.constant("w", w.reshape(outputs, -1)), None, None]
+    how = {"activation": Activation.NONE, "alpha": 0.0}
+    hand.step(Op.LINEAR, names, [hand.output("y", (9, outputs))], **how)
+    bundle = write_bundle(hand.plan())
+    y = Part(bundle, isa="reference").run(x)[0]
+    for isa in instruction_sets():
+        assert same_bits(y, Part(bundle, isa=isa).run(x)[0]), isa
+    with np.errstate(invalid="ignore"):
+        expected = x @ w.reshape(outputs, -1).T
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
 def unpack(weight: Array, inputs: int) -> Array:
     return np.unpackbits(weight, axis=1, count=inputs).astype(np.float64) * 2 - 1
 
