@@ -1,6 +1,10 @@
-"""Weights that look trained, small enough for any test: of a torch transceiver with a fixed seed."""
+"""Small weights that look trained: of a torch transceiver with a fixed seed."""
 
 from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -75,3 +79,12 @@ def gaussian(seed: int, *shape: int) -> np.ndarray:
     """Complex numbers of variance 1."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((*shape, 2)).view(np.complex128)[..., 0] * 0.5**0.5
+
+
+def replaced(folder: Path, name: str, data: bytes) -> None:
+    """Another file in a package, as if the manifest had always listed it."""
+    (folder / name).write_bytes(data)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    path.write_text(json.dumps(manifest))
