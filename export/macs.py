@@ -21,8 +21,8 @@ class StepCost:
     """One step, for one sample.
 
     macs: multiply-accumulates of convolutions, linear layers (1-bit ones included), MATMUL,
-        EDGE_ATTENTION, RZF_PRECODER, ZERO_FORCING (in doubles), distances to the codewords of a
-        tier and the fronthaul's searches, of a whole block: those by classes at most, those of
+        EDGE_ATTENTION, RZF_PRECODER, ZERO_FORCING (its are in doubles), distances to the codewords
+        of a tier and the fronthaul's searches, of a whole block: those by classes at most, those of
         GRADIENT_SEARCH as if no hidden unit were 0, which are left out.
     binary_macs: those of them whose weight is one bit.
     elementwise: additions of bias and residual, scales, activations, quantizer operations: one

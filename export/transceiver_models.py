@@ -38,8 +38,10 @@ ANCHORS = ("none", "rzf")
 NORM_EPS = 1e-5
 """What torch's batch norm adds to a variance."""
 SMALLEST_POWER = 1e-12
-LOG_SHARE = (-12.0, 8.0)
+LOG_SHARE = (-6.0, 8.0)
 """Limits of the logarithm of a user's share of the anchor's loading."""
+LOG_GAIN = (-3.0, 3.0)
+"""Limits of the logarithm of a user's gain. Both as `systems.rvq_egat` trains them."""
 
 
 def encoder_model(state: State, *, name: str = "encoder") -> ModelProto:
@@ -174,9 +176,11 @@ class _Precoder:
         pieces = graph.reshape("feature", [0, 0, self.antennas, piece], "anchor.pieces")
         channel = arrays.get("graph.anchor.channel", piece, 2)
         h = graph.product(pieces, channel, None, "anchor.h")
-        share = arrays.get("graph.anchor.share", self.feature)[:, None]
+        # A mean over the antennas of weighted squares, as one product with all pieces at once.
+        share = np.tile(arrays.get("graph.anchor.share", piece) / self.antennas, self.antennas)
         level = arrays.get("graph.anchor.level", 2)
-        own = graph.product("feature", share, None, "anchor.own")
+        energy = graph.node("Mul", ["feature", "feature"], "anchor.squares")
+        own = graph.product(energy, share[:, None], None, "anchor.own")
         # (n, 1, 1), beside (n, k, 1)
         snr = graph.reshape("snr_db", [0, 1, 1], "anchor.snr")
         common = graph.product(snr, -0.1 * level[1:, None], level[:1], "anchor.common")
@@ -201,7 +205,10 @@ class _Precoder:
         if w0 is not None:
             if not self.edge:
                 w0 = graph.reshape(w0, [0, 0, 1, self.outputs], "W0.row")
-            x = graph.node("Concat", [pieces, w0], "start.input", axis=3)
+            x = graph.node("Concat", [pieces, w0], "start.known", axis=3)
+            # Costs nothing. Where the start is computed in integers, its input is rounded: behind
+            # this, so that the inverse reads the feature, and the end W_0, as they are.
+            x = graph.node("Cast", [x], "start.input", to=TensorProto.FLOAT)
         x = graph.product(x, own, None, "start.own")
         x = graph.node("Mish", [graph.node("Add", [x, common], "start.sum")], "start")
         weight, bias = _linear(self.arrays, "graph.start.1", None, self.hidden)
@@ -252,7 +259,9 @@ class _Precoder:
             axis = graph.store("gain.axis", np.array([2], np.int64))
             x = graph.node("ReduceMean", [x, axis], "gain.mean", keepdims=1)
         gain = graph.product(x, last[count:].T, shift[count:], "gain.log")
-        scaled = graph.node("Mul", [w0, graph.node("Exp", [gain], "gain")], "W0.scaled")
+        limits = [graph.number(f"gain.limit{i}", limit) for i, limit in enumerate(LOG_GAIN)]
+        gain = graph.node("Exp", [graph.node("Clip", [gain, *limits], "gain.cut")], "gain")
+        scaled = graph.node("Mul", [w0, gain], "W0.scaled")
         return graph.node("Add", [w, scaled], "W.raw")
 
 

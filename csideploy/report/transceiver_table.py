@@ -28,9 +28,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     channel = result["channel"]
     console.print(
         f"{channel['file']}: {channel['test_users']} test users, M {channel['antennas']}, "
-        f"L {result['pilots']}, {result['samples']} groups, seed {result['seed']}; baselines fitted "
-        f"on the training users of {result['baselines_fitted_on']}. zf, rzf and wmmse know the "
-        "channels, -lmmse the users' estimates, -lloyd the bits of channels that users know.",
+        f"L {result['pilots']}, {result['samples']} groups, seed {result['seed']}; baselines "
+        f"fitted on the training users of {result['baselines_fitted_on']}. zf, rzf, wmmse know "
+        "the channels, -lmmse the users' estimates, -lloyd the bits of channels that users know.",
         style="dim",
     )
     for check in result["checks"]:

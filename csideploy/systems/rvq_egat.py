@@ -52,7 +52,7 @@ class Widths:
         layers: G, updates.
         end: hidden width of its last network.
         alpha, beta: weights of the antennas and of the other users in an update (eq. 18).
-        anchor: "rzf", or "none" as in the paper.
+        anchor: "rzf" (see above), or "none" as in the paper.
     """
 
     extractor: tuple[int, ...] = (1024, 512, 256)
@@ -62,7 +62,7 @@ class Widths:
     end: int = 512
     alpha: float = 0.1
     beta: float = 0.1
-    anchor: str = "none"
+    anchor: str = "rzf"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extractor", tuple(self.extractor))
@@ -80,7 +80,7 @@ class Widths:
         return {**asdict(self), "extractor": list(self.extractor), "start": list(self.start)}
 
 
-NODE = Widths(form="node", start=(1024, 512), layers=2, end=256)
+NODE = Widths(form="node", start=(1024, 512), layers=2, end=256, anchor="none")
 """The public predecessor's precoder."""
 
 
@@ -105,9 +105,10 @@ class Anchor(nn.Module):
     """Features and SNR to W_0, the regularized zero-forcing precoder of a rough channel.
 
     With h_hat (K, M) from the pieces of the feature, W_0^T = h_hat^H (h_hat h_hat^H + delta I)^-1,
-    scaled to unit mean power an entry. delta sums a share of each user: e^(a' v_k + b - c s),
-    s the SNR in dB over 10. At the start c = ln 10, so that delta is proportional to K / snr; what
-    the feedback leaves out acts as noise that does not fall with the SNR, and c learns that.
+    scaled to unit mean power an entry. delta sums a share of each user: e^(e_k + b - c s), e_k a
+    weighted mean of its feature's squares, alike for all antennas, s the SNR in dB over 10. At the
+    start c = ln 10, so that delta is proportional to K / snr; what the feedback leaves out acts as
+    noise that does not fall with the SNR, and c learns that.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -115,7 +116,7 @@ class Anchor(nn.Module):
         self.antennas = setup.antennas
         piece = setup.feature // setup.antennas
         self.channel = nn.Parameter(_CHANNEL_GAIN * torch.eye(piece, 2))
-        self.share = nn.Parameter(torch.zeros(setup.feature))
+        self.share = nn.Parameter(torch.zeros(piece))
         self.level = nn.Parameter(torch.tensor([0.0, math.log(10.0)]))
 
     def rough(self, v: Tensor) -> Tensor:
@@ -135,7 +136,8 @@ class Anchor(nn.Module):
         """(n, K, D) and (n, 1) -> (n, K, M, 2), in float32 whatever the precision around it."""
         users = v.shape[1]
         h = self.rough(v)
-        log_share = (v @ self.share) + self.level[0] - self.level[1] * 0.1 * snr_db
+        energy = v.square().unflatten(-1, (self.antennas, -1)).mean(-2) @ self.share
+        log_share = energy + self.level[0] - self.level[1] * 0.1 * snr_db
         loading = log_share.clamp(*_LOG_SHARE).exp().sum(1)
         gram = h @ h.mH + loading[:, None, None] * torch.eye(users, device=v.device)
         w = torch.linalg.solve(gram.mT, h.conj())

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from csideploy.baselines.pilot_estimate import Pilots
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
+from csideploy.transceiver.deployed import Deployed
 from csideploy.transceiver.evaluate_core import Average, Candidate, Measured, measure
-from csideploy.transceiver.parts import Deployed
 from csideploy.transceiver.schemes import NAMES, Baselines
 from csideploy.transceiver.splits import split_users
 

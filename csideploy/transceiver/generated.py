@@ -27,7 +27,7 @@ from csideploy.channels.umi_users import DROP, MODELS, umi_users
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
 
-USERS_VERSION = 1
+USERS_VERSION = 2
 """Goes up when the same seed gives other users."""
 
 SCENARIOS = ("raytraced", *MODELS)

@@ -7,7 +7,7 @@ activation: nothing is rounded in between. A function of one activation takes co
 makes them. What only moves numbers (Reshape, Concat, MaxPool, ...) has the same codes on both
 sides, so these tensors are one point with one scale.
 
-What is in no point stays float.
+What is in no point stays float, and so does what only a matrix inverse reads.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Point:
 
 
 def is_layer(network: Network, node: NodeProto) -> bool:
-    """Whether a node is a product with a stored weight that integers can compute."""
+    """Whether a node is a product with a stored weight that integers are to compute."""
+    if node.output[0] in network.inverted:
+        return False
     if node.domain == DOMAIN:
         return node.op_type == "BinaryLinear" and all(
             network.constant(node, index) is not None for index in (1, 2, 3)
@@ -111,10 +113,11 @@ class _Finder:
         self.network = network
         self.chosen: set[str] = set()
         self.parent: dict[str, str] = {}
-        for node in network.model.graph.node:
+        nodes = [n for n in network.model.graph.node if n.output[0] not in network.inverted]
+        for node in nodes:
             self._visit(node)
         # A move behind a point hands its codes on; one in front of it must be given them.
-        moves = [n for n in network.model.graph.node if n.op_type in _MOVES and n.domain == ""]
+        moves = [n for n in nodes if n.op_type in _MOVES and n.domain == ""]
         grown = -1
         while grown != len(self.chosen):
             grown = len(self.chosen)

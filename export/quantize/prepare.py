@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, versi
 from onnx.reference import ReferenceEvaluator
 
 from csideploy.errors import UnsupportedError
+from csideploy.export.functions import DOMAIN
 
 OPSET = 21
 """The first with 16-bit QuantizeLinear."""
@@ -40,6 +41,8 @@ class Network:
         inputs, outputs: names of the graph's inputs and outputs.
         shapes: tensor -> its shape, sizes as numbers or names, where ONNX can infer it.
         types: tensor -> its NumPy type, the same.
+        inverted: tensors that matrix inverses alone read, at once or behind other nodes. They stay
+            float: an inverse makes a rounding larger, by the condition number of its matrix.
     """
 
     def __init__(self, model: ModelProto) -> None:
@@ -60,6 +63,12 @@ class Network:
             for name in node.input:
                 if name:
                     self.readers.setdefault(name, []).append(node)
+        self.inverted: set[str] = set()
+        for node in reversed(graph.node):
+            readers = [r for name in node.output for r in self.readers.get(name, [])]
+            alone = all(_inverts(r) or r.output[0] in self.inverted for r in readers)
+            if readers and alone and not set(self.outputs).intersection(node.output):
+                self.inverted.update(node.output)
         self.shapes: dict[str, tuple[int | str, ...]] = {}
         self.types: dict[str, np.dtype[np.generic]] = {}
 
@@ -86,6 +95,10 @@ class Network:
         if len(node.input) <= index or not node.input[index]:
             return None
         return self.constants.get(node.input[index])
+
+
+def _inverts(node: NodeProto) -> bool:
+    return (node.domain, node.op_type) == (DOMAIN, "ZeroForcing")
 
 
 def prepare(model: ModelProto) -> Network:

@@ -12,9 +12,11 @@ from onnx import ModelProto
 from csideploy.errors import InputError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.integer.run import check_steps
 from csideploy.export.plan import Op
 from csideploy.export.transceiver_models import encoder_model, precoder_model
 from csideploy.onnx_oracle import Session
+from csideploy.quantize import quantize_part
 from csideploy.runtime import Part
 from csideploy.systems.rvq_egat import Transceiver, Widths
 from csideploy.transceiver import Setup
@@ -193,3 +195,48 @@ def test_what_an_encoder_must_be() -> None:
     ):
         with pytest.raises(InputError, match=why):
             encoder_model(changed(name, array))
+
+
+def db(a: Array, b: Array) -> float:
+    return float(10 * np.log10(np.mean((a - b).astype(float) ** 2) / np.mean(b.astype(float) ** 2)))
+
+
+@pytest.mark.parametrize("precision", ["int8", "auto"])
+@pytest.mark.parametrize(("form", "anchor"), FORMS)
+def test_precoder_in_integers(form: str, anchor: str, precision: str) -> None:
+    """What the inverse reads, attention and the power stay float; the layers are integers."""
+    model = precoder(form, anchor)
+    chunks = [dict(zip(("feature", "snr_db"), inputs(40, k), strict=True)) for k in (2, 3, 8)]
+    made = quantize_part(model, chunks, precision=precision, seed=0).models[""]
+    plan = compile_model(onnx.load_model_from_string(made), part="p", side="bs", k_max=MOST)
+    ops = [step.op for step in plan.steps]
+    anchored = anchor == "rzf"
+    assert ops.count(Op.LINEAR) == 3 * anchored
+    assert ops.count(Op.QLINEAR) == 3 + 2 * (5 if form == "edge" else 4) + 2 + anchored
+    part, (v, snr) = Part(write_bundle(plan)), inputs(50, 4)
+    feeds = {"feature": v, "snr_db": snr}
+    (whole,) = Session(model.SerializeToString(), name="float").run(feeds).values()
+    (theirs,) = Session(made, name="int8").run(feeds).values()
+    (w,) = part.run(v, snr)
+    # Float steps between integer ones differ in their last bits, so a code may fall to either side.
+    assert db(w, theirs) < -60
+    assert db(w, whole) < -35
+    traced = [outputs[0] for _, outputs in part.trace(v[:1], snr[:1])]
+    compared, wrong = check_steps(plan, [v[:1], snr[:1]], traced)
+    assert (compared >= ops.count(Op.QLINEAR), wrong) == (True, "")
+
+
+def test_encoder_in_integers() -> None:
+    made = transceiver("edge", "none")
+    model = encoder_model(state_of(made))
+    random = np.random.default_rng(8)
+    chunks = [random.normal(size=(100, 3, 2)).astype(np.float32) for _ in range(3)]
+    coded = quantize_part(model, chunks, precision="int8", seed=0).models[""]
+    plan = compile_model(onnx.load_model_from_string(coded), part="p", side="ue")
+    assert Op.LINEAR not in [step.op for step in plan.steps]
+    y = random.normal(size=(200, 3, 2)).astype(np.float32)
+    whole = Session(model.SerializeToString(), name="float").run({"y": y})["feature"]
+    theirs = Session(coded, name="int8").run({"y": y})["feature"]
+    (feature,) = Part(write_bundle(plan)).run(y)
+    assert db(feature, theirs) < -60
+    assert db(feature, whole) < -25

@@ -1,8 +1,10 @@
 """Where activations are quantized, and what belongs to what."""
 
-from onnx import helper
+import numpy as np
+from onnx import TensorProto, helper
 from tiny_networks import encoder, floats, network, residual
 
+from csideploy.export.functions import DOMAIN
 from csideploy.export.quantize.points import find_points
 from csideploy.export.quantize.prepare import prepare
 
@@ -79,3 +81,28 @@ def test_floats_joined_with_bytes_are_no_bytes() -> None:
     (first, *_) = find_points(prepare(model))
     assert first.tensors == ["a", "b", "joined"]
     assert not first.whole
+
+
+def test_what_only_an_inverse_reads_stays_float() -> None:
+    """Its layers and sums have no points, though others read the same input."""
+    constants = {
+        "c": floats(2, 2, seed=1), "s": floats(8, 1, seed=2), "b": floats(1, seed=3),
+        "w": floats(8, 5, seed=4), "v": floats(2, 3, seed=5), "axis": np.array([1]),
+    }  # fmt: skip
+    nodes = [
+        node("Reshape", ["x", "cut"], ["pieces"]),
+        node("MatMul", ["pieces", "c"], ["h"]),
+        node("MatMul", ["x", "s"], ["share"]),
+        node("Add", ["share", "b"], ["log"]),
+        node("ReduceSum", ["log", "axis"], ["loading"], keepdims=0),
+        node("ZeroForcing", ["h", "loading"], ["W"], domain=DOMAIN),
+        node("MatMul", ["x", "w"], ["plain"]),
+        node("MatMul", ["W", "v"], ["y"]),
+        node("Tanh", ["plain"], ["z"]),
+    ]
+    constants["cut"] = np.array([0, 0, 4, 2])
+    model = network(nodes, constants, ("n", 3, 8), "y")
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    made = prepare(model)
+    assert made.inverted == {"pieces", "h", "share", "log", "loading"}
+    assert [p.tensors for p in find_points(made)] == [["x"], ["W"], ["plain"], ["y"]]

@@ -299,13 +299,6 @@ def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
     hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
 
 
-def forced(hand: HandPlan, h: int, loading: int) -> None:
-    """Channels of k users to two antennas, and room for the most of them."""
-    pairs = hand.view(h, "forced.h", ("n", "k", 2, 2))
-    w, scratch = hand.output("forced", ("n", "k", 2, 2)), hand.arena("forced.scratch", ("k", 12))
-    hand.step(Op.ZERO_FORCING, [pairs, loading], [w, scratch])
-
-
 def tiers(hand: HandPlan, c: _Constants, x: int) -> None:
     """Two tiers of a residual quantizer, and back."""
     feature = hand.view(x, "tiers.feature", ("n", 24))
@@ -318,6 +311,13 @@ def tiers(hand: HandPlan, c: _Constants, x: int) -> None:
     hand.step(Op.CONCAT, codes, [both], axis=1)
     again = hand.output("again", ("n", 24))
     hand.step(Op.RESIDUAL_DEQUANTIZE, [both, books[0]], [again], start=1)
+
+
+def forced(hand: HandPlan, h: int, loading: int) -> None:
+    """Channels of k users to two antennas, and room for the most of them."""
+    pairs = hand.view(h, "forced.h", ("n", "k", 2, 2))
+    w, scratch = hand.output("forced", ("n", "k", 2, 2)), hand.arena("forced.scratch", ("k", 12))
+    hand.step(Op.ZERO_FORCING, [pairs, loading], [w, scratch])
 
 
 def plan() -> Plan:
@@ -349,8 +349,8 @@ def plan() -> Plan:
     precoders(hand, c, said)
     fronthaul(hand, c, effective, targets, gains)
     search(hand, c, ends)
-    forced(hand, h, loading)
     tiers(hand, c, x)
+    forced(hand, h, loading)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
