@@ -214,7 +214,7 @@ def test_closed_formulas_are_those_of_the_networks(name: str, users: int) -> Non
 
 
 def test_the_paper_s_widths_are_the_defaults_of_the_networks() -> None:
-    assert Widths().describe() == formulas.PAPER_WIDTHS
+    assert Widths(anchor="none").describe() == formulas.PAPER_WIDTHS
     node = {"form": "node", "start": [1024, 512], "layers": 2, "end": 256}
     assert NODE.describe() == {**formulas.PAPER_WIDTHS, **node}
     assert SETUP.bits == 8
