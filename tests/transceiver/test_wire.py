@@ -19,6 +19,7 @@ from csideploy.quantizers.residual import indices_to_bits
 from csideploy.transceiver.export import TransceiverWanted, make_transceiver
 from csideploy.transceiver.parts import Deployed
 from csideploy.transceiver.rate import sum_rate
+from csideploy.transceiver.request import find_trained
 from csideploy.transceiver.users import save_users
 from csideploy.transceiver.wire import decode, encode
 
@@ -277,3 +278,13 @@ def test_bad_use_of_decode(package_folder: Path, tmp_path: Path) -> None:
             decode(package, tmp_path / "p.bin", tmp_path / "W.npy", **{"snr_db": 10.0, **options})
     with pytest.raises(InputError, match="cannot read"):
         decode(package, tmp_path / "none.bin", tmp_path / "W.npy", snr_db=10.0)
+
+
+def test_a_package_is_measured_as_it_is(package_folder: Path) -> None:
+    (found,) = find_trained(str(package_folder), most_users=8, bits=(8,))
+    assert (found.pilots, found.antennas, found.most_users) == (2, 4, 4)
+    h, noise = gaussian(1, 4, 3, 4), gaussian(2, 4, 3, 2)
+    same = Deployed(small_weights(), (3, 8, 11), 4).link(h, noise, 10.0, 11)
+    assert (found.candidate(h, noise, 10.0, 11) == same).all()
+    with pytest.raises(InputError, match="--bits 5: the package has 3, 8, 11"):
+        found.candidate(h, noise, 10.0, 5)
