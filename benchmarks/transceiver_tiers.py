@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from csideploy.transceiver.codebooks import decode, encode, fit_tiers
-from csideploy.transceiver.deployed import Deployed
 from csideploy.transceiver.evaluate_core import Complex, measure
+from csideploy.transceiver.parts import Deployed
 from csideploy.transceiver.splits import split_users
 from csideploy.transceiver.user_set import Users
 from csideploy.transceiver.weights import load_weights

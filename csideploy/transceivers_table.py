@@ -16,8 +16,8 @@ from csideploy.transceiver.weights import PAPER, SYSTEM
 USERS = (3, 8)
 """K that a BS's MACs are given for."""
 FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("the paper's", {}),
     ("anchored", {"anchor": "rzf"}),
+    ("the paper's", {}),
     ("node form", {"form": "node", "start": [1024, 512], "layers": 2, "end": 256}),
 )
 

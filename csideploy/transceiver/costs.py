@@ -59,7 +59,7 @@ def precoder(setup: Setup, widths: Widths, users: int) -> dict[str, int]:
     each = (piece + extra) * hidden + hidden * state + state * widths["end"]
     each += widths["end"] * outputs
     once = hidden
-    layer = 4 * users * places * state**2 + 2 * users**2 * places * state
+    layer = 4 * users * places * state**2 + 2 * users * (users - 1) * places * state
     layer += users * state**2 if edge else 0
     macs = users * places * each + once + widths["layers"] * layer
     if anchored:

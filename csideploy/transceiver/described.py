@@ -175,6 +175,8 @@ def describe(manifest: Mapping[str, Any]) -> Described:
         setup = Setup(**manifest["setup"])
     except TypeError as error:
         raise InputError(f"setup: {error}") from None
+    if manifest["setup"] != setup.describe():
+        raise InputError(f"setup {manifest['setup']}: all sizes are right, {setup.describe()}")
     users = manifest["max_users"]
     if type(users) is not int or not 1 <= users <= MOST_USERS:
         raise InputError(f"max_users {users}: 1 to {MOST_USERS}")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from csideploy.baselines.pilot_estimate import Pilots
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
-from csideploy.transceiver.deployed import Deployed
 from csideploy.transceiver.evaluate_core import Average, Candidate, Measured, measure
+from csideploy.transceiver.parts import Deployed
 from csideploy.transceiver.schemes import NAMES, Baselines
 from csideploy.transceiver.splits import split_users
 
@@ -261,3 +261,24 @@ def of_weights(path: Path, name: str, *, most_users: int, bits: Sequence[int]) -
         most_users,
         about,
     )
+
+
+def of_package(path: Path, name: str) -> Trained:
+    """A package as it is, with its own budgets and its own most users.
+
+    Raises:
+        InputError, FormatError, PairingError: it cannot be opened.
+    """
+    from csideploy.package import open_package
+    from csideploy.transceiver.wire import open_transceiver
+
+    package = open_package(path)
+    running = open_transceiver(package)
+    setup, most = running.described.setup, running.described.max_users
+    about = {
+        "setup": setup.describe(),
+        "widths": package.manifest["widths"],
+        "pairing_id": package.pairing_id.hex(),
+        "precision": "int8" if package.is_integer else "fp32",
+    }
+    return Trained(name, running.link, setup.pilots, setup.antennas, None, None, most, about)

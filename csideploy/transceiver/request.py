@@ -35,15 +35,17 @@ def is_transceiver(name: str | None, checkpoint: Path | None = None) -> bool:
 
 
 def find_trained(name: str, *, most_users: int, bits: Sequence[int]) -> list[Trained]:
-    """A run, a weights file or a zoo entry, ready to be measured.
+    """A run, a weights file, a package or a zoo entry, ready to be measured.
 
     Raises:
         InputError: nothing of that name.
     """
     from csideploy import zoo
-    from csideploy.transceiver.evaluate import of_weights
+    from csideploy.transceiver.evaluate import of_package, of_weights
 
     path = Path(name)
+    if (path / "manifest.json").is_file():
+        return [of_package(path, name)]
     if not path.exists():
         entries = zoo.transceiver_entries()
         chosen = [e for e in entries if name in (e.path.name, SYSTEM)]

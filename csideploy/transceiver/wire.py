@@ -239,4 +239,4 @@ def check_snr(snr_db: float | None) -> None:
     """
     low, high = SNRS_DB
     if snr_db is not None and not low <= snr_db <= high:
-        raise InputError(f"--snr {snr_db}: dB from {low:g} to {high:g}")
+        raise InputError(f"--snr {snr_db:g}: dB from {low:g} to {high:g}")
