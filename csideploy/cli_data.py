@@ -89,6 +89,9 @@ def generate(
         str, typer.Option(help="Of raytraced: munich, florence, etoile, san_francisco; or several.")
     ] = "munich",
     sites: Annotated[int, typer.Option(help="Of raytraced: BS places of each scene.")] = 10,
+    regions: Annotated[
+        int, typer.Option(help="Of users: sectors around a BS, for codebooks of their own.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Make CSI samples. Stopped and started again, it goes on where it was.
@@ -116,6 +119,7 @@ def generate(
             samples=samples,
             scenes=scene,
             sites=sites,
+            regions=regions,
             seed=seed,
             out=out,
             as_json=as_json,
@@ -123,7 +127,7 @@ def generate(
         return
     refuse_given(
         context,
-        ("antennas", "scene", "sites"),
+        ("antennas", "scene", "sites", "regions"),
         "users of a transceiver (raytraced, umi, umi-light)",
     )
     of_blocks = settings is not None or users is not None

@@ -15,6 +15,7 @@ def generate(
     samples: int,
     scenes: str,
     sites: int,
+    regions: int,
     seed: int,
     out: Path,
     as_json: bool,
@@ -26,7 +27,13 @@ def generate(
     if antennas is None:
         raise InputError(f"--scenario {scenario} makes users of a BS: add --antennas, 16 say")
     plan = UserPlan(
-        scenario, antennas, samples, seed=seed, scenes=tuple(scenes.split(",")), sites=sites
+        scenario,
+        antennas,
+        samples,
+        seed=seed,
+        scenes=tuple(scenes.split(",")),
+        sites=sites,
+        regions=regions,
     )
     with progress(f"{scenario} users") as advance:
         generate_users(out, plan, progress=advance)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csideploy.channels.heard import CARRIER_HZ, Heard, panel
 from csideploy.channels.parts import PartFolder, write_npz
@@ -26,12 +27,14 @@ from csideploy.channels.raytraced import (
 from csideploy.channels.umi_users import DROP, MODELS, umi_users
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
+from csideploy.transceiver.setup import LARGEST
 
 USERS_VERSION = 2
 """Goes up when the same seed gives other users."""
 
 SCENARIOS = ("raytraced", *MODELS)
 _DROPS_A_PART = 10
+MOST_REGIONS = LARGEST["regions"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class UserPlan:
         seed: not negative.
         scenes: of raytraced; one file may have several.
         sites: of raytraced, BS places of each scene.
+        regions: sectors of equal angle around every BS, the first one from east to north, for
+            codebooks of their own (paper 000, Remark 2); 1: none.
 
     Raises:
         InputError: a name or number that cannot be.
@@ -56,6 +61,7 @@ class UserPlan:
     seed: int = 0
     scenes: tuple[str, ...] = ("munich",)
     sites: int = 10
+    regions: int = 1
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -70,6 +76,8 @@ class UserPlan:
         ):
             if value < least:
                 raise InputError(f"{name} is {value}; it must be at least {least}")
+        if not 1 <= self.regions <= MOST_REGIONS:
+            raise InputError(f"regions is {self.regions}; 1 to {MOST_REGIONS} are right")
         if self.scenario != "raytraced":
             return
         for scene in self.scenes:
@@ -114,7 +122,22 @@ class UserPlan:
                 "rays": RAYS,
                 "weakest_db": WEAKEST_DB,
             }
+        if self.regions > 1:
+            settings["regions"] = self.regions
         return json.dumps(settings, sort_keys=True)
+
+
+def sectors(xy: NDArray[np.floating], bs: NDArray[np.floating], regions: int) -> NDArray[np.uint8]:
+    """The sector that each user stands in, seen from its BS.
+
+    Args:
+        xy: places of users (n, 2).
+        bs: of their BSs, (n, 2) or more columns.
+        regions: sectors of equal angle, the first from 0 (east) up.
+    """
+    way = xy.astype(np.float64) - bs[:, :2]
+    turn = np.arctan2(way[:, 1], way[:, 0]) / (2 * np.pi) % 1
+    return np.minimum(np.floor(turn * regions), regions - 1).astype(np.uint8)
 
 
 class _UserParts(PartFolder):
@@ -128,12 +151,15 @@ class _UserParts(PartFolder):
             name: np.concatenate([part[name] for part in parts])
             for name in ("h", "environment", "xy", "bs")
         }
+        regions = json.loads(self.settings).get("regions", 1)
+        # The rows of `bs` are of the environments in their order, of drops without users too.
+        own = joined["bs"][joined["environment"]]
         write_npz(
             path,
             {
                 "H": joined["h"][:samples],
                 "environment": joined["environment"][:samples],
-                "region": np.zeros(samples, np.uint8),
+                "region": sectors(joined["xy"], own, regions)[:samples],
                 "ue_xy": joined["xy"][:samples],
                 "bs": joined["bs"],
                 "outage": np.array(sum(int(part["outage"]) for part in parts)),

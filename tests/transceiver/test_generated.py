@@ -14,7 +14,7 @@ from csideploy.cli import app
 from csideploy.errors import InputError, MissingDependencyError, OutputError
 from csideploy.fronthaul import umi
 from csideploy.transceiver import generated
-from csideploy.transceiver.generated import UserPlan, generate_users
+from csideploy.transceiver.generated import UserPlan, generate_users, sectors
 from csideploy.transceiver.users import load_users
 
 LIGHT = UserPlan("umi-light", 4, 2130, seed=3)
@@ -186,3 +186,22 @@ def test_options_of_other_scenarios(options: str, says: str, tmp_path: Path) -> 
     assert done.exit_code == 2
     assert says in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_sectors_are_seen_from_the_bs() -> None:
+    bs = np.array([[10.0, -4.0, 25.0]]).repeat(6, 0)
+    way = np.array([[1, 0.1], [-0.1, 1], [-1, -0.1], [0.1, -1], [1, -0.1], [5, 5]])
+    assert sectors(bs[:, :2] + way, bs, 4).tolist() == [0, 1, 2, 3, 3, 0]
+    assert sectors(bs[:, :2] + way, bs, 1).tolist() == [0] * 6
+
+
+def test_regions_stand_in_the_file(tmp_path: Path) -> None:
+    plan = UserPlan("umi-light", 4, 300, seed=3, regions=3)
+    generate_users(tmp_path / "u.npz", plan)
+    with np.load(tmp_path / "u.npz") as file:
+        bs = file["bs"][file["environment"]]
+        wanted = sectors(file["ue_xy"], bs, 3)
+        assert np.array_equal(file["region"], wanted)
+        assert np.bincount(wanted, minlength=3).min() > 5
+    with pytest.raises(InputError, match="regions is 17"):
+        UserPlan("umi-light", 4, 300, regions=17)
