@@ -56,6 +56,12 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", help="Of precoders: antennas, streams, pilots, pilot-power = N."),
     ] = None,
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of transceivers: users that the baselines know; those of --channel, if left out."
+        ),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(min=2, help="How many; 2000, of precoders 20000, if left out."),
@@ -71,11 +77,13 @@ def evaluate(
 
     Precoders, sum rate against P: csideploy evaluate kd-precoder --snr 0,10,20,30
 
+    Transceivers, on a file's test users: csideploy evaluate rvq-egat --channel users.npz
+
     Fronthaul, sum efficiency against bits: csideploy evaluate neural-mq --channel umi-links,umi
     """
     import json
 
-    from csideploy import cli_fronthaul_quality, cli_precoder
+    from csideploy import cli_fronthaul_quality, cli_precoder, cli_transceiver
     from csideploy.downlink.request import is_precoder, parse_sizes
     from csideploy.errors import InputError
     from csideploy.evaluate import channels
@@ -85,6 +93,7 @@ def evaluate(
     from csideploy.options import parse_number
     from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
+    from csideploy.transceiver.request import is_transceiver
 
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
@@ -112,6 +121,27 @@ def evaluate(
         )
         return
     refuse_given(context, ("iterations", "receiver"), "the fronthaul")
+    many = [name for name in names if is_transceiver(name)]
+    if many:
+        if len(many) < len(names):
+            others = ", ".join(name for name in names if name not in many)
+            raise InputError(f"{others}: no transceiver, and those are measured apart")
+        refuse_given(context, ("distance", "settings"), "precoders")
+        cli_transceiver.evaluate(
+            names,
+            channel=channel if given(context, "channel") else None,
+            fit=fit,
+            snr=snr,
+            users=users,
+            bits=bits,
+            samples=samples,
+            out=out,
+            chart=chart,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    refuse_given(context, ("fit",), "transceivers")
     kinds = {name: is_precoder(name) for name in names}
     if all(kinds.values()):
         refuse_given(context, ("channel",), "CSI feedback links")

@@ -45,7 +45,8 @@ def train(
     words = ["csideploy", "train", SYSTEM]
     for option, value in given.items():
         if value is not None:
-            words += [option, str(value)]
+            # A range such as -5:20 would be read as an option.
+            words += [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
     for pair in settings:
         words += ["--set", pair]
     command = shlex.join([*words, "--seed", str(seed), "--out", "run"])

@@ -25,6 +25,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 import csideploy
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.export.functions import attach_functions
+from csideploy.export.graph import USERS
 from csideploy.export.interface import (
     BATCH,
     IR_VERSION,
@@ -113,7 +114,7 @@ def export_part(
 
 def export_network(
     module: torch.nn.Module,
-    inputs: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, tuple[int | str, ...]],
     output: str,
     prefix: str,
     *,
@@ -123,7 +124,7 @@ def export_network(
 
     Args:
         module: takes the inputs in their order, float32, and gives one tensor.
-        inputs: name -> shape without the batch.
+        inputs: name -> shape without the batch; "k" in it is the number of users, which stays open.
         output: name of what it gives.
         prefix: of node names.
         half_weights: see `export_part`.
@@ -139,9 +140,9 @@ def export_network(
 
 
 def _export_float(
-    module: torch.nn.Module, inputs: Mapping[str, tuple[int, ...]], output: str
+    module: torch.nn.Module, inputs: Mapping[str, tuple[int | str, ...]], output: str
 ) -> ModelProto:
-    """Torch's exporter, quiet, with batch symbolic; 1-bit layers as calls."""
+    """Torch's exporter, quiet, with batch and users symbolic; 1-bit layers as calls."""
     try:
         import torch
     except ImportError as error:
@@ -149,8 +150,14 @@ def _export_float(
     if importlib.util.find_spec("onnxscript") is None:
         raise MissingDependencyError(_MISSING.format("onnxscript"))
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    # Two samples: torch specialises a batch of one.
-    examples = tuple(torch.full((2, *shape), 0.5, device=device) for shape in inputs.values())
+    # Two samples, three users: torch specialises a size of one.
+    sizes = [[2, *(3 if d == USERS else int(d) for d in shape)] for shape in inputs.values()]
+    examples = tuple(torch.full(size, 0.5, device=device) for size in sizes)
+    open_axes = tuple(
+        {0: torch.export.Dim(BATCH)}
+        | {axis: torch.export.Dim(USERS) for axis, d in enumerate(shape, 1) if d == USERS}
+        for shape in inputs.values()
+    )
     # Warnings of the exporter speak about torchvision and its own deprecations.
     with (
         _packed_layers(module, device),
@@ -168,7 +175,7 @@ def _export_float(
                     opset_version=OPSET,
                     input_names=list(inputs),
                     output_names=[output],
-                    dynamic_shapes=tuple({0: torch.export.Dim(BATCH)} for _ in inputs),
+                    dynamic_shapes=open_axes,
                     verbose=False,
                 )
         # Any module may come here, and its forward may raise anything.

@@ -2,7 +2,7 @@
 
    Order of summation: as in kernels/lanes.h, and the bias last. The error is at most
    (K / 16 + 5) eps sum |x w|. Where sixteen lanes are a register, tiles of rows and outputs share
-   what is read; each sum is the same. */
+   what is read, and of few inputs outputs go side by side; each sum is the same. */
 #include <string.h>
 
 #include "../lanes.h"
@@ -72,8 +72,53 @@ CSD_INLINE void tile(float *y, size_t y_step, const float *x, const float *w, si
         csd_wide_totals(y + r * y_step, sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
 }
 
+/* Sixteen outputs side by side, for fewer inputs than lanes: lane l of each is in sums[l]. Lanes
+   from `lanes`, a power of two, on are 0, so that to join them changes nothing. */
+CSD_INLINE void side_by_side(float *y, size_t y_step, const float *x, const float *w, size_t rows,
+                             size_t inputs, size_t lanes) {
+    csd_wide turned[CSD_WIDE], sums[CSD_WIDE];
+    for (size_t l = 0; l < lanes; l++) {
+        float column[CSD_WIDE] = {0};
+        for (size_t m = 0; m < CSD_WIDE && l < inputs; m++)
+            column[m] = w[m * inputs + l];
+        turned[l] = csd_wide_load(column);
+    }
+    for (size_t r = 0; r < rows; r++, x += inputs, y += y_step) {
+        CSD_UNROLL
+        for (size_t l = 0; l < lanes; l++)
+            sums[l] = csd_wide_add(csd_wide_all(0.0f),
+                                   csd_wide_mul(csd_wide_all(l < inputs ? x[l] : 0.0f), turned[l]));
+        CSD_UNROLL
+        for (size_t half = lanes / 2u; half > 0; half /= 2u) {
+            CSD_UNROLL
+            for (size_t l = 0; l < half; l++)
+                sums[l] = csd_wide_add(sums[l], sums[half + l]);
+        }
+        csd_wide_store(y, sums[0]);
+    }
+}
+
+static void multiply_narrow(float *y, const float *x, const float *w, size_t rows, size_t inputs,
+                            size_t outputs) {
+    size_t m = 0;
+    for (; m + CSD_WIDE <= outputs; m += CSD_WIDE) {
+        if (inputs > 8u)
+            side_by_side(y + m, outputs, x, w + m * inputs, rows, inputs, 16u);
+        else if (inputs > 4u)
+            side_by_side(y + m, outputs, x, w + m * inputs, rows, inputs, 8u);
+        else
+            side_by_side(y + m, outputs, x, w + m * inputs, rows, inputs, 4u);
+    }
+    for (size_t r = 0; r < rows && m < outputs; r++)
+        dots(y + r * outputs + m, x + r * inputs, w + m * inputs, inputs, outputs - m);
+}
+
 static void multiply(float *y, const float *x, const float *w, size_t rows, size_t inputs,
                      size_t outputs) {
+    if (inputs < CSD_WIDE) {
+        multiply_narrow(y, x, w, rows, inputs, outputs);
+        return;
+    }
     const size_t whole = outputs / OUTPUTS * OUTPUTS;
     size_t r = 0;
     for (; r + ROWS <= rows; r += ROWS)

@@ -3,12 +3,16 @@
 from typing import Any
 
 import numpy as np
-from hand_plan import run_step
+import pytest
+from hand_plan import HandPlan, run_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from one_step import same_bits
 
+from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import Activation, Op
+from csideploy.runtime import Part, instruction_sets
 
 Array = NDArray[Any]
 EPS = float(np.finfo(np.float32).eps)
@@ -39,6 +43,49 @@ def test_linear(rows: int, inputs: int, outputs: int, has_bias: bool, seed: int)
     size = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64).T + np.abs(offset)
     # kernels/reference/linear.c: chains of K / 16, 4 halvings, the product and the bias.
     assert (np.abs(y - expected) <= (inputs / 16 + 7) * EPS * size).all()
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 9])
+def test_tiles_change_no_bit(isa: str, rows: int) -> None:
+    """Every rest of rows, outputs and inputs; zeros of both signs, and what is not finite."""
+    rng = np.random.default_rng(rows)
+    for outputs in (1, 3, 4, 6, 13):
+        for inputs in (1, 15, 16, 17, 40, 64):
+            x, w = vector(rng, rows * inputs), vector(rng, outputs * inputs)
+            x[rng.integers(0, x.size, x.size // 3)] = -0.0
+            w[rng.integers(0, w.size, w.size // 3)] = 0.0
+            x[-1] = np.inf if outputs == 6 else x[-1]
+            hand = HandPlan()
+            ends = [hand.input("x", (rows, inputs)), hand.constant("w", w.reshape(outputs, -1))]
+            hand.step(Op.LINEAR, [*ends, None, None], [hand.output("y", (rows, outputs))],
+                      activation=0, alpha=0.0)  # fmt: skip
+            bundle = write_bundle(hand.plan())
+            ours, plain = (Part(bundle, isa=i).run(x.reshape(rows, -1))[0]
+                           for i in (isa, "reference"))  # fmt: skip
+            assert same_bits(ours, plain)
+
+
+@pytest.mark.parametrize("outputs", [1, 15, 16, 37, 64])
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33])
+def test_few_inputs_change_no_bit(inputs: int, outputs: int) -> None:
+    """Outputs side by side and those left over; zeros of both signs, infinities and NaN."""
+    rng = np.random.default_rng([inputs, outputs])
+    x, w = vector(rng, 9 * inputs).reshape(9, -1), vector(rng, outputs * inputs)
+    x[1], x[2] = 0, -0.0
+    x[3, 0], x[4, -1], x[5, 0] = np.inf, -np.inf, np.nan
+    w[: outputs // 2] = -0.0
+    hand = HandPlan()
+    names = [hand.input("x", x.shape), hand.constant("w", w.reshape(outputs, -1)), None, None]
+    how = {"activation": Activation.NONE, "alpha": 0.0}
+    hand.step(Op.LINEAR, names, [hand.output("y", (9, outputs))], **how)
+    bundle = write_bundle(hand.plan())
+    y = Part(bundle, isa="reference").run(x)[0]
+    for isa in instruction_sets():
+        assert same_bits(y, Part(bundle, isa=isa).run(x)[0]), isa
+    with np.errstate(invalid="ignore"):
+        expected = x @ w.reshape(outputs, -1).T
+    np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
 def unpack(weight: Array, inputs: int) -> Array:
