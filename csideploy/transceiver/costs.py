@@ -66,5 +66,5 @@ def precoder(setup: Setup, widths: Widths, users: int) -> dict[str, int]:
         own = setup.feature // setup.antennas
         # The channel of each piece, each user's share of the loading, the gain.
         parameters += 2 * own + own + 2
-        macs += users * (2 * own * setup.antennas + own + widths["end"]) + 1
+        macs += users * (2 * own * setup.antennas + setup.feature + widths["end"]) + 1
     return {"macs": macs, "parameters": parameters}
