@@ -102,9 +102,7 @@ def weights(plan: Plan) -> dict[int, Array]:
     return found
 
 
-def _given(
-    plan: Plan, inputs: Sequence[Array], constants: Mapping[int, Array]
-) -> dict[int, Array]:
+def _given(plan: Plan, inputs: Sequence[Array], constants: Mapping[int, Array]) -> dict[int, Array]:
     """What is there before the first step: constants, inputs, and views of inputs."""
     held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
     for index in plan.inputs:
