@@ -308,9 +308,9 @@ def train(
     A transceiver for any bits and users: csideploy train rvq-egat --data users.npz --out run
     """
     from csideploy import registry
-    from csideploy.downlink.request import parse_number
     from csideploy.fronthaul.systems import FRONTHAUL
     from csideploy.link_source import parse_bits
+    from csideploy.options import parse_number
     from csideploy.precoders import PRECODERS
     from csideploy.training import train as run_training
     from csideploy.transceiver.weights import SYSTEM as TRANSCEIVER

@@ -132,9 +132,10 @@ def export(
     from csideploy import cli_fronthaul, cli_precoder, link_export
     from csideploy.downlink.export import PrecoderWanted
     from csideploy.downlink.forms import parse_memory
-    from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
+    from csideploy.downlink.request import is_precoder, parse_sizes
     from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
+    from csideploy.options import parse_number
     from csideploy.report import precision_table
     from csideploy.transceiver.request import is_transceiver
 
@@ -287,7 +288,7 @@ def encode(
     """
     from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
-    from csideploy.downlink.request import parse_number
+    from csideploy.options import parse_number
     from csideploy.package import open_package
 
     link = open_package(package)
@@ -368,7 +369,7 @@ def decode(
     """
     from csideploy import cli_fronthaul, cli_precoder, feedback
     from csideploy.channels.files import read_csi
-    from csideploy.downlink.request import parse_number
+    from csideploy.options import parse_number
     from csideploy.package import open_package
 
     link = open_package(package)

@@ -84,12 +84,13 @@ def evaluate(
     import json
 
     from csideploy import cli_fronthaul_quality, cli_precoder, cli_transceiver
-    from csideploy.downlink.request import is_precoder, parse_number, parse_sizes
+    from csideploy.downlink.request import is_precoder, parse_sizes
     from csideploy.errors import InputError
     from csideploy.evaluate import channels
     from csideploy.evaluate import evaluate as run
     from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
+    from csideploy.options import parse_number
     from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
     from csideploy.transceiver.request import is_transceiver

@@ -112,19 +112,6 @@ def parse_snr(text: str) -> float:
         raise InputError(f"--snr {text}: {SYSTEM} is trained for one P, a number in dB") from None
 
 
-def parse_number(text: str | None, option: str) -> int | None:
-    """A whole number, if one was given.
-
-    Raises:
-        InputError: anything else.
-    """
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise InputError(f"{option} {text}: a whole number is needed here")
-    return int(text)
-
-
 def is_precoder(name: str | None, checkpoint: Path | None = None) -> bool:
     """Whether a name on the command line means a precoder, not a CSI feedback link."""
     from csideploy import zoo

@@ -89,13 +89,15 @@ def measure_deployed(weights: Weights, data: Path) -> dict[str, Any]:
     """Sum rates of a file's test users through the bundles, and of zero forcing that knows all.
 
     Raises:
-        InputError: other users than those of the training.
+        InputError: other users than those of the training, or codebooks of several regions.
     """
     from csideploy.baselines.zero_forcing import zf
     from csideploy.transceiver.evaluate_core import measure
     from csideploy.transceiver.parts import Deployed, trained_budgets
     from csideploy.transceiver.splits import split_users
 
+    if weights.setup.regions > 1:
+        raise InputError("--data: figures are of one region's codebooks; leave it out")
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
     if digest != weights.about["data"].get("sha256"):
         raise InputError(f"{data}: not the users that trained these weights: its sha256 differs")

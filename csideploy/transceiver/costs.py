@@ -65,6 +65,6 @@ def precoder(setup: Setup, widths: Widths, users: int) -> dict[str, int]:
     if anchored:
         own = setup.feature // setup.antennas
         # The channel of each piece, each user's share of the loading, the gain.
-        parameters += 2 * own + setup.feature + 2
+        parameters += 2 * own + own + 2
         macs += users * (2 * own * setup.antennas + setup.feature + widths["end"]) + 1
     return {"macs": macs, "parameters": parameters}

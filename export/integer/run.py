@@ -47,7 +47,7 @@ def run_plan(plan: Plan, inputs: Sequence[Array]) -> Arrays:
         UnsupportedError: a float operation that is not among those above.
     """
     constants = weights(plan)
-    held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
+    held = _given(plan, inputs, constants)
     symbols = _symbols(plan, inputs)
     for step in plan.steps:
         arrays = [
@@ -72,7 +72,7 @@ def check_steps(plan: Plan, inputs: Sequence[Array], traced: Sequence[Array]) ->
         How many steps were compared, and the first that differs ("" if none does).
     """
     constants = weights(plan)
-    held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
+    held = _given(plan, inputs, constants)
     symbols = _symbols(plan, inputs)
     compared = 0
     for step, result in zip(plan.steps, traced, strict=True):
@@ -100,6 +100,14 @@ def weights(plan: Plan) -> dict[int, Array]:
             data = plan.weights[tensor.place : tensor.place + tensor.nbytes]
             found[index] = data.view(tensor.dtype.numpy).reshape(_sizes(tensor.shape, {}))
     return found
+
+
+def _given(plan: Plan, inputs: Sequence[Array], constants: Mapping[int, Array]) -> dict[int, Array]:
+    """What is there before the first step: constants, inputs, and views of inputs."""
+    held: dict[int, Array] = {**constants, **dict(zip(plan.inputs, inputs, strict=True))}
+    for index in plan.inputs:
+        _show(plan, held, index)
+    return held
 
 
 def _symbols(plan: Plan, inputs: Sequence[Array]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytest.importorskip("torch", reason="the weights of these tests are a torch netw
 from small_transceiver import small_users, small_weights
 
 from csideploy import zoo as zoo_folder
+from csideploy.errors import InputError
 from csideploy.training.publish_transceiver import entry_name, publish
 from csideploy.transceiver.setup import Setup
 from csideploy.transceiver.users import save_users
@@ -191,6 +193,24 @@ def test_the_zoo(run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.Monk
     done = run("export", "--model", "rvq-egat", "--out", tmp_path / "none")
     assert done.exit_code == 2
     assert "is not the file of its card" in done.stderr
+
+
+def test_a_card_has_what_the_bundles_reach(place: Path, tmp_path: Path) -> None:
+    weights, users = small_weights(), place / "users.npz"
+    with pytest.raises(InputError, match="not the users that trained these weights"):
+        publish(place / "run", tmp_path / "zoo", data=users)
+    weights.about["data"] = {"sha256": hashlib.sha256(users.read_bytes()).hexdigest()}
+    weights.about["recipe"] = {"users": [2, 3]}
+    save_weights(tmp_path / "weights.safetensors", weights)
+    entry = publish(tmp_path / "weights.safetensors", tmp_path / "zoo", data=users)
+    metrics = json.loads((entry / "card.json").read_text())["metrics"]
+    rows = metrics["sum_rate"]
+    assert [(row["users"], row["bits"]) for row in rows] == [(2, 4), (2, 8), (3, 4), (3, 8)]
+    for row in rows:
+        # Untrained networks: something, and less than zero forcing that knows the channels.
+        assert 0.1 < row["sum_rate"] < row["zero_forcing"]
+    # A tenth of 400 users, by distinct rows.
+    assert metrics["test_users"] == 40
 
 
 def test_systems_lists_sizes(run: Run) -> None:
