@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from csideploy.transceiver.codebooks import decode, encode, fit_tiers
-from csideploy.transceiver.evaluate_core import Complex, measure
+from csideploy.transceiver.evaluate_core import measure
 from csideploy.transceiver.parts import Deployed
+from csideploy.transceiver.rate import Complex
 from csideploy.transceiver.splits import split_users
 from csideploy.transceiver.user_set import Users
 from csideploy.transceiver.weights import load_weights

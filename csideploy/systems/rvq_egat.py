@@ -121,7 +121,7 @@ class Anchor(nn.Module):
 
     def rough(self, v: Tensor) -> Tensor:
         """The channel that features suggest: (..., D) -> complex (..., M)."""
-        pieces = v.unflatten(-1, (self.antennas, -1))
+        pieces = v.reshape(*v.shape[:-1], self.antennas, -1)
         return torch.view_as_complex((pieces @ self.channel).contiguous())
 
     def misfit(self, v: Tensor, h: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Anchor(nn.Module):
         """(n, K, D) and (n, 1) -> (n, K, M, 2), in float32 whatever the precision around it."""
         users = v.shape[1]
         h = self.rough(v)
-        energy = v.square().unflatten(-1, (self.antennas, -1)).mean(-2) @ self.share
+        energy = v.square().view(*v.shape[:-1], self.antennas, -1).mean(-2) @ self.share
         log_share = energy + self.level[0] - self.level[1] * 0.1 * snr_db
         loading = log_share.clamp(*_LOG_SHARE).exp().sum(1)
         gram = h @ h.mH + loading[:, None, None] * torch.eye(users, device=v.device)

@@ -29,7 +29,7 @@ from csideploy.systems.rvq_egat import sum_rates
 from csideploy.tensor_file import from_bytes, to_bytes
 from csideploy.training.devices import open_place
 from csideploy.transceiver.evaluate import Trained
-from csideploy.transceiver.evaluate_core import Complex
+from csideploy.transceiver.rate import Complex
 from csideploy.transceiver.request import DNN
 from csideploy.transceiver.splits import split_users
 from csideploy.weights_header import KEY, WEIGHTS

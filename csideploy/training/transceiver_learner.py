@@ -214,7 +214,8 @@ def _mixed(*place: int) -> int:
 def _drawn(powers: Powers, count: int, rng: np.random.Generator) -> Tensor:
     """SNR in dB of `count` groups, (n, 1)."""
     if powers.even:
-        values = rng.uniform(*powers.values, count)
+        lowest, highest = powers.values
+        values = rng.uniform(lowest, highest, count)
     else:
         values = rng.choice(np.array(powers.values), count)
     return torch.from_numpy(values.astype(np.float32))[:, None]

@@ -194,7 +194,10 @@ class Run:
         usage = []
         for tier, bits in enumerate(setup.tiers):
             counts = np.zeros((setup.regions, 1 << bits), np.float32)
-            np.add.at(counts, (regions if region is not None else 0, chosen[:, tier]), 1)
+            rows = (
+                regions.astype(np.int64) if region is not None else np.zeros(len(regions), np.int64)
+            )
+            np.add.at(counts, (rows, chosen[:, tier]), 1)
             usage.append(counts)
         state = {
             name: value.detach().cpu().float().numpy()
