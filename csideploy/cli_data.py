@@ -244,7 +244,8 @@ def train(
         float | None, typer.Option(help="Highest learning rate of the last stage.")
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="Of paper-001: weights of a float link to start from.")
+        Path | None,
+        typer.Option(help="Weights to start from: of paper-001 a float link, of rvq-egat."),
     ] = None,
     length: Annotated[int, typer.Option(help="Outputs a group, for method vector.")] = 1,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
@@ -333,6 +334,7 @@ def train(
             device=device,
             threads=threads,
             resume=resume,
+            start_from=start_from,
             publish=publish,
             as_json=as_json,
         )
@@ -452,7 +454,6 @@ _NOT_OF_TRANSCEIVER = (
     "binarize",
     "epochs",
     "recipe",
-    "start_from",
     "length",
     "test_data",
     "channel",

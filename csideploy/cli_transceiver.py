@@ -28,6 +28,7 @@ def train(
     device: str | None,
     threads: int | None,
     resume: bool,
+    start_from: Path | None,
     publish: Path | None,
     as_json: bool,
 ) -> None:
@@ -41,7 +42,7 @@ def train(
         )
     given: dict[str, Any] = {"--data": data[0].name, "--snr": snr, "--users": users}
     given |= {"--iterations": steps, "--method": method, "--batch": batch, "--rate": rate}
-    given |= {"--threads": threads}
+    given |= {"--threads": threads, "--start-from": start_from and start_from.name}
     words = ["csideploy", "train", SYSTEM]
     for option, value in given.items():
         if value is not None:
@@ -65,6 +66,7 @@ def train(
         threads=threads,
         resume=resume,
         command=command,
+        start_from=start_from,
     )
     entry = None
     if publish is not None:

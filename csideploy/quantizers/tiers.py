@@ -43,11 +43,11 @@ class Tiers(nn.Module):
         """Index of the nearest codeword of one tier for each row of residual (n, D)."""
         book = self.books[tier].detach()
         if region is None:
-            return _nearest(residual, book[0])
+            return nearest(residual, book[0])
         index = torch.zeros(len(residual), dtype=torch.long, device=residual.device)
         for number in range(len(book)):
             own = region == number
-            index[own] = _nearest(residual[own], book[number])
+            index[own] = nearest(residual[own], book[number])
         return index
 
     def quantize(
@@ -89,13 +89,11 @@ class Tiers(nn.Module):
             codebooks (eq. 23); indices.
         """
         q, indices = self.quantize(v, count, region)
-        error = (v - q).square().sum(1)
         if not self.training:
-            return q, error, indices
+            return q, (v - q).square().sum(1), indices
         self._count(indices, region)
-        noise = torch.randn_like(v)
-        length = error.clamp_min(_TINY).sqrt() / noise.norm(dim=1).clamp_min(_TINY)
-        return v + length[:, None] * noise, error, indices
+        read, error = substituted(v, q)
+        return read, error, indices
 
     def _count(self, indices: Tensor, region: Tensor | None) -> None:
         for tier, used in enumerate(self.used):
@@ -134,7 +132,19 @@ class Tiers(nn.Module):
         return moved
 
 
-def _nearest(x: Tensor, book: Tensor) -> Tensor:
+def substituted(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Eq. 17: v plus real noise as long as v - q is, in each row; and that length's square (n,).
+
+    The noise is a constant for the gradient, its length is not: that pulls features and codewords
+    together where the rest of the link gains from less noise.
+    """
+    error = (v - q).square().sum(1)
+    noise = torch.randn_like(v)
+    length = error.clamp_min(_TINY).sqrt() / noise.norm(dim=1).clamp_min(_TINY)
+    return v + length[:, None] * noise, error
+
+
+def nearest(x: Tensor, book: Tensor) -> Tensor:
     """Least |x - c|^2, which is the most x c - |c|^2 / 2; the lowest index of equal ones."""
     scores = torch.addmm(-0.5 * book.square().sum(1), x, book.T)
     return scores.argmax(1)

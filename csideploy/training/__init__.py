@@ -187,6 +187,7 @@ def train_transceiver(
     validations: int = 20,
     quiet: bool = False,
     command: str | None = None,
+    start_from: Path | None = None,
 ) -> TransceiverResult:
     """Train pilots, extractor, quantizer and precoder of `rvq-egat` into a folder (paper 000).
 
@@ -213,6 +214,7 @@ def train_transceiver(
         validations: measurements in all.
         quiet: print nothing.
         command: what trains these weights again, for their metadata.
+        start_from: weights of the same sizes to go on from, with a schedule of its own.
 
     Raises:
         InputError: an option or value that is none, or does not fit, data that cannot be read, a
@@ -249,6 +251,7 @@ def train_transceiver(
         validations=validations,
         quiet=quiet,
         command=command,
+        start_from=start_from,
     )
     return result
 

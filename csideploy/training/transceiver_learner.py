@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from csideploy.errors import InputError
+from csideploy.quantizers.tiers import nearest, substituted
 from csideploy.systems.rvq_egat import Transceiver, Widths, sum_rates
 from csideploy.training.draws import Powers
 from csideploy.training.transceiver_recipe import TransceiverRecipe
@@ -26,6 +27,10 @@ REVIVE_SHARE, REVIVE_UNTIL = 0.05, 0.85
 FIT_USERS = 20_000
 FIT_ROUNDS = 10
 """Of k-means, where a tier starts."""
+COARSE_EVERY = 100
+COARSE_SHARE = 0.2
+"""Of the users of a step whose one tier is a first tier made smaller, and how often it is made."""
+COARSE_USERS, COARSE_ROUNDS = 4000, 5
 _CHANNEL_WEIGHT = 8.0
 """Of the anchor's channel error, relative, against bit/s/Hz, before any quantization."""
 _MOST_SKIPPED = 50
@@ -56,6 +61,20 @@ class Learner:
         self.net = Transceiver(setup, widths).to(device)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
         self.skipped = 0
+        self.coarse: list[Tensor] = []
+
+    def start_from(self, state: dict[str, Tensor]) -> None:
+        """Take up trained networks and codebooks, by the names of `state_dict`.
+
+        Raises:
+            InputError: of other sizes.
+        """
+        try:
+            missing = self.net.load_state_dict(state, strict=False).missing_keys
+        except RuntimeError as error:
+            raise InputError("--start-from: weights of other sizes than these") from error
+        if any(not name.endswith("num_batches_tracked") for name in missing):
+            raise InputError(f"--start-from: weights without {missing[0]}")
 
     def step(self, step: int) -> Tensor:
         """One update; returns the loss.
@@ -104,6 +123,11 @@ class Learner:
                 fit = anchor.misfit(v, h.flatten(0, 1)).mean()
         else:
             read, errors, _ = net.tiers(v, self._counts(step, len(v), rng), region)
+            if self.coarse:
+                few = torch.from_numpy(rng.random(len(v)) < COARSE_SHARE).to(self.device)
+                words, few_errors = substituted(v, self._coarsely(v.detach(), region))
+                read = torch.where(few[:, None], words, read)
+                errors = torch.where(few, few_errors, errors)
             error = errors.mean()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             w = net.graph(read.view(groups, users, -1), snr_db)
@@ -119,6 +143,32 @@ class Learner:
         if self.recipe.budgets == "full":
             return tiers
         return torch.from_numpy(rng.integers(1, tiers + 1, rows)).to(self.device)
+
+    def _coarsely(self, v: Tensor, region: Tensor | None) -> Tensor:
+        """The nearest words of the smaller first tiers."""
+        if region is None:
+            return self.coarse[0][nearest(v, self.coarse[0])]
+        q = torch.zeros_like(v)
+        for number, words in enumerate(self.coarse):
+            own = region == number
+            q[own] = words[nearest(v[own], words)]
+        return q
+
+    def _make_coarse(self, step: int) -> None:
+        """First tiers of fewer bits, as a deployment with fewer bits makes them of features."""
+        first = self.setup.tiers[0]
+        rng = np.random.default_rng([self.seed, 5, step])
+        # Half of the trained bits most of the time: what lies between is easier.
+        bits = first // 2 if rng.random() < 0.5 else int(rng.integers(1, first))
+        features, regions = self.sample(COARSE_USERS, [self.seed, 6, step])
+        self.coarse = []
+        for number in range(self.setup.regions):
+            own = features if self.setup.regions == 1 else features[regions == number]
+            if len(own) < 1 << bits:
+                self.coarse = []
+                return
+            made = fit_tiers(own, [bits], seed=self.seed, iterations=COARSE_ROUNDS, start="sample")
+            self.coarse.append(torch.from_numpy(made[0]).to(self.device))
 
     def _regions(self, rows: Tensor) -> Tensor | None:
         return None if self.setup.regions == 1 else self.region[rows.flatten()]
@@ -136,6 +186,9 @@ class Learner:
             self._start_tiers([stage] if progressive else list(range(tiers)), step)
         elif progressive and begins and step > recipe.free_steps:
             self._start_tiers([stage], step)
+        mixed = not progressive and recipe.budgets == "mixed" and self.setup.tiers[0] > 1
+        if mixed and step >= recipe.free_steps and step % COARSE_EVERY == 0:
+            self._make_coarse(step)
         stages = tiers if progressive else 1
         place = step * stages / recipe.steps % 1
         if step % REVIVE_EVERY == 0 and recipe.free_steps < step and place < REVIVE_UNTIL:
@@ -194,6 +247,7 @@ class Learner:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "used": self.net.tiers.used,
+            "coarse": self.coarse,
             "skipped": self.skipped,
         }
 
@@ -202,6 +256,7 @@ class Learner:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.net.tiers.used = state["used"]
+        self.coarse = [words.to(self.device) for words in state["coarse"]]
         self.skipped = state["skipped"]
 
 

@@ -24,7 +24,7 @@ from csideploy.transceiver.setup import Setup
 from csideploy.transceiver.splits import split_users
 from csideploy.transceiver.user_set import Users
 from csideploy.transceiver.users import load_users
-from csideploy.transceiver.weights import SAMPLE, SYSTEM, Weights, save_weights
+from csideploy.transceiver.weights import SAMPLE, SYSTEM, Weights, load_weights, save_weights
 
 _GROUPS = 400
 _VALIDATION = 0x5EED
@@ -266,6 +266,7 @@ def train_transceiver(
     validations: int = 20,
     quiet: bool = False,
     command: str | None = None,
+    start_from: Path | None = None,
 ) -> TransceiverResult:
     """Train a transceiver; see `csideploy.training.train_transceiver`."""
     if threads is not None:
@@ -281,12 +282,19 @@ def train_transceiver(
             f"{data}: regions up to {users.region.max()}; --set regions={setup.regions} has "
             f"0 to {setup.regions - 1}"
         )
+    earlier = None if start_from is None else load_weights(start_from)
+    if earlier is not None and earlier.setup != setup:
+        raise InputError(f"--start-from {start_from}: {earlier.setup}; this run has {setup}")
     about_data = {
         "sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
         "taken_for": users.about.get("taken_for"),
         "users": [len(part) for part in parts],
         "parameters": users.about.get("parameters", {}),
     }
+    if earlier is not None:
+        about_data["started_from"] = {
+            key: earlier.about.get(key) for key in ("command", "training", "seed")
+        }
     with open_place(device) as place:
         if place.world > 1:
             raise InputError(f"{SYSTEM} trains on one device: start it without torchrun")
@@ -305,6 +313,10 @@ def train_transceiver(
         )
         if going_on:
             run.resume()
+        elif earlier is not None:
+            run.learner.start_from(
+                {name: torch.from_numpy(array) for name, array in earlier.state.items()}
+            )
         with Progress(out / "log", quiet=quiet) as progress:
             progress.say(f"{data}: {users.about.get('taken_for')}; users {about_data['users']}")
             weights = run.train(progress)
