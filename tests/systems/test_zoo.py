@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from csideploy import registry, zoo
+from csideploy.channels.umi_users import umi_users
 from csideploy.downlink import Setup
 from csideploy.downlink.export import PrecoderWanted, make_precoder
 from csideploy.downlink.source import from_zoo
@@ -21,6 +22,11 @@ from csideploy.downlink.tables import pack_indices
 from csideploy.errors import FormatError, InputError
 from csideploy.onnx_oracle import Oracle
 from csideploy.runtime import Part
+from csideploy.transceiver.evaluate_core import measure
+from csideploy.transceiver.parts import Deployed
+from csideploy.transceiver.schemes import Baselines
+from csideploy.transceiver.user_set import Users
+from csideploy.transceiver.weights import load_weights
 
 
 def test_every_entry_is_what_its_card_says() -> None:
@@ -139,3 +145,34 @@ def test_registry_and_zoo_need_no_torch() -> None:
         "assert not {'torch', 'onnx', 'onnxruntime', 'brevitas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_transceiver_entries_are_complete_and_serve_any_group():
+    """Channels of no training, of another kind: they must still be served better than by LMMSE."""
+    entries = zoo.transceiver_entries()
+    assert entries
+    for entry in entries:
+        zoo.checked_file(entry, "weights.safetensors")
+        weights = load_weights(entry.path)
+        assert entry.card["setup"] == weights.setup.describe()
+        assert "--seed" in entry.card["command"]
+        running = Deployed(weights, [5, 10, 30], max_users=8)
+        users = Users(*umi_light(weights.setup.antennas)).normalized()
+        baselines = Baselines(users.h, weights.setup.pilots, kind="eigen")
+        for k in (1, 3, 8):
+            groups = users.draw(np.random.default_rng(k), 200, k)
+            measured = measure(
+                {"ours": running.link, "lmmse": baselines.scheme("zf-lmmse")},
+                groups,
+                10.0,
+                bits=10,
+                pilots=weights.setup.pilots,
+                seed=k,
+            )
+            assert measured.average("ours").mean > (0 if k == 1 else measured.average("lmmse").mean)
+
+
+def umi_light(antennas):
+    """Channels, environments and regions of 1000 users of a light street canyon."""
+    heard = umi_users("umi-light", antennas, 0, 10, 11)
+    return heard.h, heard.environment, np.zeros(len(heard.h), np.uint8)
