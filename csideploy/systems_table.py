@@ -62,7 +62,7 @@ def collect(*, cr: int, bits: int, every: bool) -> dict[str, Any]:
         "precoder_zoo": _precoder_entries(),
         "fronthaul": _fronthaul(),
         "fronthaul_zoo": _fronthaul_entries(),
-        "transceivers": transceivers_table.collect(),
+        "transceivers": transceivers_table.collect(every=every),
         "transceiver_zoo": transceivers_table.entries(),
     }
 

@@ -15,6 +15,8 @@ from csideploy.transceiver.weights import PAPER, SYSTEM
 
 USERS = (3, 8)
 """K that a BS's MACs are given for."""
+SIZES = (16, 32, 64, 128)
+"""M of the long list; a quarter as many pilots, twice as many numbers in a feature."""
 FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("anchored", {"anchor": "rzf"}),
     ("the paper's", {}),
@@ -22,10 +24,16 @@ FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def collect() -> list[dict[str, Any]]:
-    """The networks at the default sizes, in the forms that can be trained."""
-    setup = Setup()
-    return [_sizes(setup, {**costs.PAPER_WIDTHS, **own}, form) for form, own in FORMS]
+def collect(*, every: bool = False) -> list[dict[str, Any]]:
+    """The networks in the forms that can be trained, at M = 16 or at all M of `SIZES`."""
+    setups = (
+        [Setup(antennas=m, pilots=m // 4, feature=2 * m) for m in SIZES] if every else [Setup()]
+    )
+    return [
+        _sizes(setup, {**costs.PAPER_WIDTHS, **own}, form)
+        for setup in setups
+        for form, own in FORMS
+    ]
 
 
 def entries() -> list[dict[str, Any]]:
@@ -69,9 +77,10 @@ def _sizes(setup: Setup, widths: dict[str, Any], form: str) -> dict[str, Any]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print the table, and a line for each entry of the zoo."""
-    setup = Setup()
-    table = plain_table(f"Transceivers for any bits and any users, {setup}")
+    tiers = "+".join(map(str, Setup().tiers))
+    table = plain_table(f"Transceivers for any bits and any users, L = M / 4, D = 2 M, B {tiers}")
     table.add_column("system", no_wrap=True)
+    table.add_column("M", justify="right", no_wrap=True)
     table.add_column("form", no_wrap=True)
     heads = ["UE\nMACs", "UE\nparameters", *(f"BS MACs,\nK = {users}" for users in USERS)]
     for column in (*heads, "BS\nparameters"):
@@ -80,6 +89,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         encoder, quantizer, precoder = row["parts"]
         table.add_row(
             row["system"],
+            str(row["setup"]["antennas"]),
             row["form"],
             _millions(encoder["macs"] + quantizer["macs"]),
             _millions(encoder["parameters"] + quantizer["parameters"]),
