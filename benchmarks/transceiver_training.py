@@ -1,4 +1,4 @@
-"""Progressive against end-to-end training of rvq-egat at equal compute, and what the anchor brings.
+"""Progressive against end-to-end training of rvq-egat at equal compute, and what the anchor costs.
 
     python benchmarks/transceiver_training.py --data munich.npz --out runs/training
 
@@ -30,7 +30,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "progressive": {"method": "progressive"},
     "end-to-end, all tiers": {"settings": ("budgets=full",)},
     "end-to-end, mixed tiers": {"settings": ("budgets=mixed",)},
-    "mixed, no anchor": {"settings": ("budgets=mixed", "anchor=none")},
+    "mixed, anchor": {"settings": ("budgets=mixed", "anchor=rzf")},
 }
 USERS = (3, 6, 8)
 BITS = (10, 20, 30)
@@ -59,8 +59,6 @@ def trained(given: argparse.Namespace, way: str, seed: int) -> Path:
         return folder
     options = dict(WAYS[way])
     settings = (*given.set, *options.pop("settings", ()))
-    if "anchor=none" in settings:
-        settings = tuple(one for one in settings if one != "anchor=rzf")
     train_transceiver(
         data=given.data,
         out=folder,

@@ -9,9 +9,10 @@ The quantizer between them is `csideploy.quantizers.tiers`.
 
 Anchor (ours). With `anchor="rzf"` the feature doubles as a rough channel: a linear function of each
 piece gives h_hat, and W_0, the regularized zero-forcing precoder of h_hat, is an input of every
-edge and what the network's output is added to. Zero forcing is a matrix inverse, which layers of
-sums and products approach slowly; the network is left with what the inverse does not know: errors
-of the feedback, unequal users, noise. Users and antennas may still be permuted.
+edge and what the network's output is added to. The network is left with what the inverse does not
+know: errors of the feedback, unequal users, noise. Users and antennas may still be permuted. It
+starts higher and learns more slowly: after 1000 steps it is behind the paper's network
+(`benchmarks/transceiver_training.py`), so it is off by default.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Widths:
         layers: G, updates.
         end: hidden width of its last network.
         alpha, beta: weights of the antennas and of the other users in an update (eq. 18).
-        anchor: "rzf" (see above), or "none" as in the paper.
+        anchor: "none" as in the paper, or "rzf" (see above).
     """
 
     extractor: tuple[int, ...] = (1024, 512, 256)
@@ -62,7 +63,7 @@ class Widths:
     end: int = 512
     alpha: float = 0.1
     beta: float = 0.1
-    anchor: str = "rzf"
+    anchor: str = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extractor", tuple(self.extractor))
@@ -80,7 +81,7 @@ class Widths:
         return {**asdict(self), "extractor": list(self.extractor), "start": list(self.start)}
 
 
-NODE = Widths(form="node", start=(1024, 512), layers=2, end=256, anchor="none")
+NODE = Widths(form="node", start=(1024, 512), layers=2, end=256)
 """The public predecessor's precoder."""
 
 

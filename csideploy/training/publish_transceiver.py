@@ -28,7 +28,7 @@ SNR_DB = 10.0
 
 
 def entry_name(weights: Weights) -> str:
-    """rvq-egat-SCENARIO-mM[-lL][-dD][-tB1_B2..][-rR][-node][-unanchored]: what is unusual."""
+    """rvq-egat-SCENARIO-mM[-lL][-dD][-tB1_B2..][-rR][-node][-anchored]: what is unusual."""
     setup, widths = weights.setup, weights.widths
     scenario = weights.about.get("data", {}).get("parameters", {}).get("scenario", "users")
     name = f"{SYSTEM}-{scenario}-m{setup.antennas}"
@@ -42,7 +42,7 @@ def entry_name(weights: Weights) -> str:
         name += f"-r{setup.regions}"
     if widths["form"] != "edge":
         name += f"-{widths['form']}"
-    return name if widths["anchor"] != "none" else f"{name}-unanchored"
+    return name if widths["anchor"] == "none" else f"{name}-anchored"
 
 
 def publish(run: Path, zoo: Path, *, command: str | None = None, data: Path | None = None) -> Path:

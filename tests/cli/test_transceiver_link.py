@@ -226,4 +226,4 @@ def test_systems_lists_sizes(run: Run) -> None:
 
 def test_names_of_entries() -> None:
     weights = small_weights(Setup(4, 1, 8, (4, 4), 2))
-    assert entry_name(weights) == "rvq-egat-users-m4-t4_4-r2"
+    assert entry_name(weights) == "rvq-egat-users-m4-t4_4-r2-anchored"
