@@ -11,6 +11,7 @@ was stopped goes on.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from csideploy.training import train_transceiver
+from csideploy.training.checkpoint import plain
+from csideploy.training.transceiver_settings import assemble, parse_powers
 from csideploy.transceiver.evaluate import of_weights
 from csideploy.transceiver.evaluate_core import measure
 from csideploy.transceiver.splits import split_users
@@ -55,10 +58,25 @@ def arguments() -> argparse.Namespace:
 def trained(given: argparse.Namespace, way: str, seed: int) -> Path:
     """The folder of one run, finished."""
     folder: Path = given.out / f"{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-    if (folder / WEIGHTS).is_file():
-        return folder
     options = dict(WAYS[way])
     settings = (*given.set, *options.pop("settings", ()))
+    if (folder / WEIGHTS).is_file():
+        weights = load_weights(folder)
+        setup, widths, recipe = assemble(
+            settings,
+            antennas=weights.setup.antennas,
+            recipe={"steps": given.iterations, "powers": parse_powers(given.snr), **options},
+        )
+        digest = hashlib.sha256(given.data.read_bytes()).hexdigest()
+        made = (
+            weights.setup,
+            weights.widths,
+            weights.about["recipe"],
+            weights.about["data"]["sha256"],
+        )
+        if made != (setup, plain(widths.describe()), plain(recipe.describe()), digest):
+            raise SystemExit(f"{folder} holds another run: name another --out")
+        return folder
     train_transceiver(
         data=given.data,
         out=folder,

@@ -245,7 +245,7 @@ def train(
     ] = None,
     start_from: Annotated[
         Path | None,
-        typer.Option(help="Weights to start from: of paper-001 a float link, of rvq-egat."),
+        typer.Option(help="Weights to go on from: of paper-001 a float link, of rvq-egat a run."),
     ] = None,
     length: Annotated[int, typer.Option(help="Outputs a group, for method vector.")] = 1,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,

@@ -121,6 +121,9 @@ def evaluate(
             for name in names
             for one in find_trained(name, most_users=max(wanted), bits=budgets)
         ]
+        own = [set(one.budgets) for one in trained if one.budgets]
+        if bits is None and own:
+            budgets = tuple(sorted(set.intersection(*own))) or budgets
         result = measuring.evaluate_transceivers(
             trained,
             Path(channel),

@@ -9,6 +9,8 @@ be dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -105,17 +107,23 @@ class Tiers(nn.Module):
             used += torch.bincount(flat, minlength=used.numel()).cpu().view_as(used)
 
     @torch.no_grad()
-    def revive(self, share: float = 0.1) -> int:
+    def revive(self, share: float = 0.1, tiers: Sequence[int] | None = None) -> dict[int, Tensor]:
         """Codewords used less than `share` of the mean take the place of well used ones.
 
         A dead codeword moves beside one drawn in proportion to use, a thousandth of the tier's
         spread away, so that the two part in training. Counting starts anew.
 
+        Args:
+            share: of the mean.
+            tiers: by number; None: all.
+
         Returns:
-            How many moved.
+            By tier, which words moved: bool (R, 2^b_n).
         """
-        moved = 0
-        for book, used in zip(self.books, self.used, strict=True):
+        moved = {}
+        for tier in range(len(self.books)) if tiers is None else tiers:
+            book, used = self.books[tier], self.used[tier]
+            moved[tier] = torch.zeros_like(used, dtype=torch.bool)
             for number in range(len(used)):
                 counts = used[number]
                 total = counts.sum()
@@ -127,7 +135,7 @@ class Tiers(nn.Module):
                     words = book[number, source]
                     spread = book[number].std()
                     book[number, dead] = words + 1e-3 * spread * torch.randn_like(words)
-                    moved += len(dead)
+                    moved[tier][number, dead] = True
             used.zero_()
         return moved
 

@@ -214,7 +214,8 @@ def train_transceiver(
         validations: measurements in all.
         quiet: print nothing.
         command: what trains these weights again, for their metadata.
-        start_from: weights of the same sizes to go on from, with a schedule of its own.
+        start_from: weights of the same sizes and widths to go on from, with a schedule of its own
+            and quantized from the first step.
 
     Raises:
         InputError: an option or value that is none, or does not fit, data that cannot be read, a

@@ -37,6 +37,9 @@ from csideploy.weights_header import KEY, WEIGHTS
 _SLOPES = (1.0, 10.0)
 _WARM_UP = 100
 _CLIP = 5.0
+_LARGEST = 255
+_CHECKS, _HELD = 10, 400
+"""Measurements on validation users, of so many groups; the best weights are kept."""
 
 
 def train(
@@ -71,13 +74,16 @@ def train(
     Raises:
         InputError: sizes that do not go together. OutputError: the folder is taken.
     """
-    if min(users, bits, pilots, steps) < 1 or batch < 2 * users or not 0 < rate < 1:
+    sizes = (users, bits, pilots)
+    if min(*sizes, steps) < 1 or max(sizes) > _LARGEST or batch < 2 * users or not 0 < rate < 1:
         raise InputError(
             f"{users} users, {bits} bits, {pilots} pilots, {steps} steps of {batch} users: numbers "
-            "from 1, and two groups a step at least"
+            f"from 1 to {_LARGEST}, and two groups a step at least"
         )
+    if not -50 <= snr_db <= 80 or seed < 0:
+        raise InputError(f"SNR {snr_db:g} dB, seed {seed}: -50 to 80 dB and a seed from 0")
     check_folder_free(out, force=False)
-    training = split_users(data)[0]
+    training, validation, _ = split_users(data)
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 4])
     net = BinaryDnn(training.antennas, pilots, users, bits)
@@ -86,6 +92,9 @@ def train(
     began = time.perf_counter()
     groups = batch // users
     level = torch.full((groups, 1), float(snr_db))
+    held = torch.from_numpy(validation.draw(np.random.default_rng([seed, 7]), _HELD, users))
+    heard = torch.randn(_HELD, users, pilots, dtype=torch.complex64)
+    best, kept = -1.0, net.state_dict()
     with open_place("cpu"):
         for step in range(steps):
             done = step / steps
@@ -100,7 +109,13 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP)
             optimizer.step()
+            if (step + 1) % max(1, steps // _CHECKS) == 0 or step + 1 == steps:
+                reached = _measured(net, held, heard, snr_db)
+                if reached >= best:
+                    best = reached
+                    kept = {name: value.clone() for name, value in net.state_dict().items()}
             progress(step + 1, steps)
+    net.load_state_dict(kept)
     about = {
         "system": DNN,
         "antennas": net.antennas,
@@ -109,6 +124,7 @@ def train(
         "bits": bits,
         "snr_db": snr_db,
         "seed": seed,
+        "validation_sum_rate": round(best, 4),
         "training": {"steps": steps, "seconds": round(time.perf_counter() - began, 1)},
     }
     state = {
@@ -119,6 +135,16 @@ def train(
     with folder_aside(out) as aside:
         (aside / WEIGHTS).write_bytes(to_bytes(state, {KEY: json.dumps(about)}))
     return net.eval()
+
+
+@torch.no_grad()
+def _measured(net: BinaryDnn, h: torch.Tensor, noise: torch.Tensor, snr_db: float) -> float:
+    """Mean sum rate of groups."""
+    net.eval()
+    level = torch.full((len(h), 1), float(snr_db))
+    rate = float(sum_rates(h, net(h, noise, level, torch.tensor(1.0)), level).mean())
+    net.train()
+    return rate
 
 
 def of_run(path: Path, name: str) -> Trained:

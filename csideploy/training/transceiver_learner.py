@@ -62,6 +62,7 @@ class Learner:
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
         self.skipped = 0
         self.coarse: list[Tensor] = []
+        self.free_steps = recipe.free_steps(len(setup.tiers))
 
     def start_from(self, state: dict[str, Tensor]) -> None:
         """Take up trained networks and codebooks, by the names of `state_dict`.
@@ -117,7 +118,7 @@ class Learner:
         v = net.extractor(net.hear(h, noise.to(self.device), snr_db))
         error = fit = torch.zeros((), device=self.device)
         read = v
-        if step < recipe.free_steps:
+        if step < self.free_steps:
             anchor = net.graph.anchor
             if anchor is not None:
                 fit = anchor.misfit(v, h.flatten(0, 1)).mean()
@@ -179,21 +180,21 @@ class Learner:
         progressive = recipe.method == "progressive"
         stage = recipe.stage(step, tiers)
         begins = step == 0 or stage != recipe.stage(step - 1, tiers)
-        if progressive and begins:
+        own = [stage] if progressive else list(range(tiers))
+        if progressive:
+            # At every step, since a run may have been taken up in the middle of a stage.
             for number, book in enumerate(self.net.tiers.books):
                 book.requires_grad_(number == stage)
-        if step == recipe.free_steps and recipe.free_steps:
-            self._start_tiers([stage] if progressive else list(range(tiers)), step)
-        elif progressive and begins and step > recipe.free_steps:
-            self._start_tiers([stage], step)
+        if (step == self.free_steps and self.free_steps) or (progressive and begins and stage):
+            self._start_tiers(own, step)
         mixed = not progressive and recipe.budgets == "mixed" and self.setup.tiers[0] > 1
-        if mixed and step >= recipe.free_steps and step % COARSE_EVERY == 0:
+        if mixed and step >= self.free_steps and step % COARSE_EVERY == 0:
             self._make_coarse(step)
         stages = tiers if progressive else 1
         place = step * stages / recipe.steps % 1
-        if step % REVIVE_EVERY == 0 and recipe.free_steps < step and place < REVIVE_UNTIL:
+        if step % REVIVE_EVERY == 0 and self.free_steps < step and place < REVIVE_UNTIL:
             torch.manual_seed(_mixed(self.seed, step, 1))
-            self.net.tiers.revive(REVIVE_SHARE)
+            self.net.tiers.revive(REVIVE_SHARE, own)
 
     @torch.no_grad()
     def _start_tiers(self, numbers: list[int], step: int) -> None:

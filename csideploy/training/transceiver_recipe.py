@@ -33,8 +33,9 @@ class TransceiverRecipe:
         budgets: of end-to-end training: "mixed", every user with a number of tiers of its own;
             "full", all tiers always.
         quantization: lambda of eq. 22; the quantization loss is the mean over users of eq. 23.
-        start: share of the steps before any quantization. The extractor then also fits the anchor's
-            channel, where there is an anchor, and at their end the tiers start from k-means.
+        start: share of the steps, of the first stage where there are stages, before any
+            quantization. The extractor then also fits the anchor's channel, where there is an
+            anchor, and at their end the tiers start from k-means.
         clip: of the gradient's norm.
         precision: of the precoder's products in training; all else is float32.
 
@@ -89,10 +90,10 @@ class TransceiverRecipe:
         warm = min(1.0, (inside * self.steps / stages + 1) / _WARM_UP)
         return self.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * inside)))
 
-    @property
-    def free_steps(self) -> int:
+    def free_steps(self, tiers: int) -> int:
         """Steps before any quantization."""
-        return int(self.start * self.steps)
+        stages = tiers if self.method == "progressive" else 1
+        return int(self.start * self.steps / stages)
 
 
 _WARM_UP = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from csideploy.transceiver.user_set import Users
 from csideploy.transceiver.users import load_users
 from csideploy.transceiver.weights import SAMPLE, SYSTEM, Weights, load_weights, save_weights
 
+VERSION = 1
+"""Of the steps: goes up when the same seed gives other weights."""
 _GROUPS = 400
 _VALIDATION = 0x5EED
 
@@ -101,6 +103,7 @@ class Run:
         described: dict[str, Any] = checkpoint.plain(
             {
                 "system": SYSTEM,
+                "version": VERSION,
                 "setup": self.setup.describe(),
                 "widths": self.widths.describe(),
                 "recipe": self.recipe.describe(),
@@ -155,7 +158,7 @@ class Run:
         """Mean sum rate over users, and over tiers alone and all tiers, through the codebooks."""
         position, recipe = self.position, self.recipe
         tiers = len(self.setup.tiers)
-        quantized = position.step > recipe.free_steps
+        quantized = position.step > self.learner.free_steps
         trained = recipe.stage(position.step - 1, tiers) + 1
         whole = trained if recipe.method == "progressive" else tiers
         counts = sorted({1, whole}) if quantized else [0]
@@ -283,17 +286,25 @@ def train_transceiver(
             f"0 to {setup.regions - 1}"
         )
     earlier = None if start_from is None else load_weights(start_from)
-    if earlier is not None and earlier.setup != setup:
-        raise InputError(f"--start-from {start_from}: {earlier.setup}; this run has {setup}")
+    if earlier is not None and start_from is not None:
+        own = checkpoint.plain(widths.describe())
+        if earlier.setup != setup or earlier.widths != own:
+            raise InputError(
+                f"--start-from {start_from}: {earlier.setup}, {earlier.widths}; this run has "
+                f"{setup}, {own}: --set what differs"
+            )
+        # Its tiers are trained: without steps free of quantization, they do not start anew.
+        recipe = replace(recipe, start=0.0)
     about_data = {
         "sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
         "taken_for": users.about.get("taken_for"),
         "users": [len(part) for part in parts],
         "parameters": users.about.get("parameters", {}),
     }
-    if earlier is not None:
+    if earlier is not None and start_from is not None:
         about_data["started_from"] = {
-            key: earlier.about.get(key) for key in ("command", "training", "seed")
+            "sha256": checkpoint.digest(start_from),
+            **{key: earlier.about.get(key) for key in ("command", "training", "seed")},
         }
     with open_place(device) as place:
         if place.world > 1:

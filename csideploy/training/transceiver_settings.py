@@ -11,7 +11,7 @@ from csideploy.systems.rvq_egat import ANCHORS, FORMS, NODE, Widths
 from csideploy.training import transceiver_recipe
 from csideploy.training.draws import Powers
 from csideploy.training.transceiver_recipe import TransceiverRecipe
-from csideploy.transceiver.setup import Setup
+from csideploy.transceiver.setup import MOST_USERS, Setup
 
 _WHOLE = {"pilots": "setup", "feature": "setup", "regions": "setup", "layers": "widths"}
 _WHOLE |= {"end": "widths"}
@@ -99,12 +99,14 @@ def parse_users(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     first, colon, last = text.partition(":")
-    if colon and _digits(first) and _digits(last) and int(first) <= int(last):
+    if colon and _digits(first) and _digits(last) and int(first) <= int(last) <= MOST_USERS:
         return tuple(range(int(first), int(last) + 1))
     items = text.split(",")
     if not colon and all(_digits(item) for item in items):
         return tuple(int(item) for item in items)
-    raise InputError(f"--users {text}: numbers with commas, 3,4,8, or a range, 3:8")
+    raise InputError(
+        f"--users {text}: numbers with commas, 3,4,8, or a range, 3:8, of 1 to {MOST_USERS}"
+    )
 
 
 def parse_powers(text: str | None) -> Powers | None:

@@ -20,6 +20,18 @@ from csideploy.transceiver.rate import Complex, sum_rate
 Candidate = Callable[[Complex, Complex, float, int], Complex]
 """(h (n, K, M), noise (n, K, L) of variance 1, SNR, B) -> W (n, K, M)."""
 
+
+@dataclass(frozen=True)
+class Regional:
+    """A candidate that is told each user's region as well.
+
+    Attributes:
+        run: (h, noise, SNR, B, region int (n, K)) -> W (n, K, M).
+    """
+
+    run: Callable[[Complex, Complex, float, int, NDArray[np.integer]], Complex]
+
+
 _BATCH = 500
 _QUANTILE = 1.96
 
@@ -60,13 +72,14 @@ class Measured:
 
 
 def measure(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, Candidate | Regional],
     groups: Complex,
     snr: float,
     *,
     bits: int,
     pilots: int,
     seed: int,
+    regions: NDArray[np.integer] | None = None,
     progress: Advance = quiet,
 ) -> Measured:
     """Sum rates of all candidates on the same channels and the same pilot noise.
@@ -78,6 +91,7 @@ def measure(
         bits: B, of a user.
         pilots: L, for the noise.
         seed: of the noise.
+        regions: of the users, (n, K), for those that are told; None: all of region 0.
         progress: called with batches done and in all.
 
     Raises:
@@ -98,7 +112,11 @@ def measure(
         parts = rng.standard_normal((*h.shape[:2], pilots, 2)) * np.sqrt(0.5)
         noise = parts.view(np.complex128)[..., 0]
         for name, candidate in candidates.items():
-            w = candidate(h, noise, snr, bits)
+            if isinstance(candidate, Regional):
+                where = np.zeros(h.shape[:2], np.int64) if regions is None else regions[part]
+                w = candidate.run(h, noise, snr, bits, where)
+            else:
+                w = candidate(h, noise, snr, bits)
             if not np.isfinite(w).all():
                 raise InputError(f"candidate {name}: a precoder that is not finite")
             try:

@@ -168,7 +168,7 @@ def test_other_kinds_take_no_groups(run: Run, package: Path, tmp_path: Path) -> 
 
 def test_the_zoo(run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = publish(place / "run", tmp_path / "zoo")
-    assert entry.name == "rvq-egat-users-m4-l2-t4_4"
+    assert entry.name == "rvq-egat-users-m4-l2-t4_4-anchored"
     card = json.loads((entry / "card.json").read_text())
     assert card["kind"] == "transceiver"
     assert card["setup"]["tiers"] == [4, 4]

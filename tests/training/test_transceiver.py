@@ -8,15 +8,19 @@ import torch
 from scipy.io import savemat
 from typer.testing import CliRunner
 
+from csideploy.baselines.zero_forcing import zf
 from csideploy.cli import app
 from csideploy.errors import InputError
 from csideploy.systems.rvq_egat import Widths
-from csideploy.training import train_transceiver
+from csideploy.training import train_transceiver, transceiver_learner
+from csideploy.training.checkpoint import read_checkpoint
 from csideploy.training.draws import Powers
 from csideploy.training.transceiver_learner import Learner
 from csideploy.training.transceiver_recipe import TransceiverRecipe
 from csideploy.training.transceiver_settings import assemble, parse_users
 from csideploy.transceiver import Setup
+from csideploy.transceiver.codebooks import encode
+from csideploy.transceiver.evaluate import Trained, evaluate_transceivers, of_weights
 from csideploy.transceiver.splits import split_users
 from csideploy.transceiver.weights import load_weights
 
@@ -80,23 +84,139 @@ def test_train_and_evaluate_from_the_command_line(mat, tmp_path):
     }
 
 
-def test_a_stopped_run_goes_on_exactly(mat, tmp_path, monkeypatch):
-    whole = load_weights(_train(mat, tmp_path / "whole").weights)
+@pytest.mark.parametrize("method", ["end-to-end", "progressive"])
+def test_a_stopped_run_goes_on_exactly(mat, tmp_path, monkeypatch, method):
+    """In the middle of a stage, after tiers were made smaller and dead words moved."""
+    monkeypatch.setattr(transceiver_learner, "COARSE_EVERY", 4)
+    monkeypatch.setattr(transceiver_learner, "REVIVE_EVERY", 5)
+    whole = load_weights(_train(mat, tmp_path / "whole", method=method).weights)
     step, seen = Learner.step, []
 
     def stops(self, number):
-        if number == 15 and not seen:
+        if number == 17 and not seen:
             seen.append(number)
             raise KeyboardInterrupt
         return step(self, number)
 
     monkeypatch.setattr(Learner, "step", stops)
     with pytest.raises(KeyboardInterrupt):
-        _train(mat, tmp_path / "parts", checkpoint_seconds=0.0)
-    result = _train(mat, tmp_path / "parts", resume=True, checkpoint_seconds=0.0)
+        _train(mat, tmp_path / "parts", checkpoint_seconds=0.0, method=method)
+    result = _train(mat, tmp_path / "parts", resume=True, checkpoint_seconds=0.0, method=method)
     again = load_weights(result.weights)
     assert all(np.array_equal(whole.state[name], again.state[name]) for name in whole.state)
     assert np.array_equal(whole.features, again.features)
+    # Not the best weights alone, which may be older than the stop: the last ones, too.
+    ends = [read_checkpoint(tmp_path / run / "checkpoint.pt") for run in ("whole", "parts")]
+    last, other = (end["learner"]["net"] for end in ends)
+    assert all(torch.equal(last[name], other[name]) for name in last)
+
+
+def test_a_run_goes_on_from_weights(mat, tmp_path):
+    first = _train(mat, tmp_path / "first")
+    # So small a step moves no weight of float32 but those near 0.
+    second = _train(mat, tmp_path / "second", start_from=first.weights, rate=1e-12, steps=4)
+    before, after = load_weights(first.weights), load_weights(second.weights)
+    for name, array in before.state.items():
+        if "running" not in name:
+            assert np.abs(array - after.state[name]).max() < 1e-6
+    assert after.about["data"]["started_from"]["sha256"]
+    other = ("tiers=4+3", *SMALL[1:], "alpha=0.5")
+    with pytest.raises(InputError, match="--start-from"):
+        _train(mat, tmp_path / "third", start_from=first.weights, settings=other)
+
+
+def test_some_users_have_a_smaller_tier(mat, monkeypatch):
+    """Words made of features, fewer than the first tier has, in what the precoder reads."""
+    monkeypatch.setattr(transceiver_learner, "COARSE_SHARE", 1.0)
+    learner = _learner(mat)
+    for number in range(3):
+        learner.step(number)
+    learner._make_coarse(3)
+    (words,) = learner.coarse
+    assert 2 <= len(words) < 8
+    v = torch.from_numpy(learner.sample(50, [9])[0])
+    wanted = encode(v.numpy(), [words.numpy()])[:, 0]
+    assert torch.equal(learner._coarsely(v, None), words[torch.from_numpy(wanted).long()])
+    read = []
+    graph = learner.net.graph.forward
+
+    def listens(features, snr_db):
+        read.append(features)
+        return graph(features, snr_db)
+
+    monkeypatch.setattr(learner.net.graph, "forward", listens)
+    monkeypatch.setattr(learner.net, "tiers", _Refuses(learner.net.tiers))
+    learner.step(3)
+    assert read[0].isfinite().all()
+
+
+class _Refuses(torch.nn.Module):
+    """Tiers whose own codewords are no numbers: a user that read them would show."""
+
+    def __init__(self, tiers):
+        super().__init__()
+        self.books = tiers.books
+
+    def forward(self, v, *_):
+        return torch.full_like(v, torch.nan), torch.zeros(len(v)), None
+
+
+def test_regions_are_trained_and_measured(tmp_path):
+    rng = np.random.default_rng(8)
+    h = rng.standard_normal((400, 8)) + 1j * rng.standard_normal((400, 8))
+    region = np.arange(400) % 2
+    users = tmp_path / "u.npz"
+    np.savez(users, H=h.astype(np.complex64), region=region.astype(np.uint8))
+    _train(users, tmp_path / "run", settings=(*SMALL, "regions=2"))
+    weights = load_weights(tmp_path / "run")
+    assert not np.array_equal(weights.codebooks(0)[0], weights.codebooks(1)[0])
+    one = of_weights(tmp_path / "run", "run", most_users=2, bits=[3])
+    result = evaluate_transceivers([one], users, users=[2], bits=[3], samples=20)
+    assert all(np.isfinite(row["sum_rate"]) for row in result["rows"])
+    # One B: nothing to compare it with.
+    assert {check["check"] for check in result["checks"]} == {"above zf-lmmse", "above zf-lloyd"}
+
+
+def _trained(name, candidate, **more):
+    return Trained(name, candidate, 2, 8, None, None, 8, {}, **more)
+
+
+def test_checks_fail_where_they_must(mat):
+    """Rates that fall with B, below every baseline; and what knows more than those."""
+
+    def poor(h, noise, snr, bits):
+        w = np.full(h.shape, 1e-3 + 0j)
+        return w / np.sqrt(bits)
+
+    def rich(h, noise, snr, bits):
+        return zf(h)
+
+    both = [_trained("poor", poor), _trained("rich", rich)]
+    result = evaluate_transceivers(both, mat, users=[2, 5], bits=[3, 6], samples=50)
+    checks = {(check["system"], check["check"]): check for check in result["checks"]}
+    assert len(checks["poor", "above zf-lmmse"]["fails"]) == 4
+    assert len(checks["poor", "above zf-lloyd"]["fails"]) == 4
+    assert len(checks["poor", "not falling with bits"]["fails"]) == 2
+    assert checks["rich", "above zf-lloyd"]["fails"] == []
+    assert checks["rich", "not falling with bits"]["fails"] == []
+    own = [row for row in result["rows"] if row["system"] == "rich"]
+    assert all(abs(row["margins"]["zf"]["mean"]) < 1e-9 for row in own)
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "says"),
+    [
+        (["zf"], {}, "name of a baseline"),
+        (["a", "a"], {}, "given twice"),
+        (["a"], {"users": [9]}, "at most 8 users"),
+        (["a"], {"bits": [9]}, "codebooks of 9 bits need 512"),
+        (["b"], {"bits": [4]}, "has budgets of 3 bits, not 4"),
+    ],
+)
+def test_wrong_measurements_are_refused(mat, trained, options, says):
+    made = [_trained(name, zf, budgets=(3,) if name == "b" else ()) for name in trained]
+    with pytest.raises(InputError, match=says):
+        evaluate_transceivers(made, mat, **{"users": [2], "bits": [3], "samples": 20, **options})
 
 
 def test_another_run_is_not_resumed(mat, tmp_path):
@@ -140,6 +260,19 @@ def test_a_tier_that_is_not_trained_yet_does_not_move(mat):
     for number in range(10):
         learner.step(number)
     assert torch.equal(_books(learner)[1], before)
+
+
+def test_dead_words_of_frozen_tiers_stay(mat, monkeypatch):
+    monkeypatch.setattr(transceiver_learner, "REVIVE_EVERY", 2)
+    monkeypatch.setattr(transceiver_learner, "REVIVE_SHARE", 10.0)
+    learner = _learner(mat, method="progressive")
+    for number in range(10):
+        learner.step(number)
+    first, second = _books(learner)
+    for number in range(10, 15):
+        learner.step(number)
+    assert torch.equal(_books(learner)[0], first)
+    assert not torch.equal(_books(learner)[1], second)
 
 
 def test_tiers_start_where_features_are(mat):
