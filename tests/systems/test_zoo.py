@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from csideploy.downlink.tables import pack_indices
 from csideploy.errors import FormatError, InputError
 from csideploy.onnx_oracle import Oracle
 from csideploy.runtime import Part
+from csideploy.training.checkpoint import plain
+from csideploy.training.transceiver_settings import assemble, parse_powers, parse_users
 from csideploy.transceiver.evaluate_core import measure
 from csideploy.transceiver.parts import Deployed
 from csideploy.transceiver.schemes import Baselines
@@ -176,3 +179,30 @@ def umi_light(antennas):
     """Channels, environments and regions of 1000 users of a light street canyon."""
     heard = umi_users("umi-light", antennas, 0, 10, 11)
     return heard.h, heard.environment, np.zeros(len(heard.h), np.uint8)
+
+
+def test_transceiver_cards_say_what_trains_them_again():
+    """The last command of a card, read as `train` reads it, is for these sizes and this recipe."""
+    for entry in zoo.transceiver_entries():
+        last = entry.card["command"].split(" && ")[-1]
+        given: dict[str, list[str]] = {}
+        words = iter(shlex.split(last)[3:])
+        for word in words:
+            option, equals, value = word.partition("=")
+            given.setdefault(option, []).append(value if equals else next(words))
+        (snr,), (users,) = given.get("--snr", [None]), given.get("--users", [None])
+        rate = given.get("--rate")
+        setup, widths, recipe = assemble(
+            given.get("--set", []),
+            antennas=entry.card["setup"]["antennas"],
+            recipe={
+                "powers": parse_powers(snr),
+                "users": parse_users(users),
+                "steps": int(given["--iterations"][0]),
+                "rate": None if rate is None else float(rate[0]),
+            },
+        )
+        assert setup.describe() == entry.card["setup"]
+        assert plain(widths.describe()) == entry.card["widths"]
+        assert plain(recipe.describe()) == entry.card["recipe"]
+        assert given["--seed"] == [str(entry.card["seed"])]
