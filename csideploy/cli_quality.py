@@ -94,6 +94,7 @@ def evaluate(
     from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
     from csideploy.transceiver.request import is_transceiver
+    from csideploy.transceiver.users import holds_users
 
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
@@ -142,6 +143,11 @@ def evaluate(
         )
         return
     refuse_given(context, ("fit",), "transceivers")
+    if given(context, "channel") and Path(channel).is_file() and holds_users(channel):
+        raise InputError(
+            f"--channel {channel} holds users of a transceiver, and {', '.join(names)} is none: a "
+            "run, a package or a zoo entry of rvq-egat"
+        )
     kinds = {name: is_precoder(name) for name in names}
     if all(kinds.values()):
         refuse_given(context, ("channel",), "CSI feedback links")
