@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from csideploy.downlink import Setup
-from csideploy.errors import InputError
 from csideploy.systems import kd_precoder
 from csideploy.systems.kd_precoder import Options
-from csideploy.training import distillation
+from csideploy.training import distillation, settings
 from csideploy.training.distillation import Recipe
 
 _SIZES = ("antennas", "streams", "pilots")
@@ -31,41 +29,15 @@ def parse(given: Sequence[str]) -> dict[str, dict[str, Any]]:
             a name given twice.
     """
     found: dict[str, dict[str, Any]] = {"setup": {}, "options": {}, "recipe": {}}
-    seen = set()
-    for pair in given:
-        name, equals, text = pair.partition("=")
-        if not equals or name not in NAMES:
-            raise InputError(f"--set {pair}: NAME=VALUE, NAME one of {', '.join(NAMES)}")
-        if name in seen:
-            raise InputError(f"--set {name}: given twice")
-        seen.add(name)
+    for pair, name, text in settings.pairs(given, NAMES):
         if name in _SIZES:
-            found["setup"][name] = _whole(pair, text)
+            found["setup"][name] = settings.whole(pair, text)
         elif name in _NUMBERS:
-            found[_NUMBERS[name]][name.replace("-", "_")] = _number(pair, text)
+            found[_NUMBERS[name]][name.replace("-", "_")] = settings.number(pair, text)
         else:
             kind, legal = _CHOICES[name]
-            if text not in legal:
-                raise InputError(f"--set {pair}: {name} is {' or '.join(legal)}")
-            found[kind][name] = text
+            found[kind][name] = settings.choice(pair, name, text, legal)
     return found
-
-
-def _whole(pair: str, text: str) -> int:
-    # Digits alone: int() would take "1_0" and " 8" as well.
-    if not text.isascii() or not text.isdigit():
-        raise InputError(f"--set {pair}: a whole number is needed")
-    return int(text)
-
-
-def _number(pair: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"--set {pair}: a number is needed")
-    return value
 
 
 def assemble(
@@ -85,11 +57,7 @@ def assemble(
         InputError: as `parse`, or values that do not go together.
     """
     found = parse(given)
-    setup = Setup(**found["setup"], **_asked(sizes))
-    chosen = Recipe(**found["recipe"], **_asked(recipe))
+    setup = Setup(**found["setup"], **settings.asked(sizes))
+    chosen = Recipe(**found["recipe"], **settings.asked(recipe))
     options = Options(**found["options"], power_input=chosen.powers.several)
     return setup, options, chosen
-
-
-def _asked(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

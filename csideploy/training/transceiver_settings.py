@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from csideploy.errors import InputError
 from csideploy.systems.rvq_egat import ANCHORS, FORMS, NODE, Widths
-from csideploy.training import transceiver_recipe
+from csideploy.training import settings, transceiver_recipe
 from csideploy.training.draws import Powers
 from csideploy.training.transceiver_recipe import TransceiverRecipe
 from csideploy.transceiver.setup import MOST_USERS, Setup
@@ -27,6 +26,7 @@ _CHOICES = {
         if name != "method"
     },
 }
+_LIST_HINT = "whole numbers with + between them, as in tiers=10+10+10"
 NAMES = (*_WHOLE, *_LISTS, *_NUMBERS, *_CHOICES)
 DEFAULT_FEATURES = 2
 """D / M, if left out: one number for each part of a complex channel."""
@@ -40,26 +40,19 @@ def parse(given: Sequence[str]) -> dict[str, dict[str, Any]]:
             a name given twice.
     """
     found: dict[str, dict[str, Any]] = {"setup": {}, "widths": {}, "recipe": {}}
-    seen = set()
-    for pair in given:
-        name, equals, text = pair.partition("=")
-        if not equals or name not in NAMES:
-            raise InputError(f"--set {pair}: NAME=VALUE, NAME one of {', '.join(NAMES)}")
-        if name in seen:
-            raise InputError(f"--set {name}: given twice")
-        seen.add(name)
+    for pair, name, text in settings.pairs(given, NAMES):
         if name in _WHOLE:
-            found[_WHOLE[name]][name] = _whole(pair, text)
+            found[_WHOLE[name]][name] = settings.whole(pair, text)
         elif name in _LISTS:
             key = "start" if name == "start-widths" else name
-            found[_LISTS[name]][key] = tuple(_whole(pair, part) for part in text.split("+"))
+            found[_LISTS[name]][key] = tuple(
+                settings.whole(pair, part, hint=_LIST_HINT) for part in text.split("+")
+            )
         elif name in _NUMBERS:
-            found[_NUMBERS[name]][name] = _number(pair, text)
+            found[_NUMBERS[name]][name] = settings.number(pair, text)
         else:
             kind, legal = _CHOICES[name]
-            if text not in legal:
-                raise InputError(f"--set {pair}: {name} is {' or '.join(legal)}")
-            found[kind][name] = text
+            found[kind][name] = settings.choice(pair, name, text, legal)
     return found
 
 
@@ -83,7 +76,7 @@ def assemble(
     sizes = {"antennas": antennas, "feature": DEFAULT_FEATURES * antennas, **found["setup"]}
     # A quarter of the antennas, as in the paper (32 of 128) and in its predecessor (4 of 16).
     sizes.setdefault("pilots", max(1, antennas // 4))
-    chosen = {name: value for name, value in recipe.items() if value is not None}
+    chosen = settings.asked(recipe)
     widths = found["widths"]
     if widths.get("form") == "node":
         widths = {"start": NODE.start, "layers": NODE.layers, "end": NODE.end, **widths}
@@ -116,19 +109,3 @@ def parse_powers(text: str | None) -> Powers | None:
 
 def _digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
-
-
-def _whole(pair: str, text: str) -> int:
-    if not _digits(text):
-        raise InputError(f"--set {pair}: whole numbers are needed, in a list 10+10+10")
-    return int(text)
-
-
-def _number(pair: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"--set {pair}: a number is needed")
-    return value

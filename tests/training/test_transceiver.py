@@ -311,7 +311,7 @@ def test_every_stage_warms_up_and_cools_down():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["tiers=10,10"], "10+10"),
+        (["tiers=10,10"], "tiers=10+10+10"),
         (["tiers=17"], "1 to 16"),
         (["feature=15"], "multiple of the 8"),
         (["size=3"], "NAME one of"),
