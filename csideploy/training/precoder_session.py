@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,13 @@ from csideploy.training import checkpoint
 from csideploy.training.devices import Place, open_place
 from csideploy.training.distillation import Learner, Recipe, constant_bits, sum_rates
 from csideploy.training.draws import Batch, validation
+from csideploy.training.kept_run import KeptRun
 from csideploy.training.precoder_weights import SYSTEM, load_precoder, save_precoder
 from csideploy.training.progress import Progress
 from csideploy.training.session import Result, prepare_folder
 
 
-@dataclass
-class Position:
-    """Where a run is, and the best that it has seen on the validation set."""
-
-    step: int = 0
-    seconds: float = 0.0
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    best_step: int = 0
-
-
-class Run:
+class Run(KeptRun):
     """One training run in one folder."""
 
     def __init__(
@@ -48,13 +37,16 @@ class Run:
         validation_samples: int,
     ) -> None:
         self.setup, self.options, self.recipe, self.seed = setup, options, recipe, seed
-        self.place, self.out = place, out
-        self.checkpoint_seconds = checkpoint_seconds
-        self.every = max(1, recipe.iterations // validations)
+        self.place = place
         self.fixed: Batch = validation(setup, recipe.powers, validation_samples, place.device)
         self.learner = Learner(setup, options, recipe, seed, place.device)
-        self.position = Position()
-        self.best: dict[str, Any] = {}
+        super().__init__(
+            self.learner,
+            out,
+            steps=recipe.iterations,
+            validations=validations,
+            checkpoint_seconds=checkpoint_seconds,
+        )
 
     def described(self) -> dict[str, Any]:
         """What a resumed run must share with the one that stopped."""
@@ -71,47 +63,19 @@ class Run:
         )
         return described
 
-    def resume(self) -> None:
-        """Take up the state in the run's folder.
-
-        Raises:
-            FormatError: not a checkpoint. InputError: of a run with other options.
-        """
-        path = self.out / checkpoint.CHECKPOINT
-        state = checkpoint.read_checkpoint(path)
-        for key, value in self.described().items():
-            if state["options"].get(key) != value:
-                raise InputError(
-                    f"{path}: that run has another {key} than this one; "
-                    "repeat its options, or name another --out"
-                )
-        self.position = Position(**state["position"])
-        self.learner.restore(state["learner"])
-        self.best = state["best"]
-
     def train(self, progress: Progress) -> KdPrecoder:
         """The iterations that are left; returns the precoder of the best validation."""
-        iterations, position = self.recipe.iterations, self.position
-        progress.begin(self.recipe.method, iterations, position.step)
-        clock = saved = time.monotonic()
-        while position.step < iterations:
-            step = position.step
-            loss = self.learner.step(step)
-            position.step += 1
-            progress.step(position.step, loss, self.recipe.rate_at(step))
-            if position.step % self.every == 0 or position.step == iterations:
-                self._validate(progress)
-            now = time.monotonic()
-            position.seconds += now - clock
-            clock = now
-            if now - saved >= self.checkpoint_seconds or position.step == iterations:
-                self._save()
-                clock = saved = time.monotonic()
+        self.go_on(self.recipe.method, progress)
         precoder = self.learner.precoder
         precoder.load_state_dict(self.best)
         return precoder.eval()
 
-    def _validate(self, progress: Progress) -> None:
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.recipe.rate_at(step)
+
+    def validate(self, progress: Progress) -> None:
+        """Mean sum rate on the fixed channels."""
         position, precoder = self.position, self.learner.precoder
         rate = float(sum_rates(precoder, self.fixed).mean())
         still = constant_bits(precoder, self.fixed)
@@ -145,15 +109,6 @@ class Run:
                 "torch": torch.__version__,
             },
         }
-
-    def _save(self) -> None:
-        state = {
-            "position": dict(self.position.__dict__),
-            "options": self.described(),
-            "learner": self.learner.state(),
-            "best": self.best,
-        }
-        checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)
 
 
 def train_precoder(

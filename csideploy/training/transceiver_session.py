@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from csideploy.errors import InputError
 from csideploy.systems.rvq_egat import Widths, sum_rates
 from csideploy.training import checkpoint
 from csideploy.training.devices import Place, open_place
+from csideploy.training.kept_run import KeptRun
 from csideploy.training.progress import Progress
 from csideploy.training.session import prepare_folder
 from csideploy.training.transceiver_learner import Learner
@@ -40,16 +40,6 @@ class TransceiverResult:
     metadata: dict[str, Any]
 
 
-@dataclass
-class Position:
-    """Where a run is, and the best that it has seen on the validation users."""
-
-    step: int = 0
-    seconds: float = 0.0
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    best_step: int = 0
-
-
 @dataclass(frozen=True)
 class _Held:
     """Validation groups with one number of users."""
@@ -59,7 +49,7 @@ class _Held:
     noise: Tensor
 
 
-class Run:
+class Run(KeptRun):
     """One training run in one folder."""
 
     def __init__(
@@ -77,13 +67,16 @@ class Run:
         validations: int,
     ) -> None:
         self.setup, self.widths, self.recipe, self.seed = setup, widths, recipe, seed
-        self.place, self.out, self.about_data = place, out, about_data
-        self.checkpoint_seconds = checkpoint_seconds
-        self.every = max(1, recipe.steps // validations)
+        self.place, self.about_data = place, about_data
         self.learner = Learner(setup, widths, recipe, parts[0], seed, place.device)
         self.held = [self._hold(parts[1], k) for k in _some(recipe.users)]
-        self.position = Position()
-        self.best: dict[str, Any] = {}
+        super().__init__(
+            self.learner,
+            out,
+            steps=recipe.steps,
+            validations=validations,
+            checkpoint_seconds=checkpoint_seconds,
+        )
 
     def _hold(self, users: Users, k: int) -> _Held:
         rng = np.random.default_rng([_VALIDATION, k])
@@ -114,47 +107,18 @@ class Run:
         )
         return described
 
-    def resume(self) -> None:
-        """Take up the state in the run's folder.
-
-        Raises:
-            FormatError: not a checkpoint. InputError: of a run with other options.
-        """
-        path = self.out / checkpoint.CHECKPOINT
-        state = checkpoint.read_checkpoint(path)
-        for key, value in self.described().items():
-            if state["options"].get(key) != value:
-                raise InputError(
-                    f"{path}: that run has another {key} than this one; "
-                    "repeat its options, or name another --out"
-                )
-        self.position = Position(**state["position"])
-        self.learner.restore(state["learner"])
-        self.best = state["best"]
-
     def train(self, progress: Progress) -> Weights:
         """The steps that are left; the weights are those of the best validation."""
-        steps, position = self.recipe.steps, self.position
-        progress.begin(self.recipe.method, steps, position.step)
-        clock = saved = time.monotonic()
-        while position.step < steps:
-            step = position.step
-            loss = self.learner.step(step)
-            position.step += 1
-            progress.step(position.step, loss, self.recipe.rate_at(step, len(self.setup.tiers)))
-            if position.step % self.every == 0 or position.step == steps:
-                self._validate(progress)
-            now = time.monotonic()
-            position.seconds += now - clock
-            clock = now
-            if now - saved >= self.checkpoint_seconds or position.step == steps:
-                self._save()
-                clock = saved = time.monotonic()
+        self.go_on(self.recipe.method, progress)
         if self.best:
             self.learner.net.load_state_dict(self.best)
         return self._weights()
 
-    def _validate(self, progress: Progress) -> None:
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.recipe.rate_at(step, len(self.setup.tiers))
+
+    def validate(self, progress: Progress) -> None:
         """Mean sum rate over users, and over tiers alone and all tiers, through the codebooks."""
         position, recipe = self.position, self.recipe
         tiers = len(self.setup.tiers)
@@ -237,15 +201,6 @@ class Run:
                 "torch": torch.__version__,
             },
         }
-
-    def _save(self) -> None:
-        state = {
-            "position": dict(self.position.__dict__),
-            "options": self.described(),
-            "learner": self.learner.state(),
-            "best": self.best,
-        }
-        checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)
 
 
 def _some(users: tuple[int, ...]) -> list[int]:
