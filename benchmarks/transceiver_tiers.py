@@ -51,10 +51,9 @@ def features(running: Deployed, users: Users, count: int, snr: float, seed: int)
     """Features of users drawn evenly, each with pilot noise of its own: (count, D)."""
     rng = np.random.default_rng([seed, 8])
     rows = rng.integers(len(users), size=count)
-    noise = rng.standard_normal((count, running.pilots.shape[1], 2)) * math.sqrt(0.5)
-    y = users.h[rows] @ running.pilots + noise.view(np.complex128)[..., 0] / math.sqrt(snr)
-    heard = np.stack([y.real, y.imag], -1).astype(np.float32)
-    made: NDArray[Any] = running.features(heard)
+    parts = rng.standard_normal((count, 1, running.pilots.shape[1], 2)) * math.sqrt(0.5)
+    y = running.hear(users.h[rows][:, None], parts.view(np.complex128)[..., 0], snr)
+    made: NDArray[Any] = running.features(y)[:, 0]
     return made
 
 
@@ -81,10 +80,9 @@ def main() -> None:
             def candidate(
                 h: Complex, noise: Complex, power: float, _: int, books: list[Any] = books
             ) -> Complex:
-                y = h @ running.pilots + noise / math.sqrt(power)
-                heard = np.stack([y.real, y.imag], -1).astype(np.float32)
-                v = running.features(heard.reshape(-1, *heard.shape[2:]))
-                read = decode(encode(v, books), books).reshape(*h.shape[:2], -1)
+                v = running.features(running.hear(h, noise, power))
+                flat = v.reshape(-1, v.shape[-1])
+                read = decode(encode(flat, books), books).reshape(v.shape)
                 return running.precode(read, 10 * math.log10(power))
 
             rate = measure(
