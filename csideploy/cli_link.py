@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -472,43 +471,3 @@ def validate(
     failed = [check["name"] for check in result["checks"] if not check["holds"]]
     if failed:
         raise CheckFailedError(f"{target}: these checks do not hold: {'; '.join(failed)}")
-
-
-class ReportFormat(StrEnum):
-    """Formats of the contract."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    THREEGPP = "3gpp"
-
-
-def report(
-    package: Package,
-    layout: Annotated[
-        ReportFormat, typer.Option("--format", help="table, json or markdown.")
-    ] = ReportFormat.TABLE,
-    target: Annotated[list[str] | None, typer.Option(**_later)] = None,
-    budget: Annotated[Path | None, typer.Option(**_later)] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed runs behind min and median.")] = 30,
-    as_json: Json = False,
-) -> None:
-    """Footprint by layer and by side: memory, operations, latency measured on this host.
-
-    Example: csideploy report P
-    """
-    from csideploy.package import open_package
-    from csideploy.report import footprint, render
-
-    refuse(target or None, "--target", "the latency printed is measured on this host")
-    refuse(budget, "--budget", "compare the figures of --format json")
-    if layout in (ReportFormat.HTML, ReportFormat.THREEGPP):
-        refuse(True, f"--format {layout}", "table, json and markdown are")
-    result = footprint.report(open_package(package), rounds=rounds)
-    if as_json or layout is ReportFormat.JSON:
-        print_json(result)
-    elif layout is ReportFormat.MARKDOWN:
-        typer.echo(render.markdown(result))
-    else:
-        render.show(result, table_console())

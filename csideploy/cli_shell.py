@@ -191,7 +191,12 @@ def say(message: str) -> None:
 
 def print_json(result: dict[str, Any]) -> None:
     """The one object on standard output. NaN and infinities become null, as JSON has none."""
-    typer.echo(json.dumps(_finite(result), indent=2, allow_nan=False))
+    typer.echo(as_text(result))
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """The same as a string."""
+    return json.dumps(_finite(result), indent=2, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,96 @@
+"""The verb that says what a link costs: report."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from csideploy.cli_link import Package
+from csideploy.cli_shell import Json, as_text, print_json, say, table_console
+from csideploy.errors import CheckFailedError, InputError
+
+
+class ReportFormat(StrEnum):
+    """Formats of the contract."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    THREEGPP = "3gpp"
+
+
+def report(
+    package: Package,
+    layout: Annotated[
+        ReportFormat,
+        typer.Option("--format", help="table, json, markdown, html (a page) or 3gpp (rows)."),
+    ] = ReportFormat.TABLE,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A device, by name or TOML file; may be given again."),
+    ] = None,
+    budget: Annotated[
+        Path | None, typer.Option(help="Limits, a TOML file; exit 1 if one does not hold.")
+    ] = None,
+    numerology: Annotated[
+        int | None, typer.Option(min=0, max=6, help="mu: subcarriers 15 kHz 2^mu apart; 1.")
+    ] = None,
+    budget_share: Annotated[
+        float | None,
+        typer.Option(help="What part of the time allowed a side may take; 1."),
+    ] = None,
+    quality: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of html and 3gpp: figures that `evaluate --out` wrote."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A file to write instead of printing.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs behind min and median.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Footprint by layer and by side: memory, operations, latency here and on targets.
+
+    Example: csideploy report P
+
+    On devices, against limits: csideploy report P --target cortex-m55 --budget limits.toml
+
+    A page: csideploy report P --target cortex-a76 --format html --out report.html
+    """
+    from csideploy.outputs import file_aside
+    from csideploy.package import open_package
+    from csideploy.report import evaluation_table, footprint, on_targets, page, render
+
+    if out is not None and layout is ReportFormat.TABLE:
+        raise InputError(f"--out {out} holds json, markdown, html or 3gpp: add --format")
+    link = open_package(package)
+    plans = on_targets.Wanted.read(
+        target or (), budget, numerology=numerology, budget_share=budget_share
+    )
+    figures = page.read_quality(quality or ())
+    result = footprint.report(link, rounds=rounds)
+    on_targets.add(result, link, plans)
+    text = None
+    if layout is ReportFormat.JSON:
+        text = as_text(result)
+    elif layout is ReportFormat.HTML:
+        text = page.html(result, link, figures)
+    elif layout is ReportFormat.THREEGPP:
+        text = evaluation_table.rows(result, link, figures)
+    elif layout is ReportFormat.MARKDOWN:
+        text = render.markdown(result)
+    if out is not None and text is not None:
+        with file_aside(out) as file:
+            file.write((text + "\n").encode())
+        say(f"{out}: {layout.value}")
+    if as_json:
+        print_json(result)
+    elif text is None:
+        render.show(result, table_console())
+    elif out is None:
+        typer.echo(text)
+    failed = [check["name"] for check in result["verdict"]["checks"] if not check["holds"]]
+    if failed:
+        raise CheckFailedError(f"{package}: over the budget: {'; '.join(failed)}")
