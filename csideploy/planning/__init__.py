@@ -1,0 +1,1 @@
+"""Which system to deploy: measured accuracy and exact footprints, searched within limits."""
