@@ -12,7 +12,8 @@ from csideploy.channels.generate import generate_file
 from csideploy.errors import InputError
 from csideploy.planning.results import read_results
 from csideploy.systems.link import count_macs, count_parameters
-from csideploy.training.evaluate import validation_nmse_db
+from csideploy.training import load_checkpoint
+from csideploy.training.evaluate import measure, validation_nmse_db
 
 ACTIVATIONS = ("prelu", "sprelu", "lrelu")
 
@@ -109,12 +110,14 @@ def start_of(bench_modules, bench, activation, k, blocks):
 
 
 def test_a_finished_run_is_read_and_not_trained_again(bench_modules, bench):
-    job = bench_modules.jobs.LinkJob(1, 64, 2, "encoder")
+    job = bench_modules.jobs.LinkJob(1, 16, 4, "encoder")
     row = bench.row(job)
     assert row["samples"] == 60
-    assert row["payload_bits"] == 64
+    assert row["payload_bits"] == 512
     assert row["measured_in"] == "runtime"
-    assert -6 < row["nmse_db"] < 0
+    # A few codes at the quantizer's edges may differ between torch and the runtime.
+    link, _ = load_checkpoint(bench.out / job.name)
+    assert row["nmse_db"] == pytest.approx(measure(link, bench.test)["nmse_db"], abs=0.01)
     weights = bench.out / job.name / "weights.safetensors"
     weights.unlink()
     assert bench.row(job) == row
@@ -132,7 +135,7 @@ def test_a_finished_run_is_read_and_not_trained_again(bench_modules, bench):
     foreign, ours = read_results(lines)
     assert foreign.command == other["command"]
     assert ours.nmse_db == row["nmse_db"]
-    assert "--cr 64 --bits 2 --binarize encoder --recipe zoo-cpu --epochs 0.3" in ours.command
+    assert "--cr 16 --bits 4 --binarize encoder --recipe zoo-cpu --epochs 0.3" in ours.command
 
 
 def test_variants_are_trained_from_the_same_order_and_go_on(bench_modules, bench):
