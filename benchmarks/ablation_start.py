@@ -2,14 +2,14 @@
 
 From random weights, budgets that a laptop has end near 0 dB. So the fully connected layers start as
 principal components, the convolutions so that they pass on what they get: with the image that runs
-through them on a pedestal, where PReLU, SPReLU and LReLU are the identity alike. (The closed form
-of recipe zoo-cpu sets slopes to 0 and 1, which LReLU cannot do, nor SPReLU both in one layer.)
+through the decoder on a pedestal, where PReLU, SPReLU and LReLU are the identity alike. (The closed
+form of recipe zoo-cpu sets slopes to 0 and 1, which LReLU cannot do, nor SPReLU both in one layer.)
+The batch norm of the decoder's head puts the pedestal there, a constant before the sigmoid takes it
+away again (`Lowered`); without it the last activation would bend every weak pixel.
 
-Two blocks of the decoder do more. The first bends its image (a knee) so that the sigmoid at the end
-does little harm. The last takes the pedestal away and divides what is negative by SLOPE, since its
-own activation will multiply it. Both need relu, which a leaky relu L of slope s gives:
+The decoder's first and last block bend their image so that the sigmoid does little harm, with the
+knees of `training.identity`, which a leaky relu L of slope s gives as well as relu:
 
-    relu(-u) = (L(-u) + s L(u)) / (1 - s^2)
     relu(u - t) - relu(-u - t) = (L(u - t) - L(-u - t) - 2 s u) / (1 - s)
 
 Any further block in between adds nothing at first.
@@ -22,21 +22,25 @@ from torch import Tensor, nn
 
 from csideploy.systems.acrnet import SLOPE, ConvolutionBlock, Residual
 from csideploy.systems.link import Link
-from csideploy.training.identity import STEP, reset_norm
+from csideploy.training.identity import KNEES, STEP, reset_norm
 
-GAIN, PEDESTAL = 4.0, 5.0
-"""The decoder's image: 4 (x - 0.5) + 5; 4 is 1 over the sigmoid's slope at its middle. Behind the
-knee it is at most 3.3 from the pedestal where x is in [0, 1], and the code's estimate may leave
-that."""
+GAIN, PEDESTAL = 4.0, 6.0
+"""The decoder's image: 4 (x - 0.5) + 6; 4 is 1 over the sigmoid's slope at its middle. Behind the
+knees it is at most 5 from the pedestal where x is in [0, 1]."""
 
-KNEE = (1.077, 1.357)
-"""Threshold and gain, by least squares over x uniform in (0, 1): the error is at most 0.037."""
-
-LIFT = 2.0
-"""Lifts bent channels into the positive part of the next activation: L(-u - t) is above -1."""
+LIFT = 3.0
+"""Lifts bent channels into the positive part of the next activation: L(-u - t) is above -2.1."""
 
 CALIBRATION = 1000
 """Samples that batch norms are measured on."""
+
+
+class Lowered(nn.Module):
+    """The sigmoid that ends a decoder, PEDESTAL lower."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return torch.sigmoid(x - PEDESTAL)
 
 
 @torch.no_grad()
@@ -54,14 +58,16 @@ def start(link: Link, x: Tensor, code: tuple[Tensor, Tensor]) -> None:
             block.last.weight.zero_()
             reset_norm(block.norm, slice(None))
             block.norm.weight.mul_(STEP)
+    _norm(next(link.decoder.convolutions.children())).bias.fill_(PEDESTAL)
     blocks = _blocks(link.decoder.convolutions)
-    kept = {blocks[0]: _knee(blocks[0]), blocks[-1]: _mirror(blocks[-1])}
+    for block, (threshold, gain) in zip((blocks[0], blocks[-1]), KNEES, strict=True):
+        _knee(block, threshold, gain)
     mean, components = code[0], code[1][: link.features]
     link.encoder.fc.weight.copy_(components)
     link.encoder.fc.bias.copy_(-components @ mean)
     link.decoder.fc.weight.copy_(GAIN * components.T)
-    link.decoder.fc.bias.copy_(GAIN * (mean - 0.5) + PEDESTAL)
-    _measure(link, x[:CALIBRATION], kept)
+    link.decoder.fc.bias.copy_(GAIN * (mean - 0.5))
+    _measure(link, x[:CALIBRATION], {blocks[0]: 6, blocks[-1]: 6})
 
 
 def _pass_on(convolutions: nn.Module) -> list[Residual]:
@@ -72,15 +78,11 @@ def _pass_on(convolutions: nn.Module) -> list[Residual]:
     return _blocks(convolutions)
 
 
-def _knee(block: Residual) -> int:
+def _knee(block: Residual, threshold: float, gain: float) -> None:
     """Image u + PEDESTAL -> f(u) + PEDESTAL, f(u) = u + gain (relu(u - t) - relu(-u - t)).
 
     Channels 2 p and 2 p + 1, one group of the 7x7 convolution, bend part p; 4 + p carries u.
-
-    Returns:
-        Channels used.
     """
-    threshold, gain = KNEE
     first, second = _carry(block, 6)
     factor = gain / (1 - SLOPE)
     for part in (0, 1):
@@ -91,25 +93,6 @@ def _knee(block: Residual) -> int:
         block.last.weight[part, 4 + part, 4, 0] = -2 * SLOPE * factor / STEP
         # The two lifts cancel; the third channel carries u + PEDESTAL.
         block.norm.bias[part] = 2 * SLOPE * factor * PEDESTAL
-    return 6
-
-
-def _mirror(block: Residual) -> int:
-    """Image u + PEDESTAL -> what the block's own activation turns into u.
-
-    That is u - (1 / SLOPE - 1) relu(-u). Channel 2 p holds L(-u) of part p, 2 p + 1 L(u).
-
-    Returns:
-        Channels used.
-    """
-    first, second = _carry(block, 4)
-    factor = (1 / SLOPE - 1) / (1 - SLOPE**2)
-    for part in (0, 1):
-        for side, (sign, weight) in enumerate(((-1.0, 1.0), (1.0, SLOPE))):
-            _bend(first, second, 2 * part + side, part, sign, 0.0)
-            block.last.weight[part, 2 * part + side, 4, 0] = -factor * weight / STEP
-        block.norm.bias[part] = factor * (1 + SLOPE) * LIFT - PEDESTAL
-    return 4
 
 
 def _bend(
