@@ -127,7 +127,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     said.append(f"Confidence, of the least sure figure used: {meanings}.")
     if len(result["targets"]) > 1:
         said.append(
-            "Modelled times by layer: bound by a, arithmetic; m, memory; o, the overhead of a call. "
+            "Modelled times by layer: bound by a, arithmetic; m, memory; o, overhead of a call. "
             "csideploy targets NAME prints the figures behind them and their sources."
         )
     return said
