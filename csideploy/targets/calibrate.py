@@ -6,7 +6,7 @@
    geometric mean of its layers' rates over the peak, so that as many are slower as are faster.
    What a layer that multiplies does element by element is taken off its time first.
 3. Bandwidths: the weights of a fully connected layer, read once a call, that fill about half of
-   each cache, and more than the last one.
+   each cache (8 MB of a large one), and more than the last one.
 
 Every time is the least of all rounds: neighbours on the machine only ever add. No network of this
 repository is looked at; `csideploy.targets.check` judges the result by those.
@@ -102,9 +102,10 @@ def calibrate(
         for candidate in candidates:
             candidate.measure(3)
         for size, candidate in streams:
-            # What is read from afar takes long, and its least time is soon found.
+            # Several runs in a row: the first only brings the weights into their cache again. What
+            # is read from afar takes long, and its least time is soon found.
             if size < 1 << 23 or done % 4 == 0:
-                candidate.measure(3 if size < 1 << 23 else 1)
+                candidate.measure(10)
     progress(rounds, rounds)
     timed = [row for candidate in candidates for row in candidate.timed()]
     bandwidths = [size / candidate.timed()[0].seconds for size, candidate in streams]
