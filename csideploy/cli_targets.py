@@ -111,7 +111,7 @@ def _calibrate(out: Path | None, rounds: int, as_json: bool) -> None:
     with progress("measuring synthetic layers") as advance:
         tables = calibrate(rounds=min(rounds, 40), progress=advance)
     text = as_toml(
-        tables, "Written by csideploy bench --calibrate; docs/targets.md has the format."
+        tables, "Written by csideploy bench --calibrate; docs/targets-files.md has the format."
     )
     parse(text.encode(), path.stem, str(path))
     if out is None:
