@@ -82,6 +82,7 @@ def calibrate(
     *,
     rounds: int = 40,
     layers: Sequence[synthetic.Synthetic] | None = None,
+    caches: Sequence[tuple[str, int]] | None = None,
     progress: Advance = quiet,
 ) -> dict[str, Any]:
     """Measure this host.
@@ -89,13 +90,14 @@ def calibrate(
     Args:
         rounds: passes over all layers, three runs each.
         layers: what to measure; all synthetic layers, if left out.
+        caches: name and bytes of each level, nearest first; this core's, if left out.
         progress: called with passes done and passes in all.
 
     Returns:
         The tables of a target file; `csideploy.targets.files.Target` takes them.
     """
     candidates = [_Candidate(made) for made in layers or synthetic.all_layers()]
-    caches = cache_sizes()
+    caches = caches or cache_sizes()
     streams = [(size, _Candidate(synthetic.stream(size))) for size in stream_sizes(caches)]
     for done in range(rounds):
         progress(done, rounds)
