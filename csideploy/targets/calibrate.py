@@ -8,7 +8,8 @@
 3. Bandwidths: the weights of a fully connected layer, read once a call, that fill about half of
    each cache (8 MB of a large one), and more than the last one.
 
-Every time is the least of all rounds: neighbours on the machine only ever add. No network of this
+So the peaks are of our kernels, not of the units: those of a Zen 4 core do 57 GMAC/s in fp32 and
+228 in int8. Every time is the least of all rounds: neighbours on the machine only ever add. No network of this
 repository is looked at; `csideploy.targets.check` judges the result by those.
 """
 
