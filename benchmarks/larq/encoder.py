@@ -18,6 +18,7 @@ import os
 import statistics
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,20 @@ from typing import Any
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import network
 import numpy as np
-from larq_compute_engine.tflite.python.interpreter import Interpreter
 
-from csideploy.outputs import file_aside
-from csideploy.payload import pack_codes
-from csideploy.runtime import Part
+try:
+    import network
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    from csideploy.errors import CsideployError, InputError
+    from csideploy.outputs import file_aside
+    from csideploy.payload import pack_codes
+    from csideploy.runtime import Part
+except ModuleNotFoundError as error:
+    print(f"error: no {error.name} here: this step runs in Larq's environment, docs/larq.md",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(2)
 
 Arrays = dict[str, np.ndarray]
 Call = Callable[[], object]
@@ -58,11 +66,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the random integers")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with np.load(options.arrays) as loaded:
-        arrays = dict(loaded)
-    model, alone = network.encoder(arrays), network.linear(arrays)
-    with file_aside(options.out) as stream:
-        stream.write(model)
+    try:
+        arrays = read(options.arrays)
+        print("converting the encoder, and its FC alone ...", file=sys.stderr)
+        model, alone = network.encoder(arrays), network.linear(arrays)
+        with file_aside(options.out) as stream:
+            stream.write(model)
+    except CsideployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     result: dict[str, Any] = {"model": str(options.out)}
     result["bytes"] = {
         "Larq model": len(model), "ours, integers": arrays["bundle"].size,
@@ -78,6 +90,22 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0 if not any(result["fc"]["differ"].values()) else 1
+
+
+def read(path: Path) -> Arrays:
+    """The arrays of a file.
+
+    Raises:
+        InputError: it is not one that weights.py wrote.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays = dict(loaded)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}; weights.py writes it") from None
+    if "fc.signs" not in arrays:
+        raise InputError(f"{path} has no FC: it is not a file that weights.py wrote")
+    return arrays
 
 
 def part(arrays: Arrays, name: str) -> Part:

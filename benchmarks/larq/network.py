@@ -19,6 +19,8 @@ import larq_compute_engine
 import numpy as np
 import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")  # of each conversion it says that nothing was trained
+
 Arrays = dict[str, np.ndarray]
 
 
