@@ -23,9 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Larq is written for Keras 2; both must stand before TensorFlow is imported.
+# Larq is written for Keras 2. All three must stand before TensorFlow is imported; the last two keep
+# it quiet, and concern nothing that runs here: LCE's interpreter is its own.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 
