@@ -48,6 +48,9 @@ _NUMPY: dict[str, Callable[[Data], Data]] = {
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }
 
+_OTHER_NAMES = {"ROUND_TO_ZERO": "DOWN"}
+"""What brevitas calls it."""
+
 _MOST_BITS = 24
 """Codes of more bits are not exact in float32."""
 _MOST_WEIGHT_BITS = 32
@@ -118,7 +121,8 @@ class _Site:
 
     def rounding(self, default: str) -> str:
         """The rounding mode, in QONNX's words."""
-        mode = text(self.node.attributes.get("rounding_mode", default)).upper()
+        written = text(self.node.attributes.get("rounding_mode", default)).upper()
+        mode = _OTHER_NAMES.get(written, written)
         if mode not in _NUMPY:
             refuse(self.node, f"rounding {mode}; {', '.join(_NUMPY)} are known")
         return mode

@@ -89,7 +89,7 @@ def changed(folder: Path, what: str) -> onnx.ModelProto:
     activation = next(node for node in nodes if node.input[0] == "x")
     if what == "rounding":
         mode = next(a for a in activation.attribute if a.name == "rounding_mode")
-        mode.s = b"UP"
+        mode.s = b"round_to_zero"
     elif what == "scale":
         model.graph.node.insert(0, helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0))
         activation.input[1] = "largest"
@@ -108,7 +108,7 @@ def changed(folder: Path, what: str) -> onnx.ModelProto:
     ("what", "message"),
     [
         ("nan", "scales must be finite and positive"),
-        ("rounding", "rounding UP of an activation; ROUND, HALF_EVEN, CEIL, FLOOR are supported"),
+        ("rounding", "rounding DOWN of an activation; ROUND, HALF_EVEN, CEIL, FLOOR are supported"),
         ("scale", "its scale must be a constant"),
     ],
 )

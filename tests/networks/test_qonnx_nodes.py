@@ -21,6 +21,7 @@ from networks import qonnx_oracle
 from networks.judge import oracle
 
 F32 = np.float32
+ROUNDINGS = ["HALF_EVEN", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "ROUND_TO_ZERO"]
 SCALE = F32(0.25)
 """A power of two: then ties are exact in float32 and in float64 alike."""
 
@@ -80,7 +81,7 @@ def test_quant_of_one_scale_is_a_quantize_step(bits: int, opset: int) -> None:
     np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("rounding", ["HALF_EVEN", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_quant_of_a_weight_rounds_in_every_way(rounding: str) -> None:
     """y = x + quant(w): the codes are computed when compiling."""
     model = model_of("IntQuant", [SCALE, 0.0, 4], signed=1, narrow=0, rounding_mode=rounding)
