@@ -106,8 +106,10 @@ class _Tail:
         Raises:
             UnsupportedError: they are others.
         """
-        tail = plan.steps[-3:]
-        for step, wanted in zip(tail, _TAIL, strict=False):
+        if len(plan.steps) <= len(_TAIL):
+            raise UnsupportedError(f"{len(plan.steps)} steps are no encoder with convolutions")
+        tail = plan.steps[-len(_TAIL) :]
+        for step, wanted in zip(tail, _TAIL, strict=True):
             if step.op is not wanted:
                 raise UnsupportedError(
                     f"step '{step.name}' is {step.op.name}: a Larq model is made of an encoder "
@@ -162,7 +164,7 @@ def _required(index: int | None) -> int:
 
 def _scale(plan: Plan, x: Tensor) -> float:
     """Scale of the FC's input: that of the step that last wrote its bytes."""
-    step = plan.steps[-4]
+    step = plan.steps[-len(_TAIL) - 1]
     made = plan.tensors[step.outputs[0]]
     key = "scale" if step.op is Op.QUANTIZE else "y_scale"
     if (made.storage, made.place, made.nbytes) != (x.storage, x.place, x.nbytes) or (
@@ -237,7 +239,7 @@ def _check(step: Step, plan: Plan, numbers: dict[int, int]) -> None:
 
 def _cut(plan: Plan) -> Plan:
     """The last three steps as a part of their own: q -> y, codes, payload."""
-    steps = plan.steps[-3:]
+    steps = plan.steps[-len(_TAIL) :]
     used = sorted({i for step in steps for i in (*step.inputs, *step.outputs) if i is not None})
     new = {old: at for at, old in enumerate(used)}
     tensors = [plan.tensors[i] for i in used]

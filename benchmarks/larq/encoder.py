@@ -4,10 +4,10 @@
 
 Checks that LCE's FC, given the integers that our FC is given, makes the same sums, results and
 payload codes; exit 1 if a single one differs. Then the whole encoder on the file's inputs: how many
-payload codes and FC inputs differ from ours and from fp32, and what the payloads are worth to an
-fp32 decoder. Times: one process, one thread, batch 1; the candidates take turns, the order turned
-round in each round; a turn is a window of about a millisecond of CPU time. Ours packs its payload
-in that time, LCE ends at the codes. The environment: docs/larq.md.
+payload codes and bits differ from ours and from fp32, and what the payloads are worth to an fp32
+decoder. Times: one process, one thread, batch 1; the candidates take turns, the order turned round
+in each round; a turn is a window of about a millisecond of CPU time. Ours packs its payload in that
+time, LCE ends at the codes. The environment: docs/larq.md.
 """
 
 from __future__ import annotations

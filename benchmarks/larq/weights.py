@@ -11,6 +11,7 @@ installed: docs/larq.md.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from csideploy.export.bundle_read import read_bundle
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.larq import larq_arrays
+from csideploy.feedback import check_shape
 from csideploy.outputs import file_aside
 from csideploy.package import LinkPackage, open_package
 
@@ -58,6 +60,8 @@ def collect(package: LinkPackage, csi: Path | None, samples: int) -> dict[str, N
     """All arrays: those of `larq_arrays`, `x`, `bundle`, `float.bundle`, `decoder.bundle`."""
     if package.is_precoder or package.is_fronthaul or package.is_transceiver:
         raise InputError(f"{package.path}: a Larq model is made of a CSI feedback encoder")
+    if samples < 1:
+        raise InputError(f"--samples {samples}: at least one")
     bundle = package.read(package.name_of("ue", "csib"))
     network, decoder = (
         compile_model(onnx.load_from_string(package.read(f"{side}.onnx")), part=part, side=side)
@@ -65,10 +69,11 @@ def collect(package: LinkPackage, csi: Path | None, samples: int) -> dict[str, N
     )
     arrays = larq_arrays(network, read_bundle(bundle))
     if csi is None:
-        with np.load(package.path / "vectors.npz") as vectors:
+        with np.load(io.BytesIO(package.read("vectors.npz")), allow_pickle=False) as vectors:
             x = vectors["x"]
     else:
         h = read_csi(csi).h
+        check_shape(h.shape, network.tensors[network.inputs[0]].shape)
         # Samples of one environment stand together: evenly spaced ones are of many.
         x, _ = to_input(h[:: -(-len(h) // samples)])
     return {
