@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from csideploy import __version__
 from csideploy.package import LinkPackage
@@ -92,7 +92,7 @@ def _render(
     environment = jinja2.Environment(
         loader=folder, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "dotted": _dotted}
     shown = ["ue", "bs"] if link.is_transceiver else list(render.shown_sides(result))
     made = "latency" in result
     context = {
@@ -121,12 +121,19 @@ def _render(
 
 
 def _code(text: str) -> Markup:
-    """Escaped, with what stands in backticks as code."""
-    pieces = (
-        Markup("<code>{}</code>" if number % 2 else "{}").format(piece)
-        for number, piece in enumerate(text.split("`"))
-    )
+    """Escaped, with what stands in backticks as code, which breaks at spaces alone."""
+    pieces = []
+    for number, piece in enumerate(text.split("`")):
+        if number % 2:
+            words = (Markup('<span class="whole">{}</span>').format(w) for w in piece.split(" "))
+            piece = Markup("<code>{}</code>").format(Markup(" ").join(words))
+        pieces.append(escape(piece))
     return Markup("").join(pieces)
+
+
+def _dotted(text: str) -> Markup:
+    """Escaped; it may break behind its dots, as names of layers have them."""
+    return Markup("<wbr>").join(part + "." for part in text.split("."))[:-1]
 
 
 def _kept(*tables: Table | None) -> list[Table]:
@@ -155,14 +162,18 @@ def _tiles(result: dict[str, Any], shown: Sequence[str]) -> list[tuple[str, Cell
     for number in range(len(result["budgets"])):
         cell = figure(result, ("budgets", number, "bits_per_sample"), count, " bits")
         tiles.append(("payload of a sample", cell))
+    # Of all parts that run for one sample, if the report has added them up.
+    where = "totals" if "totals" in result else "sides"
     for words, key, form in (("memory", "memory_bytes", binary), ("MACs", "macs", count)):
         for side in shown[:2]:
-            cell = figure(result, ("sides", side, key), form)
-            tiles.append((f"{side.upper()} {words}", cell))
+            part = "" if where == "totals" else f" {result['sides'][side]['part']}"
+            cell = figure(result, (where, side, key), form)
+            tiles.append((f"{side.upper()}{part} {words}", cell))
     for side in shown[:2]:
         if "run_latency_s" in result["sides"][side]:
             path = ("sides", side, "run_latency_s", "median")
-            tiles.append((f"{side.upper()} latency here", figure(result, path, duration)))
+            part = result["sides"][side]["part"]
+            tiles.append((f"{side.upper()} {part} here", figure(result, path, duration)))
     return tiles
 
 

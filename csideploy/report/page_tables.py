@@ -142,14 +142,13 @@ def verdict(result: dict[str, Any]) -> Table | None:
         rows.append(
             [
                 Cell(str(check["name"])),
-                Cell((check["side"] or "").upper()),
-                Cell(check["target"] or ""),
+                Cell("PASS" if holds else "FAIL", kind="pass" if holds else "fail"),
                 figure(result, (*path, "value"), form),
                 figure(result, (*path, "limit"), form),
-                Cell("PASS" if holds else "FAIL", kind="pass" if holds else "fail"),
+                Cell(check["target"] or ""),
             ]
         )
-    heads = ("limit of", "side", "target", "value", "limit", "outcome")
+    heads = ("limit of", "outcome", "value", "limit", "target")
     return Table("Verdict against the budget", heads, rows)
 
 
@@ -158,7 +157,9 @@ def _of_unit(unit: str | None) -> Callable[[Any], str]:
         return lambda value: f"{value:,.0f} bytes"
     if unit in ("s", "seconds"):
         return duration
-    return lambda value: f"{_plain(value)} {unit or ''}".rstrip()
+    if not unit:
+        return percent
+    return lambda value: f"{_plain(value)} {unit}"
 
 
 def _plain(value: float) -> str:
@@ -200,22 +201,22 @@ def targets(result: dict[str, Any]) -> Table | None:
                 [
                     Cell(target["target"]),
                     Cell(side.upper()),
+                    figure(result, (*path, "latency_s"), duration),
+                    _optional(result, path, own, "share", percent),
+                    _optional(result, path, own, "preprocessing_s", duration),
                     Cell(f"{target['mark']} [{target['confidence']}]"),
-                    Cell(own.get("weights_in") or ""),
                     Cell(
                         "" if fits is None else "yes" if fits else "NO", kind="" if fits else "fail"
                     ),
-                    _optional(result, path, own, "preprocessing_s", duration),
-                    figure(result, (*path, "latency_s"), duration),
-                    _optional(result, path, own, "share", percent),
+                    Cell(own.get("weights_in") or ""),
                     Cell(target.get("title") or ""),
                 ]
             )
     if not rows:
         return None
     heads = (
-        *("target", "side", "how known", "weights in", "fits"),
-        *("pre-processing", "latency with it", "of the time", "device"),
+        *("target", "side", "latency", "of the time", "of these pre-processing"),
+        *("how known", "fits", "weights in", "device"),
     )
     noted = [f"{t['target']}: {t['note']}" for t in entries if t.get("note")]
     noted += [
@@ -229,7 +230,9 @@ def targets(result: dict[str, Any]) -> Table | None:
 def _optional(
     result: dict[str, Any], path: Path, own: dict[str, Any], key: str, form: Callable[[Any], str]
 ) -> Cell:
-    return figure(result, (*path, key), form) if own.get(key) is not None else Cell("")
+    return (
+        figure(result, (*path, key), form) if own.get(key) is not None else Cell("", kind="number")
+    )
 
 
 def layers_on_targets(result: dict[str, Any], side: str) -> Table | None:
