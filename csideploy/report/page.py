@@ -24,11 +24,6 @@ from csideploy.report.units import binary, count, duration
 
 __all__ = ["html", "read_quality", "report_files"]
 
-TAGS = (
-    "Letters in brackets say how far a figure can be trusted: [P] read in the specification, in "
-    "source code or in a table of measurements; [S] from a secondary source; [M] from memory of "
-    "the specification or the device, not confirmed; [C] computed from a stated formula."
-)
 NO_SENSE = {
     "precoder": "a precoder is judged by the sum rate of its users",
     "fronthaul": "a fronthaul quantizer is judged by the spectral efficiency of its users",
@@ -113,6 +108,7 @@ def _render(
             page_tables.parts(result) if link.is_transceiver else None,
             page_tables.users(result),
             page_tables.bandwidth(result, [side for side in shown if side != "du"]),
+            *page_tables.built(result),
         ),
         "layer_tables": [page_tables.layers(result, side) for side in shown],
         "notes": _notes(result),
@@ -187,7 +183,7 @@ def _latency(result: dict[str, Any], shown: Sequence[str]) -> dict[str, Any]:
             "measures it on your host; with `--target cortex-a76`, or another of `csideploy "
             "targets`, it is modelled for devices too."
         )
-    elif not result.get("targets"):
+    elif all(target["mark"] == "measured" for target in result.get("targets") or ()):
         lines.append(
             "This host alone: `--target NAME` (`csideploy targets` lists them) adds what devices "
             "would take by the model."
@@ -261,6 +257,4 @@ def _notes(result: dict[str, Any]) -> list[str]:
         lines = [*(render.payload_line(payload) for payload in result["budgets"]), *result["notes"]]
         first = [(s, kind) for s, kind in result.get("same", {}).items() if s != kind]
         lines += [f"{kind.upper()} stands for {side.upper()} too." for side, kind in first]
-    if result.get("targets") or (result.get("timing") or {}).get("sides"):
-        lines.append(TAGS)
     return lines

@@ -192,8 +192,7 @@ def time(result: dict[str, Any]) -> Table | None:
 def targets(result: dict[str, Any]) -> Table | None:
     """A row for each target and side."""
     rows = []
-    entries = result.get("targets") or []
-    for number, target in enumerate(entries):
+    for number, target in enumerate(result.get("targets") or []):
         for side, own in target["sides"].items():
             path = ("targets", number, "sides", side)
             fits = own.get("fits")
@@ -218,13 +217,7 @@ def targets(result: dict[str, Any]) -> Table | None:
         *("target", "side", "latency", "of the time", "of these pre-processing"),
         *("how known", "fits", "weights in", "device"),
     )
-    noted = [f"{t['target']}: {t['note']}" for t in entries if t.get("note")]
-    noted += [
-        f"{t['target']}: precision {t['precision']}."
-        for t in entries
-        if t.get("precision") not in (None, "as compiled")
-    ]
-    return Table("Latency on targets", heads, rows, " ".join(noted))
+    return Table("Latency on targets", heads, rows)
 
 
 def _optional(
@@ -279,6 +272,41 @@ def preprocessing(result: dict[str, Any]) -> Table | None:
     ]
     heads = ("side", "what", "FLOPs", "min here", "median here")
     return Table("Pre-processing, outside the bundle", heads, [row])
+
+
+BUILT: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    (".text: code", "text_bytes", binary),
+    (".rodata: constants", "rodata_bytes", binary),
+    ("bundle, in .rodata", "bundle_bytes", binary),
+    ("initialised data", "data_bytes", binary),
+    ("flash", "flash_bytes", binary),
+    (".bss: state of the parts", "bss_bytes", binary),
+    ("arena", "arena_bytes", binary),
+    ("RAM", "ram_bytes", binary),
+    ("deepest stack, emulated", "stack_bytes", binary),
+    ("instructions of a run, emulated", "instructions", count),
+)
+"""Of a side's cross-built code: words, key, form."""
+
+
+def built(result: dict[str, Any]) -> list[Table]:
+    """One for each target that code was built for: a column a side."""
+    tables = []
+    for number, one in enumerate(result.get("builds") or []):
+        sides = one["sides"]
+        rows = [
+            [
+                Cell(words),
+                *(figure(result, ("builds", number, "sides", side, key), form) for side in sides),
+            ]
+            for words, key, form in BUILT
+            if any(own.get(key) is not None for own in sides.values())
+        ]
+        if rows:
+            flags = " ".join(map(str, one["flags"]))
+            caption = f"Built for {one['target']}: {one['compiler']} {flags}"
+            tables.append(Table(caption, ("", *(side.upper() for side in sides)), rows))
+    return tables
 
 
 def parts(result: dict[str, Any]) -> Table:

@@ -95,7 +95,7 @@ def test_tags_reach_the_reader(pages: Pages) -> None:
     cells = {node.text.strip() for node in root.all("td")}
     assert "modelled [M]" in cells
     assert "measured [P]" in cells
-    assert "not confirmed" in root.text
+    assert "[M] from memory or estimated, not checked" in root.text
 
 
 def test_it_loads_nothing(pages: Pages, packages: dict[str, Path]) -> None:
