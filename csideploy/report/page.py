@@ -155,9 +155,11 @@ def _outcome(result: dict[str, Any]) -> dict[str, str]:
 def _tiles(result: dict[str, Any], shown: Sequence[str]) -> list[tuple[str, Cell]]:
     """The figures that stand at the top."""
     tiles = []
-    for number in range(len(result["budgets"])):
+    several = len(result["budgets"]) > 1
+    for number, budget in enumerate(result["budgets"]):
         cell = figure(result, ("budgets", number, "bits_per_sample"), count, " bits")
-        tiles.append(("payload of a sample", cell))
+        of = f"{budget['bits']} bits an output" if several else "of a sample"
+        tiles.append((f"payload, {of}", cell))
     # Of all parts that run for one sample, if the report has added them up.
     where = "totals" if "totals" in result else "sides"
     for words, key, form in (("memory", "memory_bytes", binary), ("MACs", "macs", count)):
@@ -207,7 +209,9 @@ def _quality(link: LinkPackage, quality: Sequence[dict[str, Any]], *, zoo: bool)
     sets = measured_sets(link, quality, zoo=zoo)
     heading = "Quality against payload bits" if sets or kind == "feedback" else "Quality"
     lines = []
-    if kind != "feedback":
+    if kind != "feedback" and sets:
+        lines.append("The files' figures are of CSI feedback links, not of this package.")
+    elif kind != "feedback":
         lines.append(
             f"Charts of NMSE and SGCS against payload bits are left out: {NO_SENSE[kind]}."
         )

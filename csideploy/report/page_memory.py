@@ -97,6 +97,13 @@ def memory(side: str, data: dict[str, Any]) -> Figure:
     )
 
 
+def _chart_name(layer: dict[str, Any], part: str) -> str:
+    """The budget of a quantizer behind its name, of which the end is what stays readable."""
+    if "budget" in layer:
+        return f"{str(layer['name']).rpartition('.')[2]}, {layer['budget']} bits"
+    return layer_name(layer, part)
+
+
 _Rows = list[tuple[str, list[tuple[str, int]]]]
 
 
@@ -104,7 +111,7 @@ def _memory_rows(data: dict[str, Any]) -> tuple[_Rows, str]:
     """Name and (class, bytes) of each row, and a sentence on what has no row of its own."""
     layers: _Rows = []
     storing = [layer for layer in data["layers"] if layer["stored_bytes"]]
-    names = [layer_name(layer, data["part"]) for layer in storing]
+    names = [_chart_name(layer, data["part"]) for layer in storing]
     if len(names) > 1 and all(name.endswith(".node") for name in names):
         # An exporter's word, which takes the room of those that differ.
         names = [name.removesuffix(".node") for name in names]

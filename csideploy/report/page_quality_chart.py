@@ -52,7 +52,9 @@ def _styles(points: Sequence[Point]) -> dict[tuple[str, str], tuple[str, str]]:
     for point in points:
         number = sum(style[0] != "star" for style in styles.values())
         shape = "star" if point.group == "own" else MARKS[number % len(MARKS)]
-        kind = {"own": "own", "zoo": "context"}.get(point.group, f"series-{number % _COLOURS}")
+        kind = {"own": "own", "zoo": "context"}.get(
+            point.group, f"series-{(number + number // len(MARKS)) % _COLOURS}"
+        )
         styles.setdefault((point.group, point.system), (shape, kind))
     return styles
 

@@ -149,7 +149,7 @@ def verdict(result: dict[str, Any]) -> Table | None:
             ]
         )
     heads = ("limit of", "outcome", "value", "limit", "target")
-    return Table("Verdict against the budget", heads, rows)
+    return Table("Limits, and whether the weights fit", heads, rows)
 
 
 def _of_unit(unit: str | None) -> Callable[[Any], str]:
@@ -214,7 +214,7 @@ def targets(result: dict[str, Any]) -> Table | None:
     if not rows:
         return None
     heads = (
-        *("target", "side", "latency", "of the time", "of these pre-processing"),
+        *("target", "side", "latency", "of the time", "pre-processing in it"),
         *("how known", "fits", "weights in", "device"),
     )
     return Table("Latency on targets", heads, rows)
