@@ -1,4 +1,4 @@
-"""How figures are written: bytes in KiB (1024), times in us, ms or s, shapes with x."""
+"""How figures are written: bytes in KiB, times in us, ms or s, shares in %, shapes with x."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
 
 
+def percent(share: float) -> str:
+    """`28.3 %`, and from ten times on `12 x`."""
+    return f"{100 * share:.1f} %" if share < 10 else f"{share:,.0f} x"
+
+
 def short_shape(shape: Sequence[int | str]) -> str:
     """`2x32x32`: one sample's, without the batch, for tables."""
     return "x".join(str(dim) for dim in shape[1:])
@@ -33,10 +38,3 @@ def shape_text(shape: Sequence[int | str]) -> str:
 def count(value: float) -> str:
     """`1,298,432`."""
     return f"{value:,}"
-
-
-def percent(share: float) -> str:
-    """`3.48 %`, `123 %`, and from ten times on `20.6 x`, `1,230 x`."""
-    if share < 10:
-        return f"{100 * share:.3g} %" if share < 1 else f"{100 * share:.0f} %"
-    return f"{share:.1f} x" if share < 100 else f"{share:,.0f} x"
