@@ -103,7 +103,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def closing_lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below the tables."""
-    lines = [_payload_line(payload) for payload in result["budgets"]]
+    lines = [payload_line(payload) for payload in result["budgets"]]
     for side, data in shown_sides(result).items():
         for part in data["parts"]:
             if part["codebook_bytes"] is not None:
@@ -144,7 +144,8 @@ def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
     return lines + ru_bandwidth.lines(own["bandwidth"], _rus(result))
 
 
-def _payload_line(payload: dict[str, Any]) -> str:
+def payload_line(payload: dict[str, Any]) -> str:
+    """Codes, bits and bytes of one bit budget."""
     codes = f"{payload['count']} codes of {payload['bits']} bits"
     if "widths" in payload:
         widths = payload["widths"]
