@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from csideploy.profiles import described, r20_case0
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import Quantized, quantize_link
 from csideploy.report import footprint
+from csideploy.report.page import report_files
 
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
@@ -157,8 +157,7 @@ def make_package(
         bundles = {f"{running[stem][0]}.csib": write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= bundles
-        report = json.dumps(footprint.of_bundles(list(bundles.values())), indent=2) + "\n"
-        files["report.json"] = report.encode()
+        files |= report_files(footprint.of_bundles(list(bundles.values())), manifest)
     sources = {}
     if "c" in wanted.emit:
         for part, (name, data) in zip(link.parts, bundles.items(), strict=True):

@@ -5,6 +5,7 @@
     ue.csib  bs.csib   the bundles
     vectors.npz        golden inputs, payloads and outputs, computed with ONNX Runtime
     report.json        footprint by layer and by side
+    report.html        the same as a page; packages of older versions have none
 
 With several bit budgets the encoder and the decoder stand there once, x -> feature and
 feature -> h, and for each budget B there are two small parts more:

@@ -114,7 +114,7 @@ def compare(
 
 def _in(own: Bin, link: LinkPackage, rows: Sequence[Mapping[str, Any]], ue_macs: int) -> Compared:
     ours = [row for row in rows if _is_ours(row, link, ue_macs) and row["payload_bits"] in own]
-    theirs = [row for row in rows if row.get("system") == BENCHMARK and row["payload_bits"] in own]
+    theirs = [row for row in rows if _is_benchmark(row) and row["payload_bits"] in own]
     mine = max(ours, key=lambda row: row["payload_bits"], default=None)
     keys = ("sgcs_subband", "sgcs")
     candidates = [row for row in (mine, *theirs) if row is not None]
@@ -131,6 +131,11 @@ def _enough(row: Mapping[str, Any], mine: Mapping[str, Any], own: Bin) -> bool:
     if own.most is not None:
         return True
     return bool(row["payload_bits"] >= LEAST_SHARE * mine["payload_bits"])
+
+
+def _is_benchmark(row: Mapping[str, Any]) -> bool:
+    """Of rank 1: the rows of the table are those of layer 1, with its payload."""
+    return row.get("system") == BENCHMARK and row.get("rank", 1) == 1
 
 
 def _is_ours(row: Mapping[str, Any], link: LinkPackage, ue_macs: int) -> bool:

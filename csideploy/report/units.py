@@ -1,4 +1,4 @@
-"""How figures are written: bytes in KiB (1024), times in us or ms, shapes with x."""
+"""How figures are written: bytes in KiB (1024), times in us, ms or s, shapes with x."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def binary(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`12.3 us` or `1.234 ms`."""
+    """`12.3 us`, `1.234 ms` or `1.234 s`."""
+    if seconds >= 1:
+        return f"{seconds:.3f} s"
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
 
 
@@ -26,3 +28,13 @@ def short_shape(shape: Sequence[int | str]) -> str:
 def shape_text(shape: Sequence[int | str]) -> str:
     """`n x 2 x 32 x 32`."""
     return " x ".join(str(dim) for dim in shape)
+
+
+def count(value: float) -> str:
+    """`1,298,432`."""
+    return f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """`3.48 %`, `1,230 %`: three digits or all before the point."""
+    return f"{100 * share:.3g} %" if share < 1 else f"{100 * share:,.0f} %"
