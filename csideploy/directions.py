@@ -24,7 +24,7 @@ def eigenvectors(h: Complex, rank: int = 1) -> NDArray[np.complex64]:
         rank: layers, the strongest first.
 
     Returns:
-        complex64 (n, rank, units, ports), unit vectors.
+        complex64 (n, rank, units, ports), unit vectors; 0 where a channel is zero.
 
     Raises:
         InputError: another shape, fewer rows than layers, or a channel without so many directions.
@@ -40,26 +40,32 @@ def eigenvectors(h: Complex, rank: int = 1) -> NDArray[np.complex64]:
         # v = H^H u over its length; the last columns are the strongest.
         v = np.conj(np.swapaxes(part, 2, 3)) @ u[..., : -rank - 1 : -1]
         size = np.linalg.norm(v, axis=2, keepdims=True)
-        if not (size > 1e-6 * size.max()).all():
+        # Below this of the strongest, what float64 leaves of a square is noise.
+        if (size < 1e-6 * size[..., :1]).any():
             raise InputError(f"a channel near sample {start} has fewer than {rank} directions")
-        made[start : start + len(part)] = np.moveaxis(v / size, 3, 1)
+        unit = np.divide(v, size, out=np.zeros_like(v), where=size > 0)
+        made[start : start + len(part)] = np.moveaxis(unit, 3, 1)
     return made
 
 
 def align(v: Complex) -> NDArray[np.complex64]:
     """Turn the phases so that a direction changes as little as it can from unit to unit.
 
-    The inner product of neighbours becomes real and not negative, and so do the first unit's
-    strongest entries on the whole: the sum of its squares, up to a sign.
+    The inner product of neighbours becomes real and not negative, and so does the sum over units
+    of the first port.
 
     Args:
         v: complex (..., units, ports).
+
+    Returns:
+        complex64, the same shape.
     """
     inner = np.sum(np.conj(v[..., 1:, :]) * v[..., :-1, :], axis=-1, dtype=np.complex128)
     turn = np.cumsum(np.angle(inner), axis=-1)
     first = np.zeros((*turn.shape[:-1], 1))
     made = v * np.exp(1j * np.concatenate([first, turn], axis=-1))[..., None]
-    return np.asarray(made, np.complex64)
+    whole = np.angle(np.sum(made[..., 0], axis=-1))
+    return np.asarray(made * np.exp(-1j * whole)[..., None, None], np.complex64)
 
 
 def cosines(v: Complex, v_hat: Complex) -> NDArray[np.float64]:

@@ -190,7 +190,7 @@ class Codebook:
         second = _dft(self.n2, o2)
         # (q1, n1, e1) and (q2, n2, e2) -> (q1, q2, n2, n1, e1, e2).
         both = np.einsum("anx,bmy->abmnxy", first, second)
-        return both.reshape(o1 * o2, self.elements, self.elements)
+        return np.asarray(both.reshape(o1 * o2, self.elements, self.elements), np.complex128)
 
     def __str__(self) -> str:
         return f"eType II, combination {self.combination}, {self.n1}x{self.n2}, rank {self.rank}"
@@ -243,7 +243,8 @@ def precoders(codebook: Codebook, reports: Reports) -> NDArray[np.complex64]:
     w = np.swapaxes(halves, 3, 4) @ beams[:, None, None]
     w = np.swapaxes(w, 2, 3).reshape(*c.shape[:2], codebook.units, codebook.ports)
     size = np.linalg.norm(w, axis=-1, keepdims=True)
-    return np.divide(w, size, out=np.zeros_like(w), where=size > 0).astype(np.complex64)
+    unit = np.divide(w, size, out=np.zeros_like(w), where=size > 0)
+    return np.asarray(unit, np.complex64)
 
 
 def subset_index(total: int, chosen: Index) -> Index:

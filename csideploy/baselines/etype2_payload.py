@@ -1,12 +1,17 @@
 """The bits of an eType II report, and back: what the network reconstructs from is what was sent.
 
 Of a sample, MSB first: q1 and q2 (i_1,1), the beams (i_1,2); then layer after layer, the strongest
-first: its taps (i_1,6), which coefficients are there (i_1,7, tap after tap, in a tap beam after beam,
-first polarisation first), the strongest of them (i_1,8), the reference amplitude of the other
-polarisation (i_2,3), then for each coefficient there but the strongest, in the order of i_1,7, its
-amplitude (i_2,4), and likewise its phase (i_2,5). With one layer i_1,8 is the strongest's place
-among the coefficients at tap 0, in ceil(log2 K) bits, K the coefficients there; with several layers
-its row, in ceil(log2 2L) bits.
+first:
+
+- its taps (i_1,6);
+- which coefficients are there (i_1,7): tap after tap, in a tap beam after beam, first polarisation
+  first;
+- the strongest of them (i_1,8): with one layer its place among the coefficients at tap 0, in
+  ceil(log2 K) bits, K the number of all coefficients; with several layers its row, in
+  ceil(log2 2L) bits;
+- the reference amplitude of the other polarisation (i_2,3);
+- of every coefficient there but the strongest, in the order of i_1,7, the amplitude (i_2,4), then
+  of every one the phase (i_2,5).
 
 The order in which UCI has the fields is another (TS 38.212 puts them into groups by priority); the
 number of bits is the same. K itself goes into part 1 of UCI and is not counted here; this order can
@@ -16,6 +21,7 @@ be read without it.
 from __future__ import annotations
 
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +55,16 @@ def pack(codebook: Codebook, reports: Reports) -> tuple[Bytes, Index]:
         uint8 (n, `payload_bytes`), zeros behind the last bit; and bits of each report, (n,).
     """
     pen = _Pen(len(reports.group))
-    for number, bits in enumerate(codebook.group_bits):
-        pen.write(reports.group[:, number], bits)
+    for axis, width in enumerate(codebook.group_bits):
+        pen.write(reports.group[:, axis], width)
     pen.write(subset_index(codebook.elements, reports.beams), codebook.beam_bits)
     for layer in range(codebook.rank):
         there = _by_tap(reports.there[:, layer])
         rows = 2 * codebook.beams
         taps = reports.taps[:, layer, 1:] - 1
         pen.write(subset_index(codebook.units - 1, taps), codebook.tap_bits)
-        for place in range(there.shape[1]):
-            pen.write(there[:, place].astype(np.int64), 1)
+        for at in range(there.shape[1]):
+            pen.write(there[:, at].astype(np.int64), 1)
         strongest = reports.strongest[:, layer]
         if codebook.rank == 1:
             before = np.cumsum(there[:, :rows], axis=1)
@@ -73,8 +79,8 @@ def pack(codebook: Codebook, reports: Reports) -> tuple[Bytes, Index]:
             (_by_tap(reports.amplitude[:, layer]), AMPLITUDE_BITS),
             (_by_tap(reports.phase[:, layer]), PHASE_BITS),
         ):
-            for place in range(told.shape[1]):
-                pen.write(values[:, place], np.where(told[:, place], bits, 0))
+            for at in range(told.shape[1]):
+                pen.write(values[:, at], np.where(told[:, at], bits, 0))
     return pen.close(payload_bytes(codebook))
 
 
@@ -150,7 +156,7 @@ def _strongest(codebook: Codebook, eye: _Eye, there: Mask) -> Index:
     return found
 
 
-def _by_tap(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _by_tap(values: NDArray[Any]) -> NDArray[Any]:
     """(n, 2 L, M) -> (n, M 2 L), tap after tap."""
     return values.swapaxes(1, 2).reshape(len(values), -1)
 

@@ -4,11 +4,11 @@ The standard leaves the search to the user. This one takes, one after the other,
 
 1. the group of orthogonal beams, and the L beams in it, that hold most energy over all layers,
    sub-bands and both polarisations;
-2. the phases of the sub-bands, which are free: neighbours are aligned, then the phases are fitted to
-   what the kept taps and coefficients make, and these chosen anew, `ROUNDS` times;
+2. the phases of the sub-bands, which are free: neighbours are aligned, then the phases are fitted
+   to what the kept taps and coefficients make, and these chosen anew, `ROUNDS` times;
 3. the M_v taps with most energy of each layer;
-4. the strongest coefficients, K0 a layer and 2 K0 in all at most; one that is nearer to 0 than to the
-   smallest amplitude is not sent;
+4. the strongest coefficients, K0 a layer and 2 K0 in all at most; one that is nearer to 0 than to
+   the smallest amplitude is not sent;
 5. the reference amplitude that leaves the least error, then each amplitude and phase by itself.
 
 A report is as long as its number of coefficients makes it; `Codebook.payload_bits()` is the most.
@@ -165,7 +165,7 @@ def _from_strongest(
     codebook: Codebook, kept: _Kept
 ) -> tuple[Index, Index, Complex, NDArray[np.bool_]]:
     """Taps counted from the strongest coefficient's, its row, and coefficients over it."""
-    count, layers, rows, taps = kept.values.shape
+    count, layers, _, taps = kept.values.shape
     at = np.abs(kept.values).reshape(count, layers, -1).argmax(axis=2)
     strongest, column = at // taps, at % taps
     one = np.take_along_axis(kept.values.reshape(count, layers, -1), at[..., None], axis=2)

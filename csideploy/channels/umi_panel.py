@@ -85,7 +85,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class _Sight:
-    """Table 7.5-6 at the carrier, in or out of line of sight; spreads as (mean, deviation) of lg."""
+    """Table 7.5-6 at the carrier, in or out of sight; spreads as (mean, deviation) of lg."""
 
     clusters: int
     delay: tuple[float, float]
@@ -167,7 +167,7 @@ def draw_sector(
     bearing = np.deg2rad(rng.uniform(-SECTOR_DEG / 2, SECTOR_DEG / 2, count))
     sight = rng.uniform(size=count) < _sight_probability(flat)
     turned = rng.uniform(0, 2 * np.pi, count)
-    offsets = SUBBAND_HZ * (np.arange(subbands) - (subbands - 1) / 2)
+    offsets = SUBBAND_HZ * (np.arange(subbands, dtype=np.float64) - (subbands - 1) / 2)
     h = np.empty((count, subbands, receive, panel.ports), np.complex64)
     for kind, at in ((_LOS, np.flatnonzero(sight)), (_NLOS, np.flatnonzero(~sight))):
         if at.size:
@@ -293,7 +293,7 @@ def _fields(
     """Steps 9 and 10: random phases, the crossing components weaker by the root of kappa."""
     size = (*shape, len(_RAYS))
     kappa_db = cross_db[0] + cross_db[1] * rng.standard_normal(size)
-    field = np.exp(2j * np.pi * rng.uniform(size=(*size, 2, 2)))
+    field: NDArray[np.complex128] = np.exp(2j * np.pi * rng.uniform(size=(*size, 2, 2)))
     weak = 10 ** (-kappa_db / 20)
     field[..., 0, 1] *= weak
     field[..., 1, 0] *= weak
@@ -314,9 +314,7 @@ def _respond(
         towards, across = rays.field[at, ..., 0], rays.field[at, ..., 1]
         seen = np.stack([towards + across, towards - across], axis=-1) * gain[..., None, None]
         # (b, clusters, rays, user's component, gNB's polarisation) -> antennas of the user.
-        toward = np.sin(rays.zenith_arrival[at]) * np.sin(
-            rays.arrival[at] - turned[at, None, None]
-        )
+        toward = np.sin(rays.zenith_arrival[at]) * np.sin(rays.arrival[at] - turned[at, None, None])
         places = np.arange(max(1, receive // 2))
         steer = np.exp(1j * np.pi * toward[..., None] * places)
         kinds = min(2, receive)
