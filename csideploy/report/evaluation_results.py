@@ -78,7 +78,8 @@ def _nmse_gain(one: dict[str, Any]) -> Value:
 
 def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
     """Our own figures in a bin: of a file, else of the card of the weights."""
-    figures, where = one, f"SGCS is {one['sgcs_of']} of evaluate"
+    figures = one
+    where = "SGCS by sub-band" if one["sgcs_of"] == "sgcs_subband" else "SGCS by subcarrier"
     if one["bits"] is None:
         inside = [layout for layout in link.layouts if layout.payload_bits in own]
         measured = _of_card(link, link.bits_of(inside[-1])) if inside else None
@@ -86,7 +87,7 @@ def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
             return None
         figures = {**measured, "bits": inside[-1].payload_bits}
         where = "card of the weights, fp32" if link.is_integer else "card of the weights"
-        where += "; SGCS of channel vectors by subcarrier"
+        where += "; SGCS by subcarrier"
     parts = [
         f"{name} {figures[key]}{unit}"
         for name, key, unit in _QUALITY

@@ -170,6 +170,10 @@ def _remarks(
         made.append("gain for SGCS = ours / benchmark - 1")
     if any(one["sgcs_of"] == "sgcs_subband" for one in compared):
         made.append("SGCS by sub-band, the same vectors for benchmark and network")
+    if any(one["benchmark"] for one in compared):
+        made.append(
+            "the benchmark takes the halves of an array with one polarisation for polarisations"
+        )
     if len(result["budgets"]) > 1:
         made.append(
             f"FLOPs with the quantizer of {result['latency']['bits']} bits; parameters and storage "
