@@ -46,8 +46,10 @@ def describe(
     """
     pair = Pair(layout.count, layout.bits)
     rank = rules.layers_of(pair)
-    data = about(provenance).get("data") or {}
-    digest, sgcs = data.get("sha256"), metrics.get("sgcs")
+    digest = section(about(provenance), "data").get("sha256")
+    if not _is_digest(digest):
+        digest = None
+    target = {"1": metrics.get("sgcs")}
     return {
         "release": rules.NAME,
         "status": rules.STATUS,
@@ -62,17 +64,23 @@ def describe(
         "layer_payload_pairs": [list(pair)] * rank,
         "sq_codebook": list(rules.CODEBOOKS[pair.bits]),
         "bit_order": rules.BIT_ORDER,
-        "perf_target_sgcs": None if sgcs is None else {"1": sgcs},
+        "perf_target_sgcs": target if _is_target(target) else None,
         "encoder_onnx_sha256": encoder_sha256,
         "decoder_onnx_sha256": decoder_sha256,
         "report_fields": {"cri_bits": 0, "ri_bits": RI_BITS, "cqi_bits": CQI_BITS},
     }
 
 
-def about(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+def about(provenance: object) -> Mapping[str, Any]:
     """What is known about a link's training: the zoo's card, or a checkpoint's own words."""
-    card = provenance.get("card")
-    return card if isinstance(card, Mapping) else provenance
+    known = provenance if isinstance(provenance, Mapping) else {}
+    return section(known, "card") or known
+
+
+def section(known: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An object in it; empty where there is none, since nobody checks what a card says."""
+    found = known.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def report_layout(profile: Mapping[str, Any], rank: int) -> ReportLayout:

@@ -12,7 +12,7 @@ from typing import Any
 
 from csideploy.package import LinkPackage
 from csideploy.profiles import r20_case0 as rules
-from csideploy.profiles.described import about, report_layout
+from csideploy.profiles.described import about, report_layout, section
 from csideploy.registry import ELEMENTS
 
 COMPANY = "a company's figures: 3a-1 about 192 to 256 Mbit, 4-1 about 100 to 150 Mbit [S]"
@@ -29,10 +29,8 @@ def figures(package: LinkPackage, *, parameters: int, bundle_bytes: int) -> dict
         bundle_bytes: of the encoder's bundle.
     """
     profile = package.manifest["profile"]
-    files = package.manifest["files"]
-    onnx_bytes = files.get("ue.onnx", {}).get("bytes")
-    data = about(package.manifest.get("provenance") or {}).get("data") or {}
-    known = data.get("samples")
+    onnx_bytes = section(package.manifest["files"], "ue.onnx").get("bytes")
+    known = section(about(package.manifest.get("provenance")), "data").get("samples")
     samples = known if type(known) is int and known > 0 else SAMPLES
     (layout,) = package.layouts
     feedback = layout.code_bits
@@ -50,7 +48,7 @@ def figures(package: LinkPackage, *, parameters: int, bundle_bytes: int) -> dict
             "source": "options as tdoc digests report them [S]",
             "3a": {
                 "what": "parameters of the encoder",
-                "onnx_bits": None if onnx_bytes is None else 8 * onnx_bytes,
+                "onnx_bits": 8 * onnx_bytes if type(onnx_bytes) is int else None,
                 "bundle_bits": 8 * bundle_bytes,
                 "float32_bits": 32 * parameters,
             },

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from csideploy.package import LinkPackage
+from csideploy.profiles.described import section
 
 BENCHMARK = "etype2"
 LEAST_SHARE = 0.9
@@ -139,7 +140,7 @@ def _is_benchmark(row: Mapping[str, Any]) -> bool:
 
 
 def _is_ours(row: Mapping[str, Any], link: LinkPackage, ue_macs: int) -> bool:
-    provenance = link.manifest.get("provenance") or {}
+    provenance = section(link.manifest, "provenance")
     names = {link.path.resolve().name, provenance.get("entry"), provenance.get("file")}
     payloads = {layout.payload_bits for layout in link.layouts}
     named = row.get("system") in names - {None} and row.get("payload_bits") in payloads

@@ -6,9 +6,11 @@ spreadsheet would take it for a formula.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from csideploy.package import LinkPackage
+from csideploy.profiles.described import about, section
 from csideploy.report.evaluation_gains import BINS, Bin
 
 BENCHMARK, RESULTS = "Benchmark", "Evaluation results"
@@ -82,9 +84,9 @@ def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
     where = "SGCS by sub-band" if one["sgcs_of"] == "sgcs_subband" else "SGCS by subcarrier"
     if one["bits"] is None:
         inside = [layout for layout in link.layouts if layout.payload_bits in own]
-        measured = _of_card(link, link.bits_of(inside[-1])) if inside else None
-        if measured is None:
+        if not inside:
             return None
+        measured = _of_card(link, link.bits_of(inside[-1]))
         figures = {**measured, "bits": inside[-1].payload_bits}
         where = "card of the weights, fp32" if link.is_integer else "card of the weights"
         where += "; SGCS by subcarrier"
@@ -96,11 +98,9 @@ def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
     return f"{', '.join(parts)} at {figures['bits']} bits ({where})" if parts else None
 
 
-def _of_card(link: LinkPackage, bits: int) -> dict[str, Any] | None:
+def _of_card(link: LinkPackage, bits: int) -> Mapping[str, Any]:
     """What the weights' card says of a bit budget."""
-    card = (link.manifest.get("provenance") or {}).get("card") or {}
-    by_budget = card.get("metrics_per_budget") or {}
+    by_budget = section(about(link.manifest.get("provenance")), "metrics_per_budget")
     if str(bits) in by_budget:
-        found: dict[str, Any] = by_budget[str(bits)]
-        return found
-    return link.manifest.get("metrics") if bits == link.manifest["bits"] else None
+        return section(by_budget, str(bits))
+    return section(link.manifest, "metrics") if bits == link.manifest["bits"] else {}

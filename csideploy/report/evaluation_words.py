@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from csideploy.package import LinkPackage
-from csideploy.profiles.described import about
+from csideploy.profiles.described import about, section
 from csideploy.registry import ELEMENTS, SYSTEMS, SystemSpec
 
 FAMILIES = {
@@ -83,8 +83,7 @@ def quantization(link: LinkPackage) -> str:
 
 def _awareness(link: LinkPackage) -> str | None:
     """Case 1, 2-1 or 2-2 by the recipe; None where none is recorded."""
-    recipe = _about(link).get("recipe")
-    stages = recipe.get("stages") if isinstance(recipe, Mapping) else None
+    stages = section(_about(link), "recipe").get("stages")
     if not isinstance(stages, list) or not stages or not isinstance(stages[-1], Mapping):
         return None
     spec = SYSTEMS.get(link.manifest["system"])
@@ -116,10 +115,9 @@ def thousands(link: LinkPackage, key: str) -> float | None:
         link: the package.
         key: "data" or "test_data".
     """
-    data = _about(link).get(key)
-    samples = data.get("samples") if isinstance(data, Mapping) else None
+    samples = section(_about(link), key).get("samples")
     if samples is None and key == "test_data":
-        samples = (link.manifest.get("metrics") or {}).get("samples")
+        samples = section(link.manifest, "metrics").get("samples")
     if type(samples) is not int:
         return None
     return samples // 1000 if samples % 1000 == 0 else samples / 1000
@@ -127,7 +125,7 @@ def thousands(link: LinkPackage, key: str) -> float | None:
 
 def ground_truth(link: LinkPackage) -> str | None:
     """None where the weights do not say what they were trained on."""
-    if not isinstance(_about(link).get("data"), Mapping):
+    if not section(_about(link), "data"):
         return None
     return f"none; {ELEMENTS:,} numbers a sample, float16 as stored"
 
@@ -136,11 +134,11 @@ def assumptions(link: LinkPackage) -> str | None:
     """Channels, as the card says."""
     words = []
     for key, what in (("data", "trained on"), ("test_data", "tested on")):
-        data = _about(link).get(key)
-        if isinstance(data, Mapping) and data.get("scenario") not in (None, "unknown"):
+        data = section(_about(link), key)
+        if data.get("scenario") not in (None, "unknown"):
             words.append(f"{what} generated {data['scenario']} channels, seed {data.get('seed')}")
     return "; ".join(words) or None
 
 
 def _about(link: LinkPackage) -> Mapping[str, Any]:
-    return about(link.manifest.get("provenance") or {})
+    return about(link.manifest.get("provenance"))

@@ -54,6 +54,19 @@ def test_the_fourth_layer_has_fewer_pairs() -> None:
     assert own["dataset"].startswith("unknown")
 
 
+def test_what_a_card_says_wrongly_is_left_out() -> None:
+    """Nobody checks a card's words, and a package must not refuse itself."""
+    own = describe(
+        Layout.uniform(64, 2),
+        pairing_id="00",
+        provenance={"card": {"data": {"sha256": "none"}}},
+        metrics={"sgcs": float("nan")},
+        encoder_sha256="a",
+        decoder_sha256="b",
+    )
+    assert (own["dataset_sha256"], own["perf_target_sgcs"]) == (None, None)
+
+
 @pytest.mark.parametrize("rank", [1, 2, 4])
 def test_layers_become_reports_and_come_back(
     rank: int, profiled: Path, layers_file: Path, tmp_path: Path, run: Run
@@ -110,6 +123,8 @@ def test_validate_and_report(profiled: Path, run: Run) -> None:
     assert exchange["4-1"]["samples_are"] == "of the training"
     assert f"{exchange['4-1']['float16_bits'] / 1e6:.2f} Mbit as float16" in text
     assert "Exchange, option 3a (encoder's parameters) [S]" in text
+    rows = " ".join(run("report", profiled, "--rounds", 1, "--format", "3gpp").stdout.split())
+    assert "{64, 2}, {64, 2}, {64, 2}, {64, 2}, r20-case0: reported agreements" in rows
 
 
 def test_files_that_are_inlined_or_not_there(profile_source: LinkSource, tmp_path: Path) -> None:

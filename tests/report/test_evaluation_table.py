@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from csideploy.cli import app
 from csideploy.package import LinkPackage, open_package
+from csideploy.report import evaluation_words as words
 from csideploy.report import footprint
 from csideploy.report.evaluation_gains import BINS, compare
 from csideploy.report.evaluation_table import fill
@@ -139,8 +140,8 @@ def test_the_verb_writes_markdown_csv_and_json(pca: Path, tmp_path: Path, run: R
     for own, row in zip(marked[2:], table["rows"], strict=True):
         text = " | ".join(own[2:]).removesuffix("|").strip().replace("\\|", "|")
         assert text == ("" if row["value"] is None else str(row["value"]))
-    for words in ("from memory [M]", "verify against TR 38.843 6.2.2", "[S]: from a secondary"):
-        assert words in body
+    for said in ("from memory [M]", "verify against TR 38.843 6.2.2", "[S]: from a secondary"):
+        assert said in body
     assert "FLOPs = 2 x MACs + element-wise" in body
     for own in table["appendix"]:
         assert f"| {own['figure']} |" in appendix
@@ -231,6 +232,39 @@ def test_units_are_the_same_and_files_are_not_mixed(tmp_path: Path) -> None:
     # A report of two layers is no benchmark of layer 1.
     two = [file(etype2(3, 109, 0.8, rank=2), ours(128, 0.9))]
     assert compare(link, two, ue_macs=1000)[1]["benchmark"] is None
+
+
+def test_floats_have_no_quantizer(tmp_path: Path) -> None:
+    link = LinkPackage(tmp_path, {"payload": None, "bits": None})
+    for text in (words.quantization(link), words.sent(link)):
+        assert text == "none: floats are fed back"
+    assert words.received(link) == "none"
+    assert [one["bits"] for one in compare(link, [], ue_macs=1)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "feature", "case"),
+    [
+        ("uniform", "quantized", "Case 2-1 [M]"),
+        ("uniform", None, "Case 2-1 [M]"),
+        ("uniform", "float", "Case 1 [M]"),
+        ("codebook", "quantized", "Case 2-2 [M]"),
+        ("codebook", "float", "Case 1 [M]"),
+        ("vector", "quantized", "Case 2-2 [M]"),
+    ],
+)
+def test_what_training_knew(quantizer: str, feature: str | None, case: str, tmp_path: Path) -> None:
+    """By the last stage of the recipe; cards older than its key were trained through it."""
+    link = link_of(tmp_path, 128)
+    stages = [{"feature": "float"}, {} if feature is None else {"feature": feature}]
+    link.manifest.update(
+        system="csinet",
+        quantizer=quantizer,
+        provenance={"card": {"recipe": {"stages": stages}}},
+    )
+    text = words.quantization(link)
+    assert case in text
+    assert text.startswith("VQ" if quantizer == "vector" else "SQ")
 
 
 def test_bins() -> None:
