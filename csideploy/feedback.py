@@ -84,6 +84,7 @@ def encode(
     layout_id = layout.layout_id if report is None else report.layout_id
     header = Header(layout_id, package.pairing_id[:8], total // step, nbytes)
     chunk = CHUNK // step * step
+    unordered = 0
     names = [output.name for output in part.outputs]
     with file_aside(out) as stream:
         if not raw:
@@ -95,6 +96,7 @@ def encode(
                 payload = append_scale(payload, layout, csi.absmax[start : start + chunk])
             if report is not None:
                 payload = report.pack(payload)
+                unordered += disorder(csi.h[start : start + chunk], step)
             stream.write(np.ascontiguousarray(payload).tobytes())
             progress(min(start + chunk, total), total)
     result = {
@@ -110,7 +112,7 @@ def encode(
         "csi": csi.description,
     }
     if report is not None:
-        result["report"] = {**report.figures(total), "not_strongest_first": disorder(csi.h, step)}
+        result["report"] = {**report.figures(total), "not_strongest_first": unordered}
     return result
 
 

@@ -126,6 +126,7 @@ def make_package(
     link = assemble(source, source.budgets(wanted.bits))
     if wanted.profile is not None:
         # Before the long part.
+        r20_case0.check_name(wanted.profile)
         _check_payload(link, source)
     quantized = None
     if wanted.precision != "fp32":
@@ -188,7 +189,8 @@ def _check_profile(wanted: Wanted) -> None:
     if wanted.profile is None:
         return
     r20_case0.check_name(wanted.profile)
-    if wanted.cr is not None and wanted.bits.given and len(wanted.bits.numbers) < 2:
+    known = wanted.cr in registry.COMPRESSIONS and len(wanted.bits.numbers) < 2
+    if wanted.cr is not None and wanted.bits.given and known:
         bits = wanted.bits.number
         r20_case0.check_pair(registry.features(wanted.cr), bits, wanted.quantizer or "uniform")
 

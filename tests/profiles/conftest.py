@@ -57,9 +57,9 @@ def profiled(profile_source: LinkSource, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def layers_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,000 generated channels, those of every four in falling energy: more than one chunk."""
+    """500 generated channels, those of every four in falling energy: more than one chunk."""
     path = tmp_path_factory.mktemp("layers") / "layers.npz"
-    h = generate("indoor", 1000, seed=13).H.astype(np.float32)
+    h = generate("indoor", 500, seed=13).H.astype(np.float32)
     energy = (h**2).sum(axis=(1, 2, 3)).reshape(-1, 4)
     order = np.argsort(-energy, axis=1) + 4 * np.arange(len(energy))[:, None]
     np.savez(path, H=h[order.ravel()])

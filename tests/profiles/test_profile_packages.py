@@ -79,12 +79,12 @@ def test_layers_become_reports_and_come_back(
     assert result.exit_code == 0, result.output
     shown = json.loads(result.stdout)["report"]
     assert (shown["reports"], shown["part1_bits"], shown["part2_bits"]) == (
-        *(1000 // rank, 6, 128 * rank),
+        *(500 // rank, 6, 128 * rank),
     )
     # The file has the layers of each report in falling energy.
     assert shown["not_strongest_first"] == 0
     data = reports.read_bytes()
-    assert len(data) == 32 + 1000 // rank * (1 + 16 * rank)
+    assert len(data) == 32 + 500 // rank * (1 + 16 * rank)
     assert int.from_bytes(data[6:8], "little") == 0x1000 + 16 * rank + 2
     # Part 1 is RI and a CQI of 0; part 2 the samples' payloads one after another.
     records = np.frombuffer(data[32:], np.uint8).reshape(-1, 1 + 16 * rank)
@@ -165,6 +165,7 @@ def test_export_by_the_command_line(
         (("csinet", "--profile", "r21"), "--profile r21: r20-case0"),
         (("csinet", "--cr", 8, "--bits", 2, "--profile", "r20-case0"), "256 outputs of 2 bits"),
         (("csinet", "--cr", 32, "--bits", 1, "--profile", "r20-case0"), "64 outputs of 1 bits"),
+        (("csinet", "--cr", 0, "--bits", 2, "--profile", "r20-case0"), "compression 1/0"),
         (("csinet", "--cr", 32, "--bits", "float", "--profile", "r20-case0"), "float features"),
         (
             ("csinet", "--cr", 32, "--bits", 2, "--quantizer", "round", "--profile", "r20-case0"),
@@ -194,7 +195,7 @@ def test_ranks_that_are_refused(
     make_package(profile_source, replace(WANTED, profile=None), without)
     encode = ("encode", profiled, layers_file, "--out", out)
     for arguments, says in (
-        ((*encode, "--rank", 3), "1000 samples are no whole number of reports of 3 layers"),
+        ((*encode, "--rank", 3), "500 samples are no whole number of reports of 3 layers"),
         ((*encode, "--rank", 5), "--rank"),
         ((*encode, "--rank", 2, "--with-scale"), "carries no scale"),
         (("encode", without, layers_file, "--out", out, "--rank", 2), "has no profile"),
@@ -232,7 +233,7 @@ def test_layers_in_another_order_are_told(
         np.savez(tmp_path / "rising.npz", H=archive["H"][::-1])
     result = run("encode", profiled, tmp_path / "rising.npz", "--rank", 4, "--out", tmp_path / "p")
     assert result.exit_code == 0, result.output
-    assert "250 of them have a layer with more energy" in result.stderr
+    assert "125 of them have a layer with more energy" in result.stderr
 
 
 Change = Callable[[dict[str, Any]], object]
