@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from csideploy import __version__
 from csideploy.package import LinkPackage
@@ -24,11 +24,6 @@ from csideploy.report.units import binary, count, duration
 
 __all__ = ["html", "read_quality", "report_files"]
 
-TAGS = (
-    "Letters in brackets say how far a figure can be trusted: [P] read in the specification, in "
-    "source code or in a table of measurements; [S] from a secondary source; [M] from memory of "
-    "the specification or the device, not confirmed; [C] computed from a stated formula."
-)
 NO_SENSE = {
     "precoder": "a precoder is judged by the sum rate of its users",
     "fronthaul": "a fronthaul quantizer is judged by the spectral efficiency of its users",
@@ -92,7 +87,7 @@ def _render(
     environment = jinja2.Environment(
         loader=folder, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "dotted": _dotted}
     shown = ["ue", "bs"] if link.is_transceiver else list(render.shown_sides(result))
     made = "latency" in result
     context = {
@@ -113,6 +108,7 @@ def _render(
             page_tables.parts(result) if link.is_transceiver else None,
             page_tables.users(result),
             page_tables.bandwidth(result, [side for side in shown if side != "du"]),
+            *page_tables.built(result),
         ),
         "layer_tables": [page_tables.layers(result, side) for side in shown],
         "notes": _notes(result),
@@ -121,12 +117,19 @@ def _render(
 
 
 def _code(text: str) -> Markup:
-    """Escaped, with what stands in backticks as code."""
-    pieces = (
-        Markup("<code>{}</code>" if number % 2 else "{}").format(piece)
-        for number, piece in enumerate(text.split("`"))
-    )
+    """Escaped, with what stands in backticks as code, which breaks at spaces alone."""
+    pieces = []
+    for number, piece in enumerate(text.split("`")):
+        if number % 2:
+            words = (Markup('<span class="whole">{}</span>').format(w) for w in piece.split(" "))
+            piece = Markup("<code>{}</code>").format(Markup(" ").join(words))
+        pieces.append(escape(piece))
     return Markup("").join(pieces)
+
+
+def _dotted(text: str) -> Markup:
+    """Escaped; it may break behind its dots, as names of layers have them."""
+    return Markup("<wbr>").join(part + "." for part in text.split("."))[:-1]
 
 
 def _kept(*tables: Table | None) -> list[Table]:
@@ -155,14 +158,18 @@ def _tiles(result: dict[str, Any], shown: Sequence[str]) -> list[tuple[str, Cell
     for number in range(len(result["budgets"])):
         cell = figure(result, ("budgets", number, "bits_per_sample"), count, " bits")
         tiles.append(("payload of a sample", cell))
+    # Of all parts that run for one sample, if the report has added them up.
+    where = "totals" if "totals" in result else "sides"
     for words, key, form in (("memory", "memory_bytes", binary), ("MACs", "macs", count)):
         for side in shown[:2]:
-            cell = figure(result, ("sides", side, key), form)
-            tiles.append((f"{side.upper()} {words}", cell))
+            part = "" if where == "totals" else f" {result['sides'][side]['part']}"
+            cell = figure(result, (where, side, key), form)
+            tiles.append((f"{side.upper()}{part} {words}", cell))
     for side in shown[:2]:
         if "run_latency_s" in result["sides"][side]:
             path = ("sides", side, "run_latency_s", "median")
-            tiles.append((f"{side.upper()} latency here", figure(result, path, duration)))
+            part = result["sides"][side]["part"]
+            tiles.append((f"{side.upper()} {part} here", figure(result, path, duration)))
     return tiles
 
 
@@ -176,7 +183,7 @@ def _latency(result: dict[str, Any], shown: Sequence[str]) -> dict[str, Any]:
             "measures it on your host; with `--target cortex-a76`, or another of `csideploy "
             "targets`, it is modelled for devices too."
         )
-    elif not result.get("targets"):
+    elif all(target["mark"] == "measured" for target in result.get("targets") or ()):
         lines.append(
             "This host alone: `--target NAME` (`csideploy targets` lists them) adds what devices "
             "would take by the model."
@@ -250,6 +257,4 @@ def _notes(result: dict[str, Any]) -> list[str]:
         lines = [*(render.payload_line(payload) for payload in result["budgets"]), *result["notes"]]
         first = [(s, kind) for s, kind in result.get("same", {}).items() if s != kind]
         lines += [f"{kind.upper()} stands for {side.upper()} too." for side, kind in first]
-    if result.get("targets") or (result.get("timing") or {}).get("sides"):
-        lines.append(TAGS)
     return lines

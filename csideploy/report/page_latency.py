@@ -114,8 +114,7 @@ def latency(side: str, result: dict[str, Any]) -> Figure | None:
         anchor = "start" if x < 120 else "end" if x > WIDTH - 120 else "middle"
         drawn.append(text(x, 12, f"time allowed {duration(limit.allowed)}", "axis", anchor))
         drawn.append(line(x, 15, x, 22, "limit"))
-    of = "block" if "fronthaul" in result else "sample"
-    label = f"latency of one {of}, " + (
+    label = f"latency of one {_sample(side, result)}, " + (
         "log axis, units as marked" if logarithmic else _unit(high)[1]
     )
     drawn.append(text(WIDTH / 2, bottom + 29, label, "axis", "middle"))
@@ -126,6 +125,12 @@ def latency(side: str, result: dict[str, Any]) -> Figure | None:
         svg(f"latency-{side}", bottom + 36, heading, described, drawn),
         _caption(side, result, bars, limit, logarithmic=logarithmic),
     )
+
+
+def _sample(side: str, result: dict[str, Any]) -> str:
+    if "transceiver" in result:
+        return "user" if side == "ue" else f"group of {result['transceiver']['max_users']} users"
+    return "block" if "fronthaul" in result else "sample"
 
 
 def _hatches(side: str) -> list[Markup]:

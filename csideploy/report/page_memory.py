@@ -79,7 +79,7 @@ def memory(side: str, data: dict[str, Any]) -> Figure:
     legend = (*named, ("plan", "plan, padding, vectors"), ("arena", "arena"))
     total = binary(data["memory_bytes"])
     caption = (
-        f"{side.upper()}: {total} = bundle {binary(data['bundle_bytes'])} + arena "
+        f"{side.upper()}, {data['part']}: {total} = bundle {binary(data['bundle_bytes'])} + arena "
         f"{binary(data['arena_bytes'])}. Exact: read from the bundle, nothing is estimated."
     )
     if left_out:
@@ -103,10 +103,13 @@ _Rows = list[tuple[str, list[tuple[str, int]]]]
 def _memory_rows(data: dict[str, Any]) -> tuple[_Rows, str]:
     """Name and (class, bytes) of each row, and a sentence on what has no row of its own."""
     layers: _Rows = []
-    for layer in data["layers"]:
-        if layer["stored_bytes"]:
-            parts = [(kind, layer[key]) for key, kind, _ in KINDS]
-            layers.append((layer_name(layer, data["part"]), parts))
+    storing = [layer for layer in data["layers"] if layer["stored_bytes"]]
+    names = [layer_name(layer, data["part"]) for layer in storing]
+    if len(names) > 1 and all(name.endswith(".node") for name in names):
+        # An exporter's word, which takes the room of those that differ.
+        names = [name.removesuffix(".node") for name in names]
+    for name, layer in zip(names, storing, strict=True):
+        layers.append((name, [(kind, layer[key]) for key, kind, _ in KINDS]))
     said = []
     without = len(data["layers"]) - len(layers)
     if without:

@@ -61,16 +61,9 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 
 def shortened(words: str, room: float) -> str:
-    """`words`, or their end after an ellipsis: layers differ at the end of their names.
-
-    What is left out ends at a dot if that leaves half of the room in use.
-    """
+    """`words`, or their end after an ellipsis: layers differ at the end of their names."""
     letters = max(int(room / LETTER), 4)
-    if len(words) <= letters:
-        return words
-    end = words[-(letters - 1) :]
-    whole = end.partition(".")[2]
-    return "…" + (whole if 2 * len(whole) >= letters else end)
+    return words if len(words) <= letters else "…" + words[-(letters - 1) :]
 
 
 def svg(key: str, height: float, title: str, description: str, parts: Iterable[str]) -> Markup:

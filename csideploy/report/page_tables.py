@@ -142,14 +142,13 @@ def verdict(result: dict[str, Any]) -> Table | None:
         rows.append(
             [
                 Cell(str(check["name"])),
-                Cell((check["side"] or "").upper()),
-                Cell(check["target"] or ""),
+                Cell("PASS" if holds else "FAIL", kind="pass" if holds else "fail"),
                 figure(result, (*path, "value"), form),
                 figure(result, (*path, "limit"), form),
-                Cell("PASS" if holds else "FAIL", kind="pass" if holds else "fail"),
+                Cell(check["target"] or ""),
             ]
         )
-    heads = ("limit of", "side", "target", "value", "limit", "outcome")
+    heads = ("limit of", "outcome", "value", "limit", "target")
     return Table("Verdict against the budget", heads, rows)
 
 
@@ -158,7 +157,9 @@ def _of_unit(unit: str | None) -> Callable[[Any], str]:
         return lambda value: f"{value:,.0f} bytes"
     if unit in ("s", "seconds"):
         return duration
-    return lambda value: f"{_plain(value)} {unit or ''}".rstrip()
+    if not unit:
+        return percent
+    return lambda value: f"{_plain(value)} {unit}"
 
 
 def _plain(value: float) -> str:
@@ -191,8 +192,7 @@ def time(result: dict[str, Any]) -> Table | None:
 def targets(result: dict[str, Any]) -> Table | None:
     """A row for each target and side."""
     rows = []
-    entries = result.get("targets") or []
-    for number, target in enumerate(entries):
+    for number, target in enumerate(result.get("targets") or []):
         for side, own in target["sides"].items():
             path = ("targets", number, "sides", side)
             fits = own.get("fits")
@@ -200,36 +200,32 @@ def targets(result: dict[str, Any]) -> Table | None:
                 [
                     Cell(target["target"]),
                     Cell(side.upper()),
+                    figure(result, (*path, "latency_s"), duration),
+                    _optional(result, path, own, "share", percent),
+                    _optional(result, path, own, "preprocessing_s", duration),
                     Cell(f"{target['mark']} [{target['confidence']}]"),
-                    Cell(own.get("weights_in") or ""),
                     Cell(
                         "" if fits is None else "yes" if fits else "NO", kind="" if fits else "fail"
                     ),
-                    _optional(result, path, own, "preprocessing_s", duration),
-                    figure(result, (*path, "latency_s"), duration),
-                    _optional(result, path, own, "share", percent),
+                    Cell(own.get("weights_in") or ""),
                     Cell(target.get("title") or ""),
                 ]
             )
     if not rows:
         return None
     heads = (
-        *("target", "side", "how known", "weights in", "fits"),
-        *("pre-processing", "latency with it", "of the time", "device"),
+        *("target", "side", "latency", "of the time", "of these pre-processing"),
+        *("how known", "fits", "weights in", "device"),
     )
-    noted = [f"{t['target']}: {t['note']}" for t in entries if t.get("note")]
-    noted += [
-        f"{t['target']}: precision {t['precision']}."
-        for t in entries
-        if t.get("precision") not in (None, "as compiled")
-    ]
-    return Table("Latency on targets", heads, rows, " ".join(noted))
+    return Table("Latency on targets", heads, rows)
 
 
 def _optional(
     result: dict[str, Any], path: Path, own: dict[str, Any], key: str, form: Callable[[Any], str]
 ) -> Cell:
-    return figure(result, (*path, key), form) if own.get(key) is not None else Cell("")
+    return (
+        figure(result, (*path, key), form) if own.get(key) is not None else Cell("", kind="number")
+    )
 
 
 def layers_on_targets(result: dict[str, Any], side: str) -> Table | None:
@@ -276,6 +272,41 @@ def preprocessing(result: dict[str, Any]) -> Table | None:
     ]
     heads = ("side", "what", "FLOPs", "min here", "median here")
     return Table("Pre-processing, outside the bundle", heads, [row])
+
+
+BUILT: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    (".text: code", "text_bytes", binary),
+    (".rodata: constants", "rodata_bytes", binary),
+    ("bundle, in .rodata", "bundle_bytes", binary),
+    ("initialised data", "data_bytes", binary),
+    ("flash", "flash_bytes", binary),
+    (".bss: state of the parts", "bss_bytes", binary),
+    ("arena", "arena_bytes", binary),
+    ("RAM", "ram_bytes", binary),
+    ("deepest stack, emulated", "stack_bytes", binary),
+    ("instructions of a run, emulated", "instructions", count),
+)
+"""Of a side's cross-built code: words, key, form."""
+
+
+def built(result: dict[str, Any]) -> list[Table]:
+    """One for each target that code was built for: a column a side."""
+    tables = []
+    for number, one in enumerate(result.get("builds") or []):
+        sides = one["sides"]
+        rows = [
+            [
+                Cell(words),
+                *(figure(result, ("builds", number, "sides", side, key), form) for side in sides),
+            ]
+            for words, key, form in BUILT
+            if any(own.get(key) is not None for own in sides.values())
+        ]
+        if rows:
+            flags = " ".join(map(str, one["flags"]))
+            caption = f"Built for {one['target']}: {one['compiler']} {flags}"
+            tables.append(Table(caption, ("", *(side.upper() for side in sides)), rows))
+    return tables
 
 
 def parts(result: dict[str, Any]) -> Table:

@@ -36,5 +36,7 @@ def count(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`3.48 %`, `1,230 %`: three digits or all before the point."""
-    return f"{100 * share:.3g} %" if share < 1 else f"{100 * share:,.0f} %"
+    """`3.48 %`, `123 %`, and from ten times on `20.6 x`, `1,230 x`."""
+    if share < 10:
+        return f"{100 * share:.3g} %" if share < 1 else f"{100 * share:.0f} %"
+    return f"{share:.1f} x" if share < 100 else f"{share:,.0f} x"
