@@ -104,7 +104,7 @@ def test_evaluate_and_sweeps_have_a_row_for_everything() -> None:
     tables = train_tables("smq", SMALL, channel="rayleigh", rounds=1, channels=5, symbols=20)
     result = evaluate_fronthaul({"rayleigh": [("mine", tables)]}, SMALL, blocks=2, seed=1)
     assert {row["system"] for row in result["rows"]} == {
-        "mine", "cp", "bfp", "linear-infinite", "least-interference",
+        "mine", "cp", "cp-mod", "bfp", "linear-infinite", "least-interference",
     }  # fmt: skip
     found = sweep([("mine", tables)], SMALL, "users", [1, 2], channel="rayleigh", blocks=2, seed=1)
     assert [(row["users"], row["system"]) for row in found["rows"]] == [
