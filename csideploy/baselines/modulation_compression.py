@@ -10,9 +10,9 @@ lost but what the scale's own word rounds. A resource block of 12 elements is 12
 before Q, MSB first. It fits where the radio unit precodes: to it go layers, not antennas.
 
 That udCompMeth 4 is this, with a scale, csf and a mask of elements as parameters, is from xRAN's
-headers; the half as shift, and that this is for the downlink of radio units that precode (category
-B), are from memory of the standard [M]. The scale's word (15 bits [M]), the mask for blocks that mix
-constellations, and headers are left out.
+headers; the half as shift, and that this is for the downlink of radio units that precode
+(category B), are from memory of the standard [M]. The scale's word (15 bits [M]), the mask for
+blocks that mix constellations, and headers are left out.
 """
 
 from __future__ import annotations

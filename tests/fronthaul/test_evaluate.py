@@ -14,6 +14,7 @@ from csideploy.fronthaul.evaluate import (
     deployed_row,
     evaluate_fronthaul,
     floating_point_rows,
+    modulation_rows,
     reference_rows,
     scene,
     sweep,
@@ -98,6 +99,28 @@ def test_cp_is_limited_by_its_links_until_it_is_not() -> None:
         load = SMALL.antennas[0] * SMALL.total_streams * row["precoder_bits"] / row["reuse"]
         assert row["efficiency"] <= 0.5 * (row["bits"] - load) + 1e-9
     assert rows[-1]["efficiency"] < reference_rows(place, errors=False)[0]["efficiency"]
+
+
+def test_modulation_compression_carries_its_bits_and_no_more() -> None:
+    place = scene("umi-links", SMALL, blocks=5, seed=8)
+    rows = modulation_rows(place)
+    assert [row["order"] for row in rows] == [2, 4, 6, 8]
+    streams, antennas = SMALL.total_streams, SMALL.antennas[0]
+    for row in rows:
+        weights = streams * (8 + 2 * 9 * antennas) / row["reuse"]
+        assert row["bits"] == pytest.approx(row["order"] * streams + weights)
+        assert row["efficiency"] <= 0.5 * row["order"] * streams + 1e-9
+    assert rows[0]["link_limited"]
+    assert ["symbol_errors" in row for row in rows] == [False, True, False, False]
+    # Weights of 9 bits are as good as those of the finest uniform quantizer, to a thousandth.
+    h = schemes.band(place.drop)
+    fine, own = (
+        schemes.compress_precode(
+            SMALL, h, shared, "localized", place.qam, np.random.default_rng(1)
+        ).efficiency.mean()
+        for shared in (schemes.SharedPrecoder(64), schemes.MODULATION_PRECODERS[-1])
+    )
+    assert own == pytest.approx(fine, rel=1e-3)
 
 
 def test_evaluate_and_sweeps_have_a_row_for_everything() -> None:
