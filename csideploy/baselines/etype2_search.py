@@ -4,8 +4,9 @@ The standard leaves the search to the user. This one takes, one after the other,
 
 1. the group of orthogonal beams, and the L beams in it, that hold most energy over all layers,
    sub-bands and both polarisations;
-2. the phases of the sub-bands, which are free: neighbours are aligned, then the phases are fitted
-   to what the kept taps and coefficients make, and these chosen anew, `ROUNDS` times;
+2. the phases of the sub-bands, which are free: from two starts (neighbours aligned; the strongest
+   beam real in every sub-band) they are fitted to what the kept taps and coefficients make, and
+   these chosen anew, `ROUNDS` times; the start that ends with more energy is taken;
 3. the M_v taps with most energy of each layer;
 4. the strongest coefficients, K0 a layer and 2 K0 in all at most; one that is nearer to 0 than to
    the smallest amplitude is not sent;
@@ -73,8 +74,9 @@ def search_flops(codebook: Codebook) -> int:
     """Operations of a search, real additions and multiplications, from its formulas.
 
     A complex multiplication and addition is 8, a squared magnitude 3. The products with all groups
-    of beams, their energies, and of each round the transform over sub-bands, the energies, the way
-    back and the phases. Sorting, the quantizer's look-ups and the eigenvectors are left out.
+    of beams, their energies, and of each start and round the transform over sub-bands, the
+    energies, the way back and the phases. Sorting, the quantizer's look-ups and the eigenvectors
+    are left out.
     """
     o1, o2 = codebook.oversampling
     layers, units = codebook.rank, codebook.units
@@ -83,19 +85,17 @@ def search_flops(codebook: Codebook) -> int:
     alignment = 8 * layers * (units - 1) * codebook.ports
     around = layers * rows * (8 * units * units + 4 * units + 3 * taps)
     back = layers * rows * units * (8 * taps + 8 + 6)
-    return beams + alignment + (ROUNDS + 1) * around + ROUNDS * back
+    return beams + alignment + 2 * ((ROUNDS + 1) * around + ROUNDS * back)
 
 
 def _search(codebook: Codebook, v: NDArray[np.complexfloating]) -> Reports:
     aligned = align(v).astype(np.complex128)
     group, beams, c = _beams(codebook, aligned)
-    kept = _keep(codebook, c)
-    for _ in range(ROUNDS):
-        over = np.exp(2j * np.pi / codebook.units * kept.taps[..., None] * _units(codebook))
-        made = np.where(kept.there, kept.values, 0) @ over
-        turn = np.angle(np.sum(np.conj(c) * made, axis=2))
-        c = c * np.exp(1j * turn)[:, :, None]
-        kept = _keep(codebook, c)
+    strongest = np.sum(np.abs(c) ** 2, axis=3).argmax(axis=2)
+    one = np.take_along_axis(c, strongest[:, :, None, None], axis=2)
+    first = _fitted(codebook, c)
+    second = _fitted(codebook, c * np.exp(-1j * np.angle(one)))
+    kept = _better(first, second)
     taps, strongest, values, there = _from_strongest(codebook, kept)
     reference, amplitude, phase, there = _quantize(codebook, strongest, values, there)
     o2 = codebook.oversampling[1]
@@ -103,6 +103,29 @@ def _search(codebook: Codebook, v: NDArray[np.complexfloating]) -> Reports:
         np.stack([group // o2, group % o2], axis=1),
         beams, taps, there, strongest, reference, amplitude, phase,
     )  # fmt: skip
+
+
+def _fitted(codebook: Codebook, c: Complex) -> _Kept:
+    """What is kept once the phases of the sub-bands follow it."""
+    kept = _keep(codebook, c)
+    for _ in range(ROUNDS):
+        over = np.exp(2j * np.pi / codebook.units * kept.taps[..., None] * _units(codebook))
+        made = np.where(kept.there, kept.values, 0) @ over
+        turn = np.angle(np.sum(np.conj(c) * made, axis=2))
+        c = c * np.exp(1j * turn)[:, :, None]
+        kept = _keep(codebook, c)
+    return kept
+
+
+def _better(first: _Kept, second: _Kept) -> _Kept:
+    """Of each sample the one that holds more energy, over all layers."""
+    held = [np.sum(np.abs(one.values) ** 2 * one.there, axis=(1, 2, 3)) for one in (first, second)]
+    wins = held[1] > held[0]
+    return _Kept(
+        np.where(wins[:, None, None], second.taps, first.taps),
+        np.where(wins[:, None, None, None], second.values, first.values),
+        np.where(wins[:, None, None, None], second.there, first.there),
+    )
 
 
 def _units(codebook: Codebook) -> NDArray[np.float64]:

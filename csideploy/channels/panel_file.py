@@ -113,7 +113,7 @@ def generate_panel(
         return
     folder.open()
     missing = folder.missing()
-    progress(samples - len(missing) * PART if len(missing) < count else 0, samples)
+    progress(min((count - len(missing)) * PART, samples), samples)
     for done, part in enumerate(missing, count - len(missing) + 1):
         folder.store(part, _part(panel, receive, seed, part))
         progress(min(done * PART, samples), samples)

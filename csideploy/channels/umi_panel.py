@@ -252,7 +252,9 @@ def _draw_rays(flat: Real, bearing: Real, kind: _Sight, rng: np.random.Generator
         order = rng.permuted(np.broadcast_to(_RAYS, (*shape, len(_RAYS))), axis=2)
         beside = cluster[..., None] + ray_deg[name][:, None, None] * order
         beside = np.concatenate([beside, np.zeros((*shape, 1))], axis=2)
-        angles[name] = straight[name][:, None, None] + np.deg2rad(beside)
+        angle = straight[name][:, None, None] + np.deg2rad(beside)
+        # Step 7: a zenith beyond 180 degrees is mirrored, the azimuth stays.
+        angles[name] = np.arccos(np.cos(angle)) if "zenith" in name else angle
     field = _fields(shape, kind.cross_db, rng)
     field *= np.sqrt(power / (k + 1) / len(_RAYS))[..., None, None, None]
     straight_on = np.zeros((*shape, 1, 2, 2), np.complex128)
@@ -335,7 +337,7 @@ def _respond(
 
 def _element_gain(zenith: Real, azimuth: Real) -> Real:
     """Table 7.3-1, linear: 8 dBi, 65 degrees wide, 30 dB at most down."""
-    tilt = np.rad2deg(np.arccos(np.cos(zenith))) - 90
+    tilt = np.rad2deg(zenith) - 90
     turn = np.rad2deg(np.angle(np.exp(1j * azimuth)))
     down = np.minimum(12 * (tilt / 65) ** 2, 30) + np.minimum(12 * (turn / 65) ** 2, 30)
     gain: Real = 10 ** ((8 - np.minimum(down, 30)) / 10)
