@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from csideploy.profiles import exchange
 from csideploy.report import precoder_figures, ru_bandwidth, targets_table, transceiver_footprint
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, percent, short_shape
@@ -113,6 +114,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
+    if "profile" in result:
+        lines += exchange.lines(result["profile"])
     if "fronthaul" in result:
         lines += _fronthaul_lines(result)
     if "transceiver" in result:
