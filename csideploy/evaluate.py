@@ -127,6 +127,8 @@ def evaluate(
             if lacking:
                 raise InputError(f"{name} has {package.budgets} bits a feature, not --bits {bits}")
             links.append((name, package, budgets))
+        if bits.given and not links:
+            raise InputError(f"{ETYPE2} has combinations, no budgets: leave --bits out")
         of_codebook = 0 if directions is None else _COMBINATIONS
         total = len(data.h) * (sum(len(budgets) for _, _, budgets in links) + of_codebook)
         done = 0

@@ -199,7 +199,7 @@ def compress_precode(
 
 
 def most_within(setup: Setup, shared: SharedPrecoder, bits: float) -> float:
-    """Sum rate that links of `bits` a channel use leave room for (eq. 11)."""
+    """Sum rate that links of `bits` a channel use leave room for (eq. 11); not of floating ones."""
     return sum_rate_within(
         bits, CODE_RATE, max(setup.antennas), setup.total_streams, shared.bits, shared.reuse
     )

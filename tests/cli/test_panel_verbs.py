@@ -110,6 +110,7 @@ def test_beside_links(run: Run, package: Path, csi_file: Path, tmp_path: Path) -
     ("arguments", "says"),
     [
         (["pca-ports"], "--channel umi-panel"),
+        (["etype2", "--bits", "4", "--samples", "40"], "leave --bits out"),
         (["bacrnet10x", "--channel", "{panel}"], "not measured on a panel's"),
         (["etype2", "--channel", "{panel}", "--snr", "3"], "--snr goes with other channels"),
         (["etype2", "--channel", "{panel}", "--set", "rank=5"], "rank=1 to rank=4"),
