@@ -1,0 +1,148 @@
+"""The C of a side as a program: runtime, kernels in use, its bundles and one input of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.bundles import random_input
+from csideploy.c_folder import write_files
+from csideploy.cross.tool_chain import DEVICE
+from csideploy.export.bundle_read import read_whole
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.emit_c import sources
+from csideploy.export.plan import Plan
+from csideploy.runtime import Part
+
+PROGRAMS = ("footprint.c", "count.c")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A folder of C that `compile_program` takes.
+
+    Attributes:
+        folder: holds runtime/, kernels/, the programs and the bundles.
+        bundle_bytes: of all bundles, without golden vectors.
+        arena_bytes: the largest arena; the bundles of a side run in turn.
+        macs: of a run of every part.
+    """
+
+    folder: Path
+    bundle_bytes: int
+    arena_bytes: int
+    macs: int
+
+    def sources(self) -> list[Path]:
+        """All but the programs: runtime, kernels, data."""
+        found = [*self.folder.glob("runtime/src/*.c"), *self.folder.glob("kernels/reference/*.c")]
+        return [*sorted(found), self.folder / "models.S"]
+
+
+def write_program(folder: Path, bundles: Sequence[bytes], *, seed: int = 0) -> Program:
+    """Write what is compiled for the bundles of one side.
+
+    Args:
+        folder: empty.
+        bundles: `.csib`, in any order; golden vectors are left out, as on a device.
+        seed: of the inputs, one sample (of the most users) for each bundle: uniform in [0, 1), or
+            random bytes.
+
+    Raises:
+        FormatError: a bundle is refused. InputError: the C sources are not installed.
+    """
+    from csideploy.export.macs import costs
+
+    plans = [read_whole(data).plan for data in bundles]
+    stripped = [write_bundle(plan) for plan in plans]
+    random = np.random.default_rng(seed)
+    parts = [Part(data) for data in stripped]
+    inputs = [
+        [random_input(info, 1, random, users=plan.k_max) for info in part.inputs]
+        for part, plan in zip(parts, plans, strict=True)
+    ]
+    made = [part.run(*arrays) for part, arrays in zip(parts, inputs, strict=True)]
+    names = {step.op.name.lower() for plan in plans for step in plan.steps}
+    arena = max(plan.arena_bytes for plan in plans)
+    write_files(
+        folder,
+        sources(names)
+        | {name: (DEVICE / name).read_bytes() for name in PROGRAMS}
+        | {"parts.h": _parts_header(stripped, arena).encode()}
+        | {"calls.h": _calls(stripped, plans, inputs, made).encode()}
+        | {"models.S": _data("model", {str(i): None for i in range(len(stripped))}).encode()}
+        | {"inputs.S": _data("input", _names(inputs)).encode()}
+        | {f"model_{i}.bin": data for i, data in enumerate(stripped)}
+        | {f"input_{name}.bin": array.tobytes() for name, array in _names(inputs).items()},
+    )
+    macs = sum(cost.macs for plan in plans for cost in costs(plan))
+    return Program(folder, sum(map(len, stripped)), arena, macs)
+
+
+Arrays = Sequence[NDArray[Any]]
+
+
+def _names(arrays: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+    """`0_1` for the second array of the first part."""
+    return {f"{i}_{j}": array for i, own in enumerate(arrays) for j, array in enumerate(own)}
+
+
+def _parts_header(bundles: Sequence[bytes], arena: int) -> str:
+    rows = "".join(f" X({i}, {len(data)}u)" for i, data in enumerate(bundles))
+    models = "".join(f"extern const uint8_t csd_model_{i}[];\n" for i in range(len(bundles)))
+    return f"""#ifndef CSD_PARTS_H
+#define CSD_PARTS_H
+
+#include <stdint.h>
+
+#define CSD_PARTS {len(bundles)}u
+#define CSD_ARENA_BYTES {max(arena, 1)}u
+/* Number, bytes of the bundle. */
+#define CSD_FOR_EACH_PART(X){rows}
+
+{models}
+#endif
+"""
+
+
+def _calls(
+    bundles: Sequence[bytes], plans: Sequence[Plan], inputs: Sequence[Arrays], made: Sequence[Arrays]
+) -> str:
+    """One call a part: its inputs are data, its outputs go to buffers of their own."""
+    text = '#include <stddef.h>\n\n#include "csideploy/csideploy.h"\n#include "parts.h"\n\n'
+    for name in _names(inputs):
+        text += f"extern const uint8_t csd_input_{name}[];\n"
+    for name, array in _names(made).items():
+        size = max(array.nbytes, 1)
+        text += f"static uint8_t output_{name}[{size}] __attribute__((aligned(16)));\n"
+    calls, models = "", ""
+    for i, plan in enumerate(plans):
+        taken = ", ".join(f"csd_input_{i}_{j}" for j in range(len(inputs[i])))
+        given = ", ".join(f"output_{i}_{j}" for j in range(len(made[i])))
+        text += f"static const void *const inputs_{i}[] = {{{taken}}};\n"
+        text += f"static void *const outputs_{i}[] = {{{given}}};\n"
+        calls += f"    {{1, {plan.k_max}u, inputs_{i}, outputs_{i}, NULL, NULL}},\n"
+        models += f"    {{csd_model_{i}, {len(bundles[i])}u}},\n"
+    text += f"static const csd_call csd_calls[] = {{\n{calls}}};\n"
+    models = f"{{\n    const uint8_t *data;\n    size_t bytes;\n}} csd_models[] = {{\n{models}}};\n"
+    return f"{text}static const struct {models}"
+
+
+def _data(kind: str, names: Mapping[str, object]) -> str:
+    """Read-only arrays from files: the bytes that a `const` array has, without a compiler's work."""
+    text = "".join(
+        f"""
+    .section .rodata.csd_{kind}_{name}, "a", %progbits
+    .global csd_{kind}_{name}
+    .balign 16
+csd_{kind}_{name}:
+    .incbin "{kind}_{name}.bin"
+"""
+        for name in names
+    )
+    return f'{text}\n    .section .note.GNU-stack, "", %progbits\n'
