@@ -82,7 +82,7 @@ def compile_one(
     made = work / f"{source.stem}.o"
     flags = [*chain.flags, *defines]
     if source.suffix == ".c":
-        flags += [*STRICT, *NUMBERS, *SECTIONS]
+        flags += [*STRICT, *NUMBERS, *SECTIONS, *([] if chain.board else ["-fno-pie"])]
         flags += [f"-I{program.folder / sub}" for sub in ("", "runtime/include", "runtime/src")]
     # models.S names files beside it.
     run([chain.compiler, *flags, "-c", str(source), "-o", str(made)], program.folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Program:
         folder: holds runtime/, kernels/, the programs and the bundles.
         bundle_bytes: of all bundles, without golden vectors.
         arena_bytes: the largest arena; the bundles of a side run in turn.
-        macs: of a run of every part.
+        macs: of a run of the parts that `count.c` runs.
     """
 
     folder: Path
@@ -44,12 +44,19 @@ class Program:
         return [*sorted(found), self.folder / "models.S"]
 
 
-def write_program(folder: Path, bundles: Sequence[bytes], *, seed: int = 0) -> Program:
+def write_program(
+    folder: Path,
+    bundles: Sequence[bytes],
+    *,
+    running: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Program:
     """Write what is compiled for the bundles of one side.
 
     Args:
         folder: empty.
         bundles: `.csib`, in any order; golden vectors are left out, as on a device.
+        running: which of them `count.c` runs; None: all.
         seed: of the inputs, one sample (of the most users) for each bundle: uniform in [0, 1), or
             random bytes.
 
@@ -60,36 +67,44 @@ def write_program(folder: Path, bundles: Sequence[bytes], *, seed: int = 0) -> P
 
     plans = [read_whole(data).plan for data in bundles]
     stripped = [write_bundle(plan) for plan in plans]
-    random = np.random.default_rng(seed)
-    parts = [Part(data) for data in stripped]
-    inputs = [
-        [random_input(info, 1, random, users=plan.k_max) for info in part.inputs]
-        for part, plan in zip(parts, plans, strict=True)
-    ]
-    made = [part.run(*arrays) for part, arrays in zip(parts, inputs, strict=True)]
     names = {step.op.name.lower() for plan in plans for step in plan.steps}
     arena = max(plan.arena_bytes for plan in plans)
+    chosen = range(len(plans)) if running is None else running
+    runs = [_run(i, stripped[i], plans[i], seed) for i in chosen]
+    inputs = {name: array for run in runs for name, array in run.inputs.items()}
     write_files(
         folder,
         sources(names)
         | {name: (DEVICE / name).read_bytes() for name in PROGRAMS}
         | {"parts.h": _parts_header(stripped, arena).encode()}
-        | {"calls.h": _calls(stripped, plans, inputs, made).encode()}
-        | {"models.S": _data("model", {str(i): None for i in range(len(stripped))}).encode()}
-        | {"inputs.S": _data("input", _names(inputs)).encode()}
+        | {"calls.h": _calls(runs).encode()}
+        | {"models.S": _data("model", map(str, range(len(stripped)))).encode()}
+        | {"inputs.S": _data("input", inputs).encode()}
         | {f"model_{i}.bin": data for i, data in enumerate(stripped)}
-        | {f"input_{name}.bin": array.tobytes() for name, array in _names(inputs).items()},
+        | {f"input_{name}.bin": array.tobytes() for name, array in inputs.items()},
     )
-    macs = sum(cost.macs for plan in plans for cost in costs(plan))
+    macs = sum(cost.macs for i in chosen for cost in costs(plans[i]))
     return Program(folder, sum(map(len, stripped)), arena, macs)
 
 
-Arrays = Sequence[NDArray[Any]]
+@dataclass(frozen=True)
+class _Run:
+    """One call: the part's number, bytes of its bundle, users, inputs and sizes of outputs."""
+
+    part: int
+    size: int
+    users: int
+    inputs: dict[str, NDArray[Any]]
+    outputs: tuple[int, ...]
 
 
-def _names(arrays: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
-    """`0_1` for the second array of the first part."""
-    return {f"{i}_{j}": array for i, own in enumerate(arrays) for j, array in enumerate(own)}
+def _run(number: int, bundle: bytes, plan: Plan, seed: int) -> _Run:
+    part = Part(bundle)
+    random = np.random.default_rng((seed, number))
+    arrays = [random_input(info, 1, random, users=plan.k_max) for info in part.inputs]
+    sizes = tuple(array.nbytes for array in part.run(*arrays))
+    named = {f"{number}_{i}": array for i, array in enumerate(arrays)}
+    return _Run(number, len(bundle), plan.k_max, named, sizes)
 
 
 def _parts_header(bundles: Sequence[bytes], arena: int) -> str:
@@ -110,31 +125,30 @@ def _parts_header(bundles: Sequence[bytes], arena: int) -> str:
 """
 
 
-def _calls(
-    bundles: Sequence[bytes], plans: Sequence[Plan], inputs: Sequence[Arrays], made: Sequence[Arrays]
-) -> str:
-    """One call a part: its inputs are data, its outputs go to buffers of their own."""
+def _calls(runs: Sequence[_Run]) -> str:
+    """The calls: inputs are data, outputs go to buffers of their own."""
     text = '#include <stddef.h>\n\n#include "csideploy/csideploy.h"\n#include "parts.h"\n\n'
-    for name in _names(inputs):
-        text += f"extern const uint8_t csd_input_{name}[];\n"
-    for name, array in _names(made).items():
-        size = max(array.nbytes, 1)
-        text += f"static uint8_t output_{name}[{size}] __attribute__((aligned(16)));\n"
+    text += f"#define CSD_CALLS {len(runs)}u\n\n"
     calls, models = "", ""
-    for i, plan in enumerate(plans):
-        taken = ", ".join(f"csd_input_{i}_{j}" for j in range(len(inputs[i])))
-        given = ", ".join(f"output_{i}_{j}" for j in range(len(made[i])))
+    for run in runs:
+        i = run.part
+        for name in run.inputs:
+            text += f"extern const uint8_t csd_input_{name}[];\n"
+        for j, size in enumerate(run.outputs):
+            text += f"static uint8_t output_{i}_{j}[{max(size, 1)}] __attribute__((aligned(16)));\n"
+        taken = ", ".join(f"csd_input_{name}" for name in run.inputs)
+        given = ", ".join(f"output_{i}_{j}" for j in range(len(run.outputs)))
         text += f"static const void *const inputs_{i}[] = {{{taken}}};\n"
         text += f"static void *const outputs_{i}[] = {{{given}}};\n"
-        calls += f"    {{1, {plan.k_max}u, inputs_{i}, outputs_{i}, NULL, NULL}},\n"
-        models += f"    {{csd_model_{i}, {len(bundles[i])}u}},\n"
+        calls += f"    {{1, {run.users}u, inputs_{i}, outputs_{i}, NULL, NULL}},\n"
+        models += f"    {{csd_model_{i}, {run.size}u}},\n"
     text += f"static const csd_call csd_calls[] = {{\n{calls}}};\n"
-    models = f"{{\n    const uint8_t *data;\n    size_t bytes;\n}} csd_models[] = {{\n{models}}};\n"
-    return f"{text}static const struct {models}"
+    kind = "{\n    const uint8_t *data;\n    size_t bytes;\n}"
+    return f"{text}static const struct {kind} csd_models[] = {{\n{models}}};\n"
 
 
-def _data(kind: str, names: Mapping[str, object]) -> str:
-    """Read-only arrays from files: the bytes that a `const` array has, without a compiler's work."""
+def _data(kind: str, names: Iterable[str]) -> str:
+    """Read-only arrays from files: the bytes of a `const` array, with no work for a compiler."""
     text = "".join(
         f"""
     .section .rodata.csd_{kind}_{name}, "a", %progbits

@@ -1,4 +1,4 @@
-"""The tool chain of a target: its compiler, what stands between it and the program, the emulator."""
+"""The tool chain of a target: compiler, start-up of a bare machine, emulator."""
 
 from __future__ import annotations
 

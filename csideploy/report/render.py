@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from csideploy.report import precoder_figures, ru_bandwidth, transceiver_footprint
+from csideploy.report import build_table, precoder_figures, ru_bandwidth, transceiver_footprint
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
@@ -126,7 +126,7 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         else "Code of the C runtime, apart from the above: not recorded by this build."
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
-    return [*lines, *result["notes"]]
+    return [*lines, *build_table.lines(result), *result["notes"]]
 
 
 def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
@@ -186,6 +186,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "transceiver" in result:
         for caption, heads, cells in transceiver_footprint.tables(result):
             console.print(_table(caption, heads, cells))
+    for caption, heads, cells in build_table.tables(result):
+        console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
 
@@ -226,6 +228,9 @@ def markdown(result: dict[str, Any]) -> str:
     if "transceiver" in result:
         for caption, columns, cells in transceiver_footprint.tables(result):
             lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
+    for caption, columns, cells in build_table.tables(result):
+        cells = [[row[0].strip(), *row[1:]] for row in cells]
+        lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 
 

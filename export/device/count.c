@@ -8,7 +8,7 @@
 #include "calls.h"
 
 static uint8_t csd_arena[CSD_ARENA_BYTES] __attribute__((aligned(16)));
-static csd_part parts[CSD_PARTS];
+static csd_part parts[CSD_CALLS];
 
 #ifdef CSD_BARE
 #include <stdio.h>
@@ -78,7 +78,7 @@ int main(void) {
     const uint64_t nothing_from = ticks();
     const uint64_t nothing = ticks() - nothing_from;
 #endif
-    for (size_t i = 0; i < CSD_PARTS; i++) {
+    for (size_t i = 0; i < CSD_CALLS; i++) {
         csd_status status = csd_open(&parts[i], csd_models[i].data, csd_models[i].bytes,
                                      csd_reference_kernels);
         if (status == CSD_OK)
