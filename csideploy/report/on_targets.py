@@ -33,7 +33,7 @@ class Wanted:
         Raises:
             InputError: an option that cannot be followed.
         """
-        if budget is not None:
+        if targets or budget is not None:
             raise InputError("--target and --budget are not available in this version")
         return Wanted((), None, numerology or 1, budget_share or 1.0)
 
