@@ -75,7 +75,7 @@ def report(
     plans = on_targets.Wanted.read(
         target or (), budget, numerology=numerology, budget_share=budget_share
     )
-    chains = builds.read(target or ()) if build else []
+    chains = builds.read([name for name, _ in plans.targets]) if build else []
     figures = page.read_quality(quality or ())
     result = footprint.report(link, rounds=rounds)
     if build:

@@ -63,7 +63,7 @@ def _read(given: str) -> Wanted:
         " ".join(own.emulator_packages),
         own.board or "",
     )
-    return Wanted(target.name, target.side, chain)
+    return Wanted(given, target.side, chain)
 
 
 def builds(

@@ -8,7 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from csideploy.report import build_table, precoder_figures, ru_bandwidth, transceiver_footprint
+from csideploy.report import (
+    build_table,
+    precoder_figures,
+    ru_bandwidth,
+    targets_table,
+    transceiver_footprint,
+)
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
@@ -87,6 +93,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("  of these with 1-bit weights", "binary_macs"),
         ("element-wise operations", "elementwise"),
         ("FLOPs", "flops"),
+        ("bits packed and unpacked", "bit_operations"),
     ):
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
@@ -126,7 +133,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         else "Code of the C runtime, apart from the above: not recorded by this build."
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
-    return [*lines, *build_table.lines(result), *result["notes"]]
+    added = [*targets_table.lines(result), *build_table.lines(result)]
+    return [*lines, *added, *result["notes"]]
 
 
 def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
@@ -186,10 +194,18 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "transceiver" in result:
         for caption, heads, cells in transceiver_footprint.tables(result):
             console.print(_table(caption, heads, cells))
-    for caption, heads, cells in build_table.tables(result):
+    for caption, heads, cells in _added_tables(result):
         console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
+
+
+def _added_tables(result: dict[str, Any]) -> transceiver_footprint.Tables:
+    """Of targets and of cross-built code, for all kinds of packages."""
+    return [
+        *targets_table.tables(result, list(shown_sides(result))),
+        *build_table.tables(result),
+    ]
 
 
 BANDWIDTH = "What the RUs keep up with at peak rates"
@@ -228,7 +244,7 @@ def markdown(result: dict[str, Any]) -> str:
     if "transceiver" in result:
         for caption, columns, cells in transceiver_footprint.tables(result):
             lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
-    for caption, columns, cells in build_table.tables(result):
+    for caption, columns, cells in _added_tables(result):
         cells = [[row[0].strip(), *row[1:]] for row in cells]
         lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
