@@ -29,7 +29,7 @@ def tables(result: dict[str, Any]) -> Tables:
         (
             _caption(built),
             ("", *map(str.upper, built["sides"])),
-            _rows(list(built["sides"].values())),
+            _rows(built, result),
         )
         for built in result.get("builds", [])
         if built["sides"]
@@ -40,7 +40,8 @@ def _caption(built: dict[str, Any]) -> str:
     return f"Built for {built['target']}: {built['compiler']} {' '.join(built['flags'])}"
 
 
-def _rows(sides: list[dict[str, Any]]) -> list[list[str]]:
+def _rows(built: dict[str, Any], result: dict[str, Any]) -> list[list[str]]:
+    sides = list(built["sides"].values())
     rows = []
     for text, keys in ROWS:
         sums = [sum(side[key] for key in keys) for side in sides]
@@ -61,8 +62,29 @@ def _rows(sides: list[dict[str, Any]]) -> list[list[str]]:
             ]
         )
         ratios = [side["instructions_a_mac"] for side in sides]
-        rows.append(["  instructions a MAC", *("" if r is None else f"{r:.2f}" for r in ratios)])
+        rows.append(["  instructions a MAC", *map(_ratio, ratios)])
+        needed = [needed_a_cycle(built, side, result) for side in built["sides"]]
+        if any(needed):
+            rows.append(["  a cycle, for the modelled time to hold", *map(_ratio, needed)])
     return rows
+
+
+def needed_a_cycle(built: dict[str, Any], side: str, result: dict[str, Any]) -> float | None:
+    """Instructions a cycle with which the built code would take the modelled time.
+
+    None where nothing was counted or modelled. What runs before the side is in neither figure.
+    """
+    for entry in result.get("targets", []):
+        if entry["target"] == built["target"] and side in entry["sides"]:
+            own, instructions = entry["sides"][side], built["sides"][side]["instructions"]
+            seconds = own["latency_s"] - (own["preprocessing_s"] or 0.0)
+            if entry["mark"] == "modelled" and instructions and built["clock_hz"]:
+                return float(instructions / (seconds * built["clock_hz"]))
+    return None
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _optional(size: int | None) -> str:
@@ -95,5 +117,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         text.append(
             "Instructions were counted under qemu on random inputs, one run of each part, scalar "
             "kernels as the compiler vectorises them: instructions, not cycles."
+        )
+    if any(needed_a_cycle(one, side, result) for one in built for side in one["sides"]):
+        text.append(
+            "A Cortex-M finishes 1 to 2 instructions a cycle at most, a large core 2 to 4 [M]: "
+            "where the modelled time needs more, it is of better kernels than these."
         )
     return text

@@ -24,11 +24,15 @@ HOST_CHAIN = ToolChain("gcc", "gcc libc6-dev", ("-O3",))
 
 @dataclass(frozen=True)
 class Wanted:
-    """A target to build for; side: of the air interface where it is typically found."""
+    """A target to build for.
+
+    side: of the air interface where it is typically found. clock_hz: None of this machine.
+    """
 
     target: str
     side: str
     chain: ToolChain
+    clock_hz: float | None = None
 
 
 def read(targets: Sequence[str]) -> list[Wanted]:
@@ -63,7 +67,7 @@ def _read(given: str) -> Wanted:
         " ".join(own.emulator_packages),
         own.board or "",
     )
-    return Wanted(given, target.side, chain)
+    return Wanted(given, target.side, chain, target.clock_hz.value)
 
 
 def builds(
@@ -79,9 +83,9 @@ def builds(
         progress: told after every side.
 
     Returns:
-        One object a target: `target`, `compiler`, `version`, `flags`, `missing` (what has to be
-        installed, else null), and `sides`, each with bytes and instructions. A target whose
-        compiler is missing has no sides.
+        One object a target: `target`, `clock_hz`, `compiler`, `version`, `flags`, `missing` (what
+        has to be installed, else null), and `sides`, each with bytes and instructions. A target
+        whose compiler is missing has no sides.
 
     Raises:
         CsideployError: a compiler refuses, or a program ends with an error.
@@ -94,6 +98,7 @@ def builds(
         compiler_only = ToolChain(chain.compiler, chain.packages, ())
         found: dict[str, Any] = {
             "target": want.target,
+            "clock_hz": want.clock_hz,
             "compiler": chain.compiler,
             "version": None,
             "flags": list(chain.flags),

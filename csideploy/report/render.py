@@ -10,6 +10,7 @@ from rich.table import Table
 
 from csideploy.report import (
     build_table,
+    papers_count,
     precoder_figures,
     ru_bandwidth,
     targets_table,
@@ -116,6 +117,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                     f"{kind} {binary(size)}" for kind, size in part["codebook_bytes"].items()
                 )
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
+    if result.get("papers_count"):
+        lines += papers_count.lines(result["papers_count"])
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
     if "fronthaul" in result:
