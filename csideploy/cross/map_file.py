@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 FILL = "padding"
@@ -20,12 +21,13 @@ class Piece:
 
     section: str
     name: str
+    address: int
     size: int
     file: str
 
 
 def read_map(text: str) -> list[Piece]:
-    """The pieces of all sections that are loaded or take memory; of size 0 they are left out.
+    """The pieces of all sections that are loaded or take memory; their sizes are the section's.
 
     Debugging and comment sections have no address, so the linker puts them at 0; nothing that is
     loaded stands there, since programs are linked at an address above.
@@ -36,19 +38,47 @@ def read_map(text: str) -> list[Piece]:
     listing = text.split("Linker script and memory map", 1)[-1]
     # A name that is too long for its column is followed by a line with the numbers.
     listing = re.sub(r"\n( ?[.\w*]\S*)\n\s+(0x)", r"\n\1 \2", listing)
-    pieces = []
-    section, loaded = "", False
+    sections: list[tuple[str, int, int]] = []
+    inside: list[list[Piece]] = []
     for line in map(str.rstrip, listing.splitlines()):
         found = _SECTION.match(line)
         if found:
-            section, loaded = found[1], int(found[2], 16) > 0
+            sections.append((found[1], int(found[2], 16), int(found[3], 16)))
+            inside.append([])
             continue
         found = _PIECE.match(line)
-        if found and loaded and int(found[2], 16) > 0 and int(found[3], 16) > 0:
-            fill = found[1] == "*fill*"
-            name, file = (FILL, FILL) if fill else (found[1], found[4] or "")
-            pieces.append(Piece(section, name, int(found[3], 16), file))
-    return pieces
+        if found and sections and int(found[3], 16) > 0:
+            address, size = int(found[2], 16), int(found[3], 16)
+            inside[-1].append(Piece(sections[-1][0], found[1], address, size, found[4] or ""))
+    return [
+        piece
+        for (name, start, size), pieces in zip(sections, inside, strict=True)
+        if start > 0
+        for piece in _tiled(name, start, start + size, pieces)
+    ]
+
+
+def _tiled(section: str, start: int, end: int, pieces: list[Piece]) -> Iterator[Piece]:
+    """The pieces without their overlaps, and what is between them.
+
+    They overlap where strings and constants of several objects were merged: each object's row then
+    has its own size, and those that follow begin where the merged one lies.
+    """
+    at = start
+    listed = sorted(
+        (p for p in pieces if p.name != "*fill*" and start <= p.address < end),
+        key=lambda piece: (piece.address, -piece.size),
+    )
+    for piece in listed:
+        if piece.address > at:
+            yield Piece(section, FILL, at, piece.address - at, FILL)
+            at = piece.address
+        left = min(piece.address + piece.size, end) - at
+        if left > 0:
+            yield replace(piece, address=at, size=left)
+            at += left
+    if at < end:
+        yield Piece(section, FILL, at, end - at, FILL)
 
 
 def object_name(file: str) -> str:
