@@ -18,6 +18,9 @@ from csideploy.package import LinkPackage
 from csideploy.progress import Advance, quiet
 from csideploy.targets.files import HOST, host_file, load
 
+MOST_MACS = 100_000_000
+"""Of a run whose instructions are counted: an emulator that is traced takes a minute for as many."""
+
 HOST_CHAIN = ToolChain("gcc", "gcc libc6-dev", ("-O3",))
 """Of this machine; nothing is emulated, since it is measured."""
 
@@ -75,7 +78,8 @@ def builds(
 ) -> list[dict[str, Any]]:
     """Build every side for every target; count instructions on the sides that a target is for.
 
-    Where a target is for none of the package's sides, they are counted on all.
+    Where a target is for none of the package's sides, they are counted on all; on none that takes
+    more than MOST_MACS.
 
     Args:
         link: the package.
@@ -163,7 +167,11 @@ def _side(
         objects = compile_objects(chain, program, work)
         weight = weigh(chain, program, objects, work)
         counted, note = None, None
-        if emulated:
+        if emulated and program.macs > MOST_MACS:
+            note = (
+                f"{program.macs:,} MACs take minutes under an emulator, {MOST_MACS:,} is the most"
+            )
+        elif emulated:
             try:
                 counted = count(chain, program, objects, work)
             except CsideployError as error:
