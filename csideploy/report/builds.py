@@ -19,7 +19,7 @@ from csideploy.progress import Advance, quiet
 from csideploy.targets.files import HOST, host_file, load
 
 MOST_MACS = 100_000_000
-"""Of a run whose instructions are counted: an emulator that is traced takes a minute for as many."""
+"""Of a run whose instructions are counted: a traced emulator takes minutes for as many."""
 
 HOST_CHAIN = ToolChain("gcc", "gcc libc6-dev", ("-O3",))
 """Of this machine; nothing is emulated, since it is measured."""
