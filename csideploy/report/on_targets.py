@@ -236,7 +236,7 @@ def _modelled(
             rows.append({key: _times(value, count) for key, value in row.items()})
         first = None
         if before and before["side"] == side:
-            rate = target.elementwise_per_cycle.value * target.shares.elementwise
+            rate = target.elementwise_per_cycle.value * target.shares.elements.elementwise
             first = before["flops"] / (rate * target.clock_hz.value)
         found[side] = {
             "layers": rows,

@@ -1,6 +1,6 @@
 """Target files: what a device can do, every figure with its source and how sure it is.
 
-`docs/targets.md` describes the format for those who write one.
+`docs/targets-files.md` describes the format for those who write one.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Peaks(_Strict):
     binary: Figure
 
 
-Share = Annotated[float, Field(gt=0, le=64, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)]
 
 
 class Shares(_Strict):
@@ -90,18 +90,27 @@ class Shares(_Strict):
     search: Share
 
 
+class Elements(_Strict):
+    """What part of the element-wise rate the other kinds reach."""
+
+    elementwise: Share
+    function: Share
+    integer: Share
+    move: Share
+    bits: Share
+
+
 class Utilisation(_Strict):
     """Shares of the peaks, by precision.
 
     binary, binary_int8: 1-bit weights by float and by integer activations, of the binary peak.
-    elementwise: of the element-wise rate.
     """
 
     fp32: Shares
     int8: Shares
     binary: Share
     binary_int8: Share
-    elementwise: Share
+    elements: Elements
     source: Annotated[str, Field(min_length=1)]
     confidence: Confidence
 
@@ -188,7 +197,7 @@ DEFAULT_UTILISATION = Utilisation(
     int8=_ESTIMATED,
     binary=0.5,
     binary_int8=0.5,
-    elementwise=0.25,
+    elements=Elements(elementwise=0.25, function=0.05, integer=0.1, move=0.25, bits=0.1),
     source="estimated: dense convolutions 0.3 to 0.6, groups of two channels 0.05 to 0.2",
     confidence="M",
 )
@@ -263,7 +272,9 @@ def parse(data: bytes, name: str, where: str) -> Target:
     try:
         return Target.model_validate({**table, "name": name})
     except ValidationError as error:
-        raise InputError(f"{where}: {explain(error)}; docs/targets.md has the format") from error
+        raise InputError(
+            f"{where}: {explain(error)}; docs/targets-files.md has the format"
+        ) from error
 
 
 def read_toml(data: bytes, where: str) -> dict[str, Any]:

@@ -29,8 +29,10 @@ VERBS = (
     "decode",
     "validate",
     "report",
+    "bench",
     "evaluate",
     "inspect",
+    "targets",
     "supported-ops",
 )
 PROGRAM = (sys.executable, "-c", "from csideploy.cli import main; main()")
