@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from csideploy.targets import synthetic
+from csideploy.targets import calibrate, synthetic
 
 from .conftest import Run
 
@@ -61,9 +61,11 @@ def test_a_host_becomes_a_target(
     package: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    # A few layers stand for all: the whole pass takes ten seconds.
+    # A few layers and small caches stand for all: the whole pass takes ten seconds.
     few = [*synthetic.elements()[:2], *synthetic.convolutions()[:2]]
     monkeypatch.setattr(synthetic, "all_layers", lambda: few)
+    sizes = [("L1", 32 << 10), ("memory", 1 << 20)]
+    monkeypatch.setattr(calibrate, "cache_sizes", lambda: sizes)
     refused = run("bench", package, "--check", "--rounds", 1)
     assert refused.exit_code == 2
     assert "csideploy bench --calibrate" in refused.stderr

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from csideploy.report.units import percent
+
 from .conftest import Run
 
 NEAR = 1e-9
@@ -36,6 +38,10 @@ def test_targets_add_up(package: Path, run: Run) -> None:
     # 37 symbols at 15 kHz; a slot of 1 ms.
     allowed = {side: own["seconds"] for side, own in result["timing"]["sides"].items()}
     assert allowed == pytest.approx({"ue": 37e-3 / 14, "bs": 1e-3})
+    for side, data in result["sides"].items():
+        for layer in data["layers"]:
+            assert layer["share"] == pytest.approx(layer["latency_s"]["median"] / allowed[side])
+        assert data["share"] == pytest.approx(sum(layer["share"] for layer in data["layers"]))
     for entry in (here, m55, rfsoc):
         for side, own in entry["sides"].items():
             assert own["share"] == pytest.approx(own["latency_s"] / allowed[side], rel=NEAR)
@@ -153,6 +159,12 @@ def test_narrow_terminals(package: Path, run: Run, monkeypatch: pytest.MonkeyPat
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
     for words in ("modelled [M]", "Z2'", "FAIL", "Confidence"):
         assert words in result.stdout
+
+
+def test_shares_are_written_in_percent() -> None:
+    assert [percent(share) for share in (0.0004, 0.283, 9.99, 12.4)] == [
+        *("0.0 %", "28.3 %", "999.0 %", "12 x")
+    ]
 
 
 def test_targets_verb(run: Run) -> None:

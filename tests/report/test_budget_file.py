@@ -73,7 +73,7 @@ def test_a_bad_budget_is_one_line(old: str, new: str, words: str, tmp_path: Path
 
 
 def test_no_file_and_no_limit(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="budget .*: no such file"):
+    with pytest.raises(InputError, match=r"budget .*: no such file"):
         read_budget(tmp_path / "none.toml")
     with pytest.raises(InputError, match="limits nothing"):
         read_budget(written('target = "rfsoc"', tmp_path))

@@ -25,7 +25,7 @@ def test_clocks() -> None:
 
 
 def test_a_numerology_without_a_row() -> None:
-    with pytest.raises(InputError, match="--numerology 4: TS 38.214 table 5.4-2"):
+    with pytest.raises(InputError, match=r"--numerology 4: TS 38\.214 table 5\.4-2"):
         allowed("ue", 4)
 
 

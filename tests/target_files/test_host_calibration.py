@@ -15,7 +15,11 @@ from csideploy.targets.write import as_toml
 def test_a_few_layers_make_a_valid_file() -> None:
     few = [*synthetic.elements()[:6], *synthetic.convolutions()[:4], *synthetic.linears()[:2]]
     seen: list[int] = []
-    tables = calibrate(rounds=2, layers=few, progress=lambda done, _: seen.append(done))
+    # Of a real last cache the stream takes seconds to compile.
+    caches = [("L1", 32 << 10), ("memory", 1 << 20)]
+    tables = calibrate(
+        rounds=2, layers=few, caches=caches, progress=lambda done, _: seen.append(done)
+    )
     target = parse(as_toml(tables, "a test").encode(), "host", "host.toml")
     assert seen == [0, 1, 2]
     assert target.calibration is not None
@@ -27,7 +31,7 @@ def test_a_few_layers_make_a_valid_file() -> None:
     # What had no layer says so, and keeps the estimate.
     assert "fp32.grouped_conv" in target.utilisation.source
     assert target.utilisation.fp32.grouped_conv == 0.1
-    assert [memory.name for memory in target.memories] == [name for name, _ in cache_sizes()]
+    assert [memory.name for memory in target.memories] == ["L1", "memory"]
 
     bundle = write_bundle(compile_model(few[6].model, part="layer", side="ue"))
     (row,) = check({"conv": bundle}, target, rounds=1)
@@ -52,6 +56,13 @@ def test_synthetic_layers_cover_the_kinds() -> None:
     # Searches and solves of native parts are the only ones without a layer.
     assert set(MULTIPLYING) - found == {"search"}
     assert set(ELEMENTS) <= found | {kind.removeprefix("int8 ") for kind in found}
+
+
+def test_this_cores_caches_grow() -> None:
+    names, sizes = zip(*cache_sizes(), strict=True)
+    assert names[0] == "L1"
+    assert names[-1] == "memory"
+    assert list(sizes) == sorted(sizes)
 
 
 def test_streams_lie_beyond_the_cache_before() -> None:

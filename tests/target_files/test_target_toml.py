@@ -1,4 +1,4 @@
-"""Target files: those that come along load and name their sources; a bad one is refused in a line."""
+"""Target files: ours load and name their sources; a bad one is refused in one line."""
 
 from pathlib import Path
 
