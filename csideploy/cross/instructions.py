@@ -95,8 +95,12 @@ def _traced(chain: ToolChain, made: Path) -> Count:
             total = count_trace(process.stderr)
         finally:
             stop.cancel()
-    if process.returncode != 0:
+    if process.returncode < 0:
+        raise CsideployError(f"{chain.emulator[0]}: stopped, {SLOW:.0f} s are the most")
+    if process.returncode > 0:
         raise CsideployError(f"{chain.emulator[0]} ended with {process.returncode}")
+    if total <= 0:
+        raise CsideployError(f"{chain.emulator[0]}: its trace has no block between the marks")
     return Count(total, None)
 
 
@@ -106,6 +110,9 @@ def count_trace(lines: Iterable[bytes]) -> int:
     Args:
         lines: `0x00400600:  d503201f  nop` in a listing that begins with `IN:`, and
             `Trace 0: 0x7f18b9400100 [../0000000000400600/..] main` for a block entered.
+
+    Raises:
+        CsideployError: a block is entered that was not listed.
     """
     length: dict[int, int] = {}
     total, start, counting = 0, -1, False
@@ -115,6 +122,8 @@ def count_trace(lines: Iterable[bytes]) -> int:
             if b" csd_count_" in line:
                 counting = line.rstrip().endswith(b"csd_count_begin")
             elif counting:
+                if begins not in length:
+                    raise CsideployError(f"the emulator's trace lists no block at {begins:#x}")
                 total += length[begins]
         elif line.startswith(b"IN:"):
             start = -1

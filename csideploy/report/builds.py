@@ -14,6 +14,8 @@ from csideploy.cross.map_file import FILL
 from csideploy.cross.program import Program, write_program
 from csideploy.cross.tool_chain import ToolChain, missing_tools
 from csideploy.errors import CsideployError, InputError
+from csideploy.export.bundle_read import read_bundle
+from csideploy.export.macs import costs
 from csideploy.package import LinkPackage
 from csideploy.progress import Advance, quiet
 from csideploy.targets.files import HOST, host_file, load
@@ -62,14 +64,17 @@ def _read(given: str) -> Wanted:
             f"--build: target {given} names no tool chain: its file needs a section [device] with "
             "compiler and flags"
         )
-    chain = ToolChain(
-        own.compiler,
-        " ".join(own.packages),
-        tuple(own.flags),
-        tuple(own.emulator),
-        " ".join(own.emulator_packages),
-        own.board or "",
-    )
+    try:
+        chain = ToolChain(
+            own.compiler,
+            " ".join(own.packages),
+            tuple(own.flags),
+            tuple(own.emulator),
+            " ".join(own.emulator_packages),
+            own.board or "",
+        )
+    except InputError as error:
+        raise InputError(f"--build: target {given}: [device]: {error}") from error
     return Wanted(given, target.side, chain, target.clock_hz.value)
 
 
@@ -126,14 +131,15 @@ def builds(
 def sides_of(link: LinkPackage) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
     """Of each side all its parts, and the numbers of those that a run takes.
 
-    The sides of a fronthaul are the DU and the RUs; RUs of equal bits and antennas stand once.
+    The sides of a fronthaul are the DU and the RUs; of RUs of equal sizes the first one.
     """
     stems = link.all_stems()
     if link.is_fronthaul:
         setup = link.fronthaul_setup()
         kinds: dict[object, str] = {}
         for stem, bits, antennas in zip(stems[1:], setup.bits, setup.antennas, strict=True):
-            kinds.setdefault((bits, antennas), stem)
+            macs = sum(cost.macs for cost in costs(read_bundle(link.open_bundle(stem))))
+            kinds.setdefault((bits, antennas, macs), stem)
         return {stem: ((stem,), (0,)) for stem in (stems[0], *kinds.values())}
     running: dict[str, tuple[str, ...]] = {}
     if link.is_transceiver:

@@ -140,6 +140,9 @@ Trace 0: 0x7f18b9400400 [0000000000001001/0000000000400700/00000001/00000200] cs
 Trace 0: 0x7f18b9400300 [0000000000001001/0000000000400800/00000001/00000200] csd_run
 """
     assert count_trace(trace.splitlines(keepends=True)) == 6
+    unlisted = trace.replace(b"IN: csd_run\n0x00400800", b"IN: csd_run\n0x00400804")
+    with pytest.raises(CsideployError, match="lists no block at 0x400800"):
+        count_trace(unlisted.splitlines(keepends=True))
 
 
 def test_a_map_is_read_with_long_names_padding_and_merged_strings() -> None:
