@@ -64,6 +64,8 @@ def report(
     As linked: csideploy report P --target cortex-m55 --build
 
     A page: csideploy report P --target cortex-a76 --format html --out report.html
+
+    Rows for 3GPP: csideploy report P --format 3gpp --quality q.json --out rows.csv
     """
     from csideploy.outputs import file_aside
     from csideploy.package import open_package
@@ -77,6 +79,8 @@ def report(
     )
     chains = builds.read([name for name, _ in plans.targets]) if build else []
     figures = page.read_quality(quality or ())
+    if layout is ReportFormat.THREEGPP:
+        evaluation_table.check(link)
     result = footprint.report(link, rounds=rounds)
     if build:
         with progress("build") as advance:
@@ -88,7 +92,8 @@ def report(
     elif layout is ReportFormat.HTML:
         text = page.html(result, link, figures)
     elif layout is ReportFormat.THREEGPP:
-        text = evaluation_table.rows(result, link, figures)
+        as_csv = out is not None and out.suffix == ".csv"
+        text = evaluation_table.rows(result, link, figures, as_csv=as_csv)
     elif layout is ReportFormat.MARKDOWN:
         text = render.markdown(result)
     if out is not None and text is not None:
