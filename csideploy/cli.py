@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from csideploy import __version__, cli_bundle, cli_data, cli_link, cli_quality, cli_report
+from csideploy import (
+    __version__,
+    cli_bundle,
+    cli_data,
+    cli_link,
+    cli_quality,
+    cli_report,
+    cli_targets,
+)
 from csideploy.cli_shell import VerbGroup
 
 app = typer.Typer(
@@ -37,10 +45,12 @@ app.command("encode")(cli_link.encode)
 app.command("decode")(cli_link.decode)
 app.command("validate")(cli_link.validate)
 app.command("report")(cli_report.report)
+app.command("bench")(cli_targets.bench)
 app.command("evaluate")(cli_quality.evaluate)
 app.command("compile")(cli_bundle.compile_onnx)
 app.command("run")(cli_bundle.run)
 app.command("inspect")(cli_bundle.inspect)
+app.command("targets")(cli_targets.targets)
 app.command("supported-ops")(cli_bundle.supported_ops)
 
 

@@ -22,13 +22,16 @@ from csideploy.chain import Chain
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.macs import StepCost, costs
 from csideploy.export.memory_bound import fullest_step
-from csideploy.export.plan import OPS, Dim, Plan
+from csideploy.export.plan import OPS, Plan, Step
 from csideploy.package import LinkPackage
+from csideploy.profiles import exchange
 from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
+from csideploy.report.papers_count import papers_count
 from csideploy.report.precoder_figures import precoder_figures
 from csideploy.runtime import Part, TensorInfo
 from csideploy.runtime.isa import choose
+from csideploy.targets.steps import activation_bytes, kind_of
 
 NOTES = (
     "FLOPs = 2 x MACs + element-wise operations (bias, residual, activation, scale, quantizer).",
@@ -50,6 +53,7 @@ ADDITIVE = (
     "binary_macs",
     "elementwise",
     "flops",
+    "bit_operations",
 )
 """Figures of a side that are the sums of its layers'."""
 
@@ -123,6 +127,8 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     }
     if package.is_precoder:
         result["precoder"] = precoder_figures(package.manifest)
+    else:
+        result["papers_count"] = papers_count(package.manifest, result["sides"])
     for side, data in result["sides"].items():
         running = package.stems(side, default)
         taken, layers = [], iter(data["layers"])
@@ -134,6 +140,11 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         data["latency_s"] = summed(taken)
         chain = Chain([Part(bundles[stem]) for stem in running])
         data["run_latency_s"] = run_times(chain, rounds, [_noise(chain.inputs[0])])
+    if "profile" in package.manifest:
+        ue = result["sides"]["ue"]
+        result["profile"] = exchange.figures(
+            package, parameters=ue["parameters"], bundle_bytes=ue["bundle_bytes"]
+        )
     return result
 
 
@@ -221,8 +232,7 @@ def _part(bundle: bytes) -> dict[str, Any]:
     plan = whole.plan
     vectors = sum(s.length for s in whole.sections if s.name in ("vectors", "vector_data"))
     layers = [
-        _layer(cost, plan.tensors[step.outputs[0]].shape)
-        for step, cost in zip(plan.steps, costs(plan), strict=True)
+        layer_figures(cost, step, plan) for step, cost in zip(plan.steps, costs(plan), strict=True)
     ]
     part: dict[str, Any] = {"side": plan.side, "part": plan.part, "layers": layers}
     part |= {key: sum(layer[key] for layer in layers) for key in ADDITIVE}
@@ -284,11 +294,14 @@ def _side(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {**side, "parts": [{key: part[key] for key in kept} for part in parts]}
 
 
-def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
+def layer_figures(cost: StepCost, step: Step, plan: Plan) -> dict[str, Any]:
+    """One layer of a report, without its latency."""
+    read, written = activation_bytes(step, plan)
     return {
         "name": cost.name,
         "op": cost.op,
-        "output_shape": list(shape),
+        "kind": kind_of(step, plan),
+        "output_shape": list(plan.tensors[step.outputs[0]].shape),
         "binary_bytes": cost.binary_bytes,
         "int8_bytes": cost.int8_bytes,
         "fp32_bytes": cost.weight_bytes,
@@ -298,6 +311,9 @@ def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
         "binary_macs": cost.binary_macs,
         "elementwise": cost.elementwise,
         "flops": 2 * cost.macs + cost.elementwise,
+        "bit_operations": cost.bit_operations,
+        "input_bytes": read,
+        "output_bytes": written,
     }
 
 

@@ -8,11 +8,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from csideploy.report import precoder_figures, ru_bandwidth, transceiver_footprint
+from csideploy.profiles import exchange
+from csideploy.report import (
+    build_table,
+    papers_count,
+    precoder_figures,
+    ru_bandwidth,
+    targets_table,
+    transceiver_footprint,
+)
 from csideploy.report.tables import plain_table
-from csideploy.report.units import binary, duration, short_shape
+from csideploy.report.units import binary, duration, percent, short_shape
 
-COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median")
+COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median", "of time")
 
 
 def shown_sides(result: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +64,7 @@ def _figures(entry: dict[str, Any]) -> list[str]:
         f"{entry['flops']:,}" if entry["flops"] else "",
         duration(latency["min"]) if latency else "",
         duration(latency["median"]) if latency else "",
+        percent(entry["share"]) if "share" in entry else "",
     ]
 
 
@@ -87,6 +96,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("  of these with 1-bit weights", "binary_macs"),
         ("element-wise operations", "elementwise"),
         ("FLOPs", "flops"),
+        ("bits packed and unpacked", "bit_operations"),
     ):
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
@@ -101,7 +111,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def closing_lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below the tables."""
-    lines = [_payload_line(payload) for payload in result["budgets"]]
+    lines = [payload_line(payload) for payload in result["budgets"]]
     for side, data in shown_sides(result).items():
         for part in data["parts"]:
             if part["codebook_bytes"] is not None:
@@ -109,8 +119,12 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                     f"{kind} {binary(size)}" for kind, size in part["codebook_bytes"].items()
                 )
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
+    if result.get("papers_count"):
+        lines += papers_count.lines(result["papers_count"])
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
+    if "profile" in result:
+        lines += exchange.lines(result["profile"])
     if "fronthaul" in result:
         lines += _fronthaul_lines(result)
     if "transceiver" in result:
@@ -126,7 +140,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         else "Code of the C runtime, apart from the above: not recorded by this build."
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
-    return [*lines, *result["notes"]]
+    added = [*targets_table.lines(result), *build_table.lines(result)]
+    return [*lines, *added, *result["notes"]]
 
 
 def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
@@ -142,7 +157,8 @@ def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
     return lines + ru_bandwidth.lines(own["bandwidth"], _rus(result))
 
 
-def _payload_line(payload: dict[str, Any]) -> str:
+def payload_line(payload: dict[str, Any]) -> str:
+    """Codes, bits and bytes of one bit budget."""
     codes = f"{payload['count']} codes of {payload['bits']} bits"
     if "widths" in payload:
         widths = payload["widths"]
@@ -157,9 +173,9 @@ def _payload_line(payload: dict[str, Any]) -> str:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print the report for a terminal; a narrow one gets no output shapes and no minima."""
+    """Print the report for a terminal; a narrow one gets fewer columns."""
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
-    left_out: set[str] = set() if console.width >= 110 else {"output", "min"}
+    left_out: set[str] = set() if console.width >= 110 else {"output", "min", "of time"}
     for side, data in shown_sides(result).items():
         kinds = {"1-bit": "binary_bytes", "int8": "int8_bytes"}
         empty = {column for column, key in kinds.items() if not data[key]}
@@ -186,8 +202,18 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "transceiver" in result:
         for caption, heads, cells in transceiver_footprint.tables(result):
             console.print(_table(caption, heads, cells))
+    for caption, heads, cells in _added_tables(result):
+        console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
+
+
+def _added_tables(result: dict[str, Any]) -> transceiver_footprint.Tables:
+    """Of targets and of cross-built code, for all kinds of packages."""
+    return [
+        *targets_table.tables(result, list(shown_sides(result))),
+        *build_table.tables(result),
+    ]
 
 
 BANDWIDTH = "What the RUs keep up with at peak rates"
@@ -226,6 +252,9 @@ def markdown(result: dict[str, Any]) -> str:
     if "transceiver" in result:
         for caption, columns, cells in transceiver_footprint.tables(result):
             lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
+    for caption, columns, cells in _added_tables(result):
+        cells = [[row[0].strip(), *row[1:]] for row in cells]
+        lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 
 

@@ -1,4 +1,4 @@
-"""How figures are written: bytes in KiB (1024), times in us or ms, shapes with x."""
+"""How figures are written: bytes in KiB, times in us, ms or s, shares in %, shapes with x."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ def binary(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`12.3 us` or `1.234 ms`."""
+    """`12.3 us`, `1.234 ms` or `1.234 s`."""
+    if seconds >= 1:
+        return f"{seconds:.3f} s"
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
+
+
+def percent(share: float) -> str:
+    """`28.3 %`, and from ten times on `12 x`."""
+    return f"{100 * share:.1f} %" if share < 10 else f"{share:,.0f} x"
 
 
 def short_shape(shape: Sequence[int | str]) -> str:
@@ -26,3 +33,8 @@ def short_shape(shape: Sequence[int | str]) -> str:
 def shape_text(shape: Sequence[int | str]) -> str:
     """`n x 2 x 32 x 32`."""
     return " x ".join(str(dim) for dim in shape)
+
+
+def count(value: float) -> str:
+    """`1,298,432`."""
+    return f"{value:,}"

@@ -29,8 +29,10 @@ VERBS = (
     "decode",
     "validate",
     "report",
+    "bench",
     "evaluate",
     "inspect",
+    "targets",
     "supported-ops",
 )
 PROGRAM = (sys.executable, "-c", "from csideploy.cli import main; main()")
@@ -66,7 +68,9 @@ def test_json_is_one_object_and_nothing_else(
         ("decode", package, p, "--out", h, "--reference", csi_file),
         ("validate", package),
         ("report", package, "--rounds", 1),
+        ("bench", package, "--rounds", 1),
         ("inspect", package / "bs.csib"),
+        ("targets",),
         ("supported-ops",),
     )
     for arguments in verbs:
