@@ -130,11 +130,10 @@ def export(
     """
     from csideploy import cli_fronthaul, cli_precoder, link_export
     from csideploy.downlink.export import PrecoderWanted
-    from csideploy.downlink.forms import parse_memory
     from csideploy.downlink.request import is_precoder, parse_sizes
     from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
-    from csideploy.options import parse_number
+    from csideploy.options import parse_memory, parse_number
     from csideploy.report import precision_table
     from csideploy.transceiver.request import is_transceiver
 

@@ -80,27 +80,6 @@ def parse_form(text: str) -> Form:
     )
 
 
-_UNITS = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9}
-_UNITS |= {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def parse_memory(text: str, option: str) -> int:
-    """Bytes: `64MB` (10^6), `64MiB` (2^20), `65536`.
-
-    Raises:
-        InputError: anything else, or nothing above 0.
-    """
-    number = text.strip().rstrip("kKMGiB")
-    unit = text.strip()[len(number) :]
-    try:
-        size = float(number) * _UNITS[unit]
-    except (KeyError, ValueError):
-        size = 0.0
-    if not 1 <= size < 1 << 50:
-        raise InputError(f"{option} {text}: a size such as 64MB, 64MiB or 65536 (bytes)")
-    return int(size)
-
-
 def fitting(setup: Setup, memory: int, *, equivariant: bool) -> list[Form]:
     """The forms of at most that many bytes, the largest first; of equals the fewer rows first.
 

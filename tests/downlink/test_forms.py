@@ -6,14 +6,7 @@ from itertools import combinations_with_replacement, pairwise, product
 
 import pytest
 
-from csideploy.downlink.forms import (
-    FORMS,
-    LARGEST_TABLE,
-    Form,
-    fitting,
-    parse_form,
-    parse_memory,
-)
+from csideploy.downlink.forms import FORMS, LARGEST_TABLE, Form, fitting, parse_form
 from csideploy.downlink.setup import Setup
 from csideploy.errors import InputError
 
@@ -84,40 +77,6 @@ def test_unknown_forms(text: str) -> None:
     assert "\n" not in message
     for word in ("auto", "none", "ordered|sorted", "full|rank1", "fp32|int8|int4"):
         assert word in message
-
-
-@pytest.mark.parametrize(
-    ("text", "nbytes"),
-    [
-        ("64MB", 64_000_000),
-        ("64MiB", 67_108_864),
-        ("65536", 65_536),
-        ("65536B", 65_536),
-        ("1.5GB", 1_500_000_000),
-        ("1.5GiB", 1_610_612_736),
-        ("2kB", 2000),
-        ("2KB", 2000),
-        ("2KiB", 2048),
-        (" 64MB\n", 64_000_000),
-        ("64 MB", 64_000_000),
-        ("1", 1),
-        ("1.9", 1),
-        ("1e3", 1000),
-    ],
-)
-def test_memory(text: str, nbytes: int) -> None:
-    assert parse_memory(text, "--bs-memory") == nbytes
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", " ", "MB", "-1MB", "0", "0MB", "0.9", "64mb", "64M", "64Mi", "64MBB", "64TB", "MB64",
-     "1e400MB", "inf", "nanMB", "2000000GB", "sixty", "1,5MB", "0x40"],
-)  # fmt: skip
-def test_memory_refused(text: str) -> None:
-    with pytest.raises(InputError) as raised:
-        parse_memory(text, "--bs-memory")
-    assert str(raised.value) == (f"--bs-memory {text}: a size such as 64MB, 64MiB or 65536 (bytes)")
 
 
 def names(forms: list[Form]) -> list[str]:
