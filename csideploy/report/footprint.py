@@ -22,13 +22,14 @@ from csideploy.chain import Chain
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.macs import StepCost, costs
 from csideploy.export.memory_bound import fullest_step
-from csideploy.export.plan import OPS, Dim, Plan
+from csideploy.export.plan import OPS, Plan, Step
 from csideploy.package import LinkPackage
 from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.report.precoder_figures import precoder_figures
 from csideploy.runtime import Part, TensorInfo
 from csideploy.runtime.isa import choose
+from csideploy.targets.steps import activation_bytes, kind_of
 
 NOTES = (
     "FLOPs = 2 x MACs + element-wise operations (bias, residual, activation, scale, quantizer).",
@@ -50,6 +51,7 @@ ADDITIVE = (
     "binary_macs",
     "elementwise",
     "flops",
+    "bit_operations",
 )
 """Figures of a side that are the sums of its layers'."""
 
@@ -220,10 +222,7 @@ def _part(bundle: bytes) -> dict[str, Any]:
     whole = read_whole(bundle)
     plan = whole.plan
     vectors = sum(s.length for s in whole.sections if s.name in ("vectors", "vector_data"))
-    layers = [
-        _layer(cost, plan.tensors[step.outputs[0]].shape)
-        for step, cost in zip(plan.steps, costs(plan), strict=True)
-    ]
+    layers = [_layer(cost, step, plan) for step, cost in zip(plan.steps, costs(plan), strict=True)]
     part: dict[str, Any] = {"side": plan.side, "part": plan.part, "layers": layers}
     part |= {key: sum(layer[key] for layer in layers) for key in ADDITIVE}
     return part | {
@@ -284,11 +283,13 @@ def _side(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {**side, "parts": [{key: part[key] for key in kept} for part in parts]}
 
 
-def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
+def _layer(cost: StepCost, step: Step, plan: Plan) -> dict[str, Any]:
+    read, written = activation_bytes(step, plan)
     return {
         "name": cost.name,
         "op": cost.op,
-        "output_shape": list(shape),
+        "kind": kind_of(step, plan),
+        "output_shape": list(plan.tensors[step.outputs[0]].shape),
         "binary_bytes": cost.binary_bytes,
         "int8_bytes": cost.int8_bytes,
         "fp32_bytes": cost.weight_bytes,
@@ -298,6 +299,9 @@ def _layer(cost: StepCost, shape: tuple[Dim, ...]) -> dict[str, Any]:
         "binary_macs": cost.binary_macs,
         "elementwise": cost.elementwise,
         "flops": 2 * cost.macs + cost.elementwise,
+        "bit_operations": cost.bit_operations,
+        "input_bytes": read,
+        "output_bytes": written,
     }
 
 

@@ -1,0 +1,197 @@
+"""How long a layer takes on a target, from the operations and bytes that the plan counts.
+
+A layer's units of arithmetic and its memory work at the same time, so that the slower one counts:
+
+    t = max(t_arithmetic, t_memory) + t_overhead
+
+    t_arithmetic = MACs / (P u f) + E / (p v f)
+    t_memory     = W / B_w + A / B_a
+    t_overhead   = c / f
+
+with, for one core, f the clock (Hz), P the peak MACs a cycle of the layer's precision, u the part
+of it that layers of its kind reach, E the element-wise operations, p their peak a cycle and v what
+they reach, W the bytes of the layer's constants, A the bytes of activations that it reads and
+writes, c the cycles that calling a layer takes. A MAC with a 1-bit weight has a peak of its own.
+
+B_w is the bandwidth of the first memory that holds *all* weights of the side beside its arena: each
+weight is read once a run, so that a smaller and nearer memory has lost it until it is needed
+again. B_a is that of the first memory that holds the arena. What fits nowhere is taken from the
+last memory, and `place` says that it does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from csideploy.errors import InputError
+from csideploy.targets.files import Memory, Target
+from csideploy.targets.kinds import kind_by_name
+
+PRECISIONS = ("fp32", "int8")
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """Seconds of one layer for one sample.
+
+    bound: what takes most of `latency_s`: arithmetic, memory or overhead.
+    """
+
+    name: str
+    arithmetic_s: float
+    memory_s: float
+    overhead_s: float
+    latency_s: float
+    bound: str
+
+
+def predict(
+    layers: Sequence[Mapping[str, Any]],
+    target: Target,
+    *,
+    precision: str = "fp32",
+    arena_bytes: int = 0,
+) -> list[LayerTime]:
+    """The time of every layer of one side.
+
+    Args:
+        layers: of `report`'s `sides[...]["layers"]`: those that run one after another.
+        target: the device.
+        precision: "fp32" takes every layer as it was compiled, so that integer layers are integer
+            ones; "int8" says what the float layers would take as integers.
+        arena_bytes: of the side; 0 takes the largest activations of a layer.
+
+    Returns:
+        One row a layer, in order.
+
+    Raises:
+        InputError: another precision, or float layers on a device without float units.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision}: one of {', '.join(PRECISIONS)}")
+    placed = place(layers, target, precision=precision, arena_bytes=arena_bytes)
+    return [
+        _time(layer, target, precision, placed.weights.bandwidth, placed.activations.bandwidth)
+        for layer in layers
+    ]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Which memories hold what, and whether it fits there."""
+
+    weights: Memory
+    activations: Memory
+    fits: bool
+
+
+def place(
+    layers: Sequence[Mapping[str, Any]],
+    target: Target,
+    *,
+    precision: str = "fp32",
+    arena_bytes: int = 0,
+) -> Placed:
+    """Where a side's constants and activations are.
+
+    Args:
+        layers: as in `predict`.
+        target: the device.
+        precision: as in `predict`.
+        arena_bytes: what must fit beside; the largest activations of a layer, if it is less.
+    """
+    constants = sum(_constants(layer, precision) for layer in layers)
+    largest = max((sum(_activations(layer, precision)) for layer in layers), default=0)
+    largest = max(largest, arena_bytes)
+    activations, second = _holding(target, "activations", largest, 0)
+    weights, first = _holding(target, "weights", constants, largest)
+    return Placed(weights, activations, first and second)
+
+
+def _holding(target: Target, what: str, size: int, beside: int) -> tuple[Memory, bool]:
+    memories = [memory for memory in target.memories if memory.holds in (what, "both")]
+    for memory in memories:
+        if size + (beside if memory.holds == "both" else 0) <= memory.bytes:
+            return memory, True
+    return memories[-1], False
+
+
+def _time(
+    layer: Mapping[str, Any], target: Target, precision: str, weights: float, activations: float
+) -> LayerTime:
+    clock = target.clock_hz.value
+    arithmetic = (_mac_cycles(layer, target, precision) + _other_cycles(layer, target)) / clock
+    memory = _constants(layer, precision) / weights
+    memory += sum(_activations(layer, precision)) / activations
+    overhead = target.overhead_cycles.value / clock
+    parts = {"arithmetic": arithmetic, "memory": memory, "overhead": overhead}
+    slower = max(arithmetic, memory)
+    return LayerTime(
+        layer["name"],
+        arithmetic,
+        memory,
+        overhead,
+        slower + overhead,
+        max(parts, key=lambda part: parts[part]),
+    )
+
+
+def is_integer(layer: Mapping[str, Any], precision: str) -> bool:
+    """Whether a layer works on integers: its operation's name begins with Q, or it is asked for."""
+    op: str = layer["op"]
+    return precision == "int8" or (op.startswith("Q") and not op.startswith("QUANTIZE"))
+
+
+def kind(layer: Mapping[str, Any]) -> str:
+    """The kind of a layer; of an older report, which does not say it, from its operation."""
+    return layer.get("kind") or kind_by_name(layer["op"])
+
+
+def _mac_cycles(layer: Mapping[str, Any], target: Target, precision: str) -> float:
+    macs = layer["macs"]
+    if not macs:
+        return 0.0
+    shares, peaks = target.shares, target.mac_per_cycle
+    integer = is_integer(layer, precision)
+    if layer["binary_macs"]:
+        share = shares.binary_int8 if integer else shares.binary
+        return float(macs / (peaks.binary.value * share))
+    peak = peaks.int8 if integer else peaks.fp32
+    if peak is None:
+        raise InputError(
+            f"{target.name} has no fp32 units, layer {layer['name']} needs them: export with "
+            "--precision int8"
+        )
+    share = getattr(shares.int8 if integer else shares.fp32, _share_name(layer))
+    return float(macs / (peak.value * share))
+
+
+def _share_name(layer: Mapping[str, Any]) -> str:
+    found = kind(layer)
+    # What multiplies, and is of no kind that is known to, is as slow as the searches.
+    return found if found in _MULTIPLYING else "search"
+
+
+_MULTIPLYING = ("conv", "narrow_conv", "grouped_conv", "linear", "matmul", "search")
+
+
+def _other_cycles(layer: Mapping[str, Any], target: Target) -> float:
+    # A bit that is moved into or out of a payload counts as an operation.
+    operations = layer["elementwise"] + layer.get("bit_operations", 0)
+    return float(operations / (target.elementwise_per_cycle.value * target.shares.elementwise))
+
+
+def _constants(layer: Mapping[str, Any], precision: str) -> int:
+    floats: int = layer["fp32_bytes"]
+    if precision == "int8":
+        floats //= 4
+    return floats + int(layer["int8_bytes"]) + int(layer["binary_bytes"])
+
+
+def _activations(layer: Mapping[str, Any], precision: str) -> tuple[int, int]:
+    moved: tuple[int, int] = layer.get("input_bytes", 0), layer.get("output_bytes", 0)
+    if precision == "int8" and not is_integer(layer, "fp32"):
+        return moved[0] // 4, moved[1] // 4
+    return moved
