@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from csideploy import __version__, cli_bundle, cli_data, cli_link, cli_quality, cli_report
+from csideploy import __version__, cli_bundle, cli_data, cli_link, cli_plan, cli_quality, cli_report
 from csideploy.cli_shell import VerbGroup
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.command("encode")(cli_link.encode)
 app.command("decode")(cli_link.decode)
 app.command("validate")(cli_link.validate)
 app.command("report")(cli_report.report)
+app.command("plan")(cli_plan.plan)
 app.command("evaluate")(cli_quality.evaluate)
 app.command("compile")(cli_bundle.compile_onnx)
 app.command("run")(cli_bundle.run)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -138,13 +138,14 @@ def _parse(line: str, where: str) -> ResultLine:
     try:
         return ResultLine.model_validate_json(line)
     except ValidationError as error:
-        raise InputError(f"{where}: {_first(error.errors()[0])}") from error
+        raise InputError(f"{where}: {first_problem(error)}") from error
     except (InputError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _first(problem: Any) -> str:
+def first_problem(error: ValidationError) -> str:
     """Pydantic's first complaint in one line: which key, and what would be right."""
+    problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "json_invalid":
         return "no JSON object"

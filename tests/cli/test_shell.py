@@ -29,6 +29,7 @@ VERBS = (
     "decode",
     "validate",
     "report",
+    "plan",
     "evaluate",
     "inspect",
     "supported-ops",
@@ -66,6 +67,7 @@ def test_json_is_one_object_and_nothing_else(
         ("decode", package, p, "--out", h, "--reference", csi_file),
         ("validate", package),
         ("report", package, "--rounds", 1),
+        ("plan", "--max-bits", 2048),
         ("inspect", package / "bs.csib"),
         ("supported-ops",),
     )
