@@ -222,7 +222,9 @@ def _part(bundle: bytes) -> dict[str, Any]:
     whole = read_whole(bundle)
     plan = whole.plan
     vectors = sum(s.length for s in whole.sections if s.name in ("vectors", "vector_data"))
-    layers = [_layer(cost, step, plan) for step, cost in zip(plan.steps, costs(plan), strict=True)]
+    layers = [
+        layer_figures(cost, step, plan) for step, cost in zip(plan.steps, costs(plan), strict=True)
+    ]
     part: dict[str, Any] = {"side": plan.side, "part": plan.part, "layers": layers}
     part |= {key: sum(layer[key] for layer in layers) for key in ADDITIVE}
     return part | {
@@ -283,7 +285,8 @@ def _side(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {**side, "parts": [{key: part[key] for key in kept} for part in parts]}
 
 
-def _layer(cost: StepCost, step: Step, plan: Plan) -> dict[str, Any]:
+def layer_figures(cost: StepCost, step: Step, plan: Plan) -> dict[str, Any]:
+    """One layer of a report, without its latency."""
     read, written = activation_bytes(step, plan)
     return {
         "name": cost.name,

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from csideploy.report import precoder_figures, ru_bandwidth, transceiver_footprint
+from csideploy.report import precoder_figures, ru_bandwidth, targets_table, transceiver_footprint
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, short_shape
 
@@ -87,6 +87,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("  of these with 1-bit weights", "binary_macs"),
         ("element-wise operations", "elementwise"),
         ("FLOPs", "flops"),
+        ("bits packed and unpacked", "bit_operations"),
     ):
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
@@ -126,7 +127,7 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         else "Code of the C runtime, apart from the above: not recorded by this build."
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
-    return [*lines, *result["notes"]]
+    return [*lines, *targets_table.lines(result), *result["notes"]]
 
 
 def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
@@ -186,6 +187,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "transceiver" in result:
         for caption, heads, cells in transceiver_footprint.tables(result):
             console.print(_table(caption, heads, cells))
+    for caption, heads, cells in targets_table.tables(result, list(shown_sides(result))):
+        console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
 
@@ -226,6 +229,8 @@ def markdown(result: dict[str, Any]) -> str:
     if "transceiver" in result:
         for caption, columns, cells in transceiver_footprint.tables(result):
             lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
+    for caption, columns, cells in targets_table.tables(result, list(shown_sides(result))):
+        lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 
 

@@ -73,7 +73,7 @@ class Peaks(_Strict):
     binary: Figure
 
 
-Share = Annotated[float, Field(gt=0, le=64, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)]
 
 
 class Shares(_Strict):
@@ -90,18 +90,27 @@ class Shares(_Strict):
     search: Share
 
 
+class Elements(_Strict):
+    """What part of the element-wise rate the other kinds reach."""
+
+    elementwise: Share
+    function: Share
+    integer: Share
+    move: Share
+    bits: Share
+
+
 class Utilisation(_Strict):
     """Shares of the peaks, by precision.
 
     binary, binary_int8: 1-bit weights by float and by integer activations, of the binary peak.
-    elementwise: of the element-wise rate.
     """
 
     fp32: Shares
     int8: Shares
     binary: Share
     binary_int8: Share
-    elementwise: Share
+    elements: Elements
     source: Annotated[str, Field(min_length=1)]
     confidence: Confidence
 
@@ -183,7 +192,7 @@ DEFAULT_UTILISATION = Utilisation(
     int8=_ESTIMATED,
     binary=0.5,
     binary_int8=0.5,
-    elementwise=0.25,
+    elements=Elements(elementwise=0.25, function=0.05, integer=0.1, move=0.25, bits=0.1),
     source="estimated: dense convolutions 0.3 to 0.6, groups of two channels 0.05 to 0.2",
     confidence="M",
 )

@@ -9,9 +9,10 @@ A layer's units of arithmetic and its memory work at the same time, so that the 
     t_overhead   = c / f
 
 with, for one core, f the clock (Hz), P the peak MACs a cycle of the layer's precision, u the part
-of it that layers of its kind reach, E the element-wise operations, p their peak a cycle and v what
-they reach, W the bytes of the layer's constants, A the bytes of activations that it reads and
-writes, c the cycles that calling a layer takes. A MAC with a 1-bit weight has a peak of its own.
+of it that layers of its kind reach, E the element-wise operations (elements moved, bits packed), p
+their peak a cycle and v what part of that the kind reaches, W the bytes of the layer's constants, A
+the bytes of activations that it reads and writes, c the cycles that calling a layer takes. A MAC
+with a 1-bit weight has a peak of its own.
 
 B_w is the bandwidth of the first memory that holds *all* weights of the side beside its arena: each
 weight is read once a run, so that a smaller and nearer memory has lost it until it is needed
@@ -27,7 +28,7 @@ from typing import Any
 
 from csideploy.errors import InputError
 from csideploy.targets.files import Memory, Target
-from csideploy.targets.kinds import kind_by_name
+from csideploy.targets.kinds import ELEMENTS, MULTIPLYING, kind_by_name
 
 PRECISIONS = ("fp32", "int8")
 
@@ -171,16 +172,24 @@ def _mac_cycles(layer: Mapping[str, Any], target: Target, precision: str) -> flo
 def _share_name(layer: Mapping[str, Any]) -> str:
     found = kind(layer)
     # What multiplies, and is of no kind that is known to, is as slow as the searches.
-    return found if found in _MULTIPLYING else "search"
+    return found if found in MULTIPLYING else "search"
 
 
-_MULTIPLYING = ("conv", "narrow_conv", "grouped_conv", "linear", "matmul", "search")
+def operations(layer: Mapping[str, Any]) -> int:
+    """Element-wise operations, elements moved or bits packed, as the layer's kind counts them."""
+    counted: int = layer["elementwise"]
+    if kind(layer) == "bits":
+        counted += layer.get("bit_operations", 0)
+    if kind(layer) == "move":
+        counted += layer.get("output_bytes", 0) // 4
+    return counted
 
 
 def _other_cycles(layer: Mapping[str, Any], target: Target) -> float:
-    # A bit that is moved into or out of a payload counts as an operation.
-    operations = layer["elementwise"] + layer.get("bit_operations", 0)
-    return float(operations / (target.elementwise_per_cycle.value * target.shares.elementwise))
+    found = kind(layer)
+    # Biases and activations of what multiplies are additions and comparisons.
+    share = getattr(target.shares.elements, found if found in ELEMENTS else "elementwise")
+    return float(operations(layer) / (target.elementwise_per_cycle.value * share))
 
 
 def _constants(layer: Mapping[str, Any], precision: str) -> int:

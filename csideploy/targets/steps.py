@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from csideploy.export.plan import OPS, Op, Plan, Step, Storage, Tensor
+from csideploy.export.operations import OPS, Activation, Op, Unary
+from csideploy.export.plan import Plan, Step, Storage, Tensor
 from csideploy.targets.kinds import CONVOLUTIONS, kind_by_name
 
 WIDE = 8
 """Channels from which a convolution keeps vectors busy: those of 256 bits hold 8 fp32 numbers."""
 
+SIMPLE = {Unary.NEG, Unary.ABS, Unary.FLOOR, Unary.CEIL, Unary.ROUND, Unary.SIGN, Unary.CLIP}
+CURVED = {Activation.SIGMOID, Activation.TANH}
+
 
 def kind_of(step: Step, plan: Plan) -> str:
     """The kind of a step."""
+    if step.op is Op.UNARY and step.params["function"] in SIMPLE:
+        return "elementwise"
+    if step.op is Op.ACTIVATION and step.params["activation"] in CURVED:
+        return "function"
     if step.op.name not in CONVOLUTIONS:
         return kind_by_name(step.op.name)
     weight = plan.tensors[_present(step.inputs[1])]

@@ -1,0 +1,287 @@
+"""This host's target file: figures of the model, fitted to synthetic layers in our own runtime.
+
+1. Overhead c: the least time of a layer of four elements.
+2. A layer's rate is r = work / (t - c), with its multiply-accumulates, or its element-wise
+   operations, as work. The peaks are the best rates of any layer; the share of a kind is the
+   geometric mean of its layers' rates over the peak, so that as many are slower as are faster.
+   What a layer that multiplies does element by element is taken off its time first.
+3. Bandwidths: the weights of a fully connected layer, read once a call, that fill about half of
+   each cache, and more than the last one.
+
+Every time is the least of all rounds: neighbours on the machine only ever add. No network of this
+repository is looked at; `csideploy.targets.check` judges the result by those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csideploy.bundles import random_input
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.compile import compile_model
+from csideploy.export.macs import costs
+from csideploy.progress import Advance, quiet
+from csideploy.report.footprint import host, layer_figures
+from csideploy.runtime import Part
+from csideploy.runtime.isa import choose
+from csideploy.targets import synthetic
+from csideploy.targets.files import DEFAULT_UTILISATION
+from csideploy.targets.kinds import ELEMENTS, MULTIPLYING
+from csideploy.targets.model import is_integer, kind, operations
+
+SOURCE = "measured by csideploy bench --calibrate"
+SMALLEST = 4
+"""Times of a call: what takes less says little about a rate."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A layer as a report describes it, and the least seconds that it took."""
+
+    network: str
+    layer: dict[str, Any]
+    seconds: float
+
+
+class _Candidate:
+    """A synthetic network, compiled."""
+
+    def __init__(self, made: synthetic.Synthetic) -> None:
+        plan = compile_model(made.model, part="layer", side="ue")
+        self.name = made.name
+        self.layers = [
+            layer_figures(cost, step, plan)
+            for step, cost in zip(plan.steps, costs(plan), strict=True)
+        ]
+        self._part = Part(write_bundle(plan))
+        random = np.random.default_rng(0)
+        self._x: list[NDArray[Any]] = [random_input(info, 1, random) for info in self._part.inputs]
+        self._part.run(*self._x)
+        self.best = [float("inf")] * len(self.layers)
+
+    def measure(self, rounds: int) -> None:
+        times = self._part.profile(*self._x, rounds=rounds)
+        self.best = [min(a, b.minimum) for a, b in zip(self.best, times, strict=True)]
+
+    def timed(self) -> list[Timed]:
+        return [
+            Timed(self.name, layer, seconds)
+            for layer, seconds in zip(self.layers, self.best, strict=True)
+        ]
+
+
+def calibrate(
+    *,
+    rounds: int = 40,
+    layers: Sequence[synthetic.Synthetic] | None = None,
+    progress: Advance = quiet,
+) -> dict[str, Any]:
+    """Measure this host.
+
+    Args:
+        rounds: passes over all layers, three runs each.
+        layers: what to measure; all synthetic layers, if left out.
+        progress: called with passes done and passes in all.
+
+    Returns:
+        The tables of a target file; `csideploy.targets.files.Target` takes them.
+    """
+    candidates = [_Candidate(made) for made in layers or synthetic.all_layers()]
+    caches = cache_sizes()
+    streams = [(size, _Candidate(synthetic.stream(size))) for size in stream_sizes(caches)]
+    for done in range(rounds):
+        progress(done, rounds)
+        for candidate in candidates:
+            candidate.measure(3)
+        for size, candidate in streams:
+            # What is read from afar takes long, and its least time is soon found.
+            if size < 1 << 23 or done % 4 == 0:
+                candidate.measure(3 if size < 1 << 23 else 1)
+    progress(rounds, rounds)
+    timed = [row for candidate in candidates for row in candidate.timed()]
+    bandwidths = [size / candidate.timed()[0].seconds for size, candidate in streams]
+    return _tables(timed, caches, bandwidths, rounds)
+
+
+def cache_sizes() -> list[tuple[str, int]]:
+    """Name and bytes of this core's data caches, nearest first, then the machine's memory."""
+    found = []
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, what, size = (
+                (folder / name).read_text().strip() for name in ("level", "type", "size")
+            )
+            if what != "Instruction":
+                found.append((f"L{level}", int(size.removesuffix("K")) * 1024))
+        except (OSError, ValueError):
+            continue
+    if not found:
+        # What almost every core of today has, where the system does not say.
+        found = [("L1", 32 << 10), ("L2", 512 << 10)]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return [*found, ("memory", memory)]
+
+
+def stream_sizes(caches: Sequence[tuple[str, int]]) -> list[int]:
+    """Bytes of weights that are read from each level: over half of it, and beyond the one before.
+
+    A shared last cache is never ours alone: 8 MB of it, and of the memory at most 96 MB.
+    """
+    sizes = []
+    for place, (_, size) in enumerate(caches):
+        before = caches[place - 1][1] if place else 0
+        last = place == len(caches) - 1
+        wanted = min(2 * before, 96 << 20) if last else min(max(size * 6 // 10, before), 8 << 20)
+        sizes.append(max(wanted, 4096))
+    return sizes
+
+
+def _rate(row: Timed, overhead: float, elements: float | None) -> float | None:
+    """Work a second; None for what is too short to tell, or has no work."""
+    work = row.layer["macs"]
+    seconds = row.seconds - overhead
+    if work and elements is not None:
+        seconds -= row.layer["elementwise"] / elements
+    if not work:
+        work = operations(row.layer)
+    if not work or row.seconds < SMALLEST * overhead or seconds <= 0:
+        return None
+    return float(work / seconds)
+
+
+def _name(row: Timed) -> str:
+    """Under which key the share of a layer stands."""
+    integer = "int8" if is_integer(row.layer, "fp32") else "fp32"
+    if row.layer["binary_macs"]:
+        return "binary" if integer == "fp32" else "binary_int8"
+    if row.layer["macs"]:
+        return f"{integer}.{kind(row.layer)}"
+    return f"elements.{kind(row.layer)}"
+
+
+def _mean(rates: Iterable[float]) -> float:
+    logs = [log(rate) for rate in rates]
+    return exp(sum(logs) / len(logs))
+
+
+def _fitted(timed: Sequence[Timed], overhead: float) -> dict[str, list[float]]:
+    """Rates by key: first of what does not multiply, which the others' times are corrected by."""
+    plain = [row for row in timed if not row.layer["macs"]]
+    found: dict[str, list[float]] = {}
+    for row in plain:
+        rate = _rate(row, overhead, None)
+        if rate is not None:
+            found.setdefault(_name(row), []).append(rate)
+    elements = max(found.get("elements.elementwise", [float("inf")]))
+    for row in timed:
+        rate = _rate(row, overhead, elements) if row.layer["macs"] else None
+        if rate is not None:
+            found.setdefault(_name(row), []).append(rate)
+    return found
+
+
+def _tables(
+    timed: Sequence[Timed],
+    caches: Sequence[tuple[str, int]],
+    bandwidths: Sequence[float],
+    rounds: int,
+) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    clock = clock_hz()
+    overhead = min(row.seconds for row in timed)
+    rates = _fitted(timed, overhead)
+    flat = {key: _mean(own) for key, own in rates.items()}
+    best = {
+        group: max(
+            (r for key, own in rates.items() if key.startswith(group) for r in own), default=1e9
+        )
+        for group in ("fp32.", "int8.", "binary", "elements.elementwise")
+    }
+
+    def share(key: str, peak: float, default: float) -> float:
+        return round(flat[key] / peak, 4) if key in flat else default
+
+    defaults = DEFAULT_UTILISATION
+    missing = [f"{p}.{k}" for p in ("fp32", "int8") for k in MULTIPLYING if f"{p}.{k}" not in flat]
+    missing += [key for key in ("binary", "binary_int8") if key not in flat]
+    missing += [f"elements.{k}" for k in ELEMENTS if f"elements.{k}" not in flat]
+    peak = {
+        group: {
+            "value": float(f"{rate / clock:.4g}"),
+            "source": f"{SOURCE}: the best rate of a layer",
+            "confidence": "P",
+        }
+        for group, rate in best.items()
+    }
+    return {
+        "title": f"{host()}, {choose()}",
+        "side": "bs",
+        "cores": os.cpu_count() or 1,
+        "clock_hz": {
+            "value": clock,
+            "source": "as the system says; cycles are of this clock",
+            "confidence": "P",
+        },
+        "mac_per_cycle": {"fp32": peak["fp32."], "int8": peak["int8."], "binary": peak["binary"]},
+        "elementwise_per_cycle": peak["elements.elementwise"],
+        "overhead_cycles": {
+            "value": float(f"{overhead * clock:.4g}"),
+            "source": f"{SOURCE}: a layer of 4 elements",
+            "confidence": "P",
+        },
+        "memories": [
+            {
+                "name": name,
+                "bytes": size,
+                "bandwidth": float(f"{rate:.4g}"),
+                "source": f"{SOURCE}: weights read once",
+                "confidence": "P",
+            }
+            for (name, size), rate in zip(caches, bandwidths, strict=True)
+        ],
+        "utilisation": {
+            "source": f"{SOURCE}; estimated for want of a layer: {', '.join(missing) or 'none'}",
+            "confidence": "P",
+            **{
+                p: {
+                    k: share(f"{p}.{k}", best[f"{p}."], getattr(getattr(defaults, p), k))
+                    for k in MULTIPLYING
+                }
+                for p in ("fp32", "int8")
+            },
+            "binary": share("binary", best["binary"], defaults.binary),
+            "binary_int8": share("binary_int8", best["binary"], defaults.binary_int8),
+            "elements": {
+                k: share(
+                    f"elements.{k}", best["elements.elementwise"], getattr(defaults.elements, k)
+                )
+                for k in ELEMENTS
+            },
+        },
+        "calibration": {
+            "date": datetime.now(UTC).date().isoformat(),
+            "cpu": host(),
+            "isa": choose(),
+            "rounds": rounds,
+            "layers": len(timed),
+        },
+    }
+
+
+def clock_hz() -> float:
+    """The clock as the system says it; 1 GHz where it does not: cycles are only a unit here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        found = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
+    except (OSError, ValueError):
+        found = []
+    return round(max(found) * 1e6) if found and max(found) > 0 else 1e9
