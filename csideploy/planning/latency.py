@@ -67,6 +67,6 @@ def _seconds(side: str, own: SideFootprint, target: Target) -> float:
     if side == "ue":
         from csideploy.report.preprocessing import operations
 
-        rate = target.elementwise_per_cycle.value * target.shares.elementwise
+        rate = target.elementwise_per_cycle.value * target.shares.elements.elementwise
         seconds += operations(ANGLES, DELAYS) / (rate * target.clock_hz.value)
     return seconds

@@ -39,9 +39,8 @@ SMALLEST = "csinet"
 CORNERS = (
     ("bacrnet1x", 64, 1, "encoder"),
     ("acrnet20x", 8, 8, "both"),
-    ("bacrnet10x", 16, 2, "both"),
     ("csinet", 32, 3, "none"),
-    ("transnet", 64, 8, "both"),
+    ("transnet", 64, 8, "none"),
     ("bcsinet-b3", 8, 7, "encoder"),
 )
 """Systems, cr, bits and binarize at which sums of pieces are compared with whole exports."""

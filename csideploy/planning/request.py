@@ -192,26 +192,25 @@ def _test_text(test: TestSet) -> str:
 
 
 def _conflict(search: Search, group: Sequence[Candidate]) -> dict[str, Any]:
-    """Which limits cannot be met, and what is the nearest to each of them."""
+    """Which limits cannot be met, and what comes nearest to each of them."""
     limits = search.conflict()
+    alone = all(search.none_meet([limit]) for limit in limits)
     nearest = []
     for limit in limits:
-        others = [other for other in limits if other is not limit]
+        others = [] if alone else [other for other in limits if other is not limit]
         best = search.nearest(limit, others)
         if best is not None:
-            value = best.figures[limit.key]
-            unit = limit.quantity.unit
             nearest.append(
                 {
-                    "option": limit.quantity.option,
-                    "value": value,
-                    "text": written(value, unit),
+                    "limit": str(limit),
+                    "value": best.figures[limit.key],
+                    "unit": limit.quantity.unit,
                     "name": best.name,
                 }
             )
     return {
-        "options": [limit.quantity.option for limit in limits],
-        "asked": [str(limit) for limit in limits],
+        "limits": [str(limit) for limit in limits],
+        "alone": alone,
         "nearest": nearest,
         "trainable_would": choose(group, search.limits) is not None,
     }
@@ -219,14 +218,15 @@ def _conflict(search: Search, group: Sequence[Candidate]) -> dict[str, Any]:
 
 def conflict_text(conflict: dict[str, Any]) -> str:
     """One line: which limits, and the least that anything measured needs."""
-    asked, nearest = conflict["asked"], conflict["nearest"]
-    alone = len(asked) == 1
-    text = f"nothing measured meets {' and '.join(asked)}" + ("" if alone else " together")
-    if alone and nearest:
-        text += f": the nearest is {nearest[0]['text']} ({nearest[0]['name']})"
-    elif nearest:
-        parts = [f"{own['option']} {own['text']} ({own['name']})" for own in nearest]
-        text += f": with the others met, the nearest is {' or '.join(parts)}"
+    least = [
+        f"{own['limit']}: the nearest is {written(own['value'], own['unit'])} ({own['name']})"
+        for own in conflict["nearest"]
+    ]
+    if conflict["alone"]:
+        text = f"nothing measured meets {'; nor '.join(least or conflict['limits'])}"
+    else:
+        text = f"nothing measured meets {' and '.join(conflict['limits'])} together"
+        text += f"; with the others met, for {'; for '.join(least)}" if least else ""
     if conflict["trainable_would"]:
-        text += "; one that is still to be trained does: add --trainable"
+        text += "; one that is to be trained meets all limits: add --trainable"
     return text

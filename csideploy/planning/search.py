@@ -214,12 +214,19 @@ class Search:
         return Neighbour(axis, name, broken, figures, candidate, gap)
 
     def conflict(self) -> list[Limit]:
-        """The smallest set of limits that no candidate meets together; [] if all can be met."""
-        for size in range(1, len(self.limits) + 1):
+        """Limits that no candidate meets: each one alone, else the smallest set together; or []."""
+        alone = [limit for limit in self.limits if self.none_meet([limit])]
+        if alone:
+            return alone
+        for size in range(2, len(self.limits) + 1):
             for some in combinations(self.limits, size):
-                if not any(meets(own.figures, some) for own in self.candidates):
+                if self.none_meet(some):
                     return list(some)
         return []
+
+    def none_meet(self, limits: Sequence[Limit]) -> bool:
+        """Whether no candidate meets these."""
+        return not any(meets(own.figures, limits) for own in self.candidates)
 
     def nearest(self, limit: Limit, others: Sequence[Limit] = ()) -> Candidate | None:
         """Of those that meet other limits the one that comes nearest to a limit."""
