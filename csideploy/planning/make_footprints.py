@@ -126,16 +126,25 @@ class Tables:
             found.append(self._rows.setdefault(row, len(self._rows)))
         return found
 
-    def take_pieces(self, other: dict[str, Any]) -> None:
-        """The pieces of a file."""
+    def take(self, other: dict[str, Any]) -> None:
+        """All of a file that is of the zoo's weights of now, and its pieces."""
+
+        def moved(piece: dict[str, Any]) -> dict[str, Any]:
+            columns, rows = other["columns"], other["rows"]
+            layers = [dict(zip(columns, rows[index], strict=True)) for index in piece["layers"]]
+            return {**piece, "layers": self.rows(layers)}
+
+        for entry in zoo.entries():
+            stored = other["zoo"].get(entry.path.name)
+            if stored is not None and stored["sha256"] == entry.card["sha256"]:
+                packages = {
+                    key: {side: moved(piece) for side, piece in package.items()}
+                    for key, package in stored["packages"].items()
+                }
+                self.zoo[entry.path.name] = {**stored, "packages": packages}
         for name in ("convolutions", "connected"):
             for side, pieces in other[name].items():
-                for key, piece in pieces.items():
-                    layers = [
-                        dict(zip(other["columns"], other["rows"][index], strict=True))
-                        for index in piece["layers"]
-                    ]
-                    getattr(self, name)[side][key] = {**piece, "layers": self.rows(layers)}
+                getattr(self, name)[side].update({key: moved(own) for key, own in pieces.items()})
 
     def text(self) -> str:
         """The file: one piece a line, so that a change can be read."""
@@ -176,6 +185,8 @@ def tabled_systems() -> list[SystemSpec]:
 def add_zoo(tables: Tables) -> Iterator[None]:
     """Packages of the zoo; yields after each export."""
     for entry in zoo.entries():
+        if entry.path.name in tables.zoo:
+            continue
         packages = {}
         for bits in entry.budgets:
             for precision in PRECISIONS if bits is not None else ():
@@ -190,6 +201,7 @@ def add_zoo(tables: Tables) -> Iterator[None]:
                 yield
         if packages:
             tables.zoo[entry.path.name] = {"sha256": entry.card["sha256"], "packages": packages}
+    tables.zoo = dict(sorted(tables.zoo.items()))
 
 
 def add_pieces(tables: Tables) -> Iterator[None]:
@@ -274,16 +286,17 @@ def check(tables: Footprints, system: str, cr: int, bits: int, binarize: str) ->
 def main(
     write: Annotated[bool, typer.Option("--write", help="Replace the file.")] = False,
     zoo_only: Annotated[
-        bool, typer.Option("--zoo", help="Renew the zoo's packages alone; pieces stay.")
+        bool, typer.Option("--zoo", help="Add zoo entries whose weights are new; the rest stays.")
     ] = False,
 ) -> None:
     """Make the tables, check them, write them."""
     tables = Tables()
-    total = sum(len(entry.budgets) for entry in zoo.entries()) * len(PRECISIONS)
-    work = [add_zoo(tables)]
     if zoo_only:
-        tables.take_pieces(json.loads(PATH.read_text(encoding="utf-8")))
-    else:
+        tables.take(json.loads(PATH.read_text(encoding="utf-8")))
+    new = [entry for entry in zoo.entries() if entry.path.name not in tables.zoo]
+    total = sum(len(entry.budgets) for entry in new) * len(PRECISIONS)
+    work = [add_zoo(tables)]
+    if not zoo_only:
         total += len(tabled_systems()) + 2 * len(COMPRESSIONS) * len(BITS)
         work.append(add_pieces(tables))
     try:
