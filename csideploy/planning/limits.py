@@ -79,16 +79,20 @@ class Limit:
 
     def broken_by(self, figures: Mapping[str, float]) -> str:
         """One sentence for people: what is missed, and by how much."""
-        excess, unit = self.excess(figures), self.quantity.unit
+        unit = self.quantity.unit
         side = "below" if self.quantity.at_least else "above"
-        value, by = written(figures[self.key], unit), written(excess, unit)
+        value, by = (plain(own, unit) for own in (figures[self.key], self.excess(figures)))
         return f"{self.quantity.what} {value} is {by} {side} {self}"
 
 
 def written(value: float, unit: str) -> str:
-    """A figure for people: bytes also in KiB, times in us or ms."""
-    if unit == "B":
-        return f"{value:,.0f} B" + (f" ({binary(int(value))})" if value >= 1024 else "")
+    """As `plain`, but bytes also in KiB."""
+    also = f" ({binary(int(value))})" if unit == "B" and value >= 1024 else ""
+    return plain(value, unit) + also
+
+
+def plain(value: float, unit: str) -> str:
+    """A figure for people: times in us or ms, accuracy with decimals, all else as a count."""
     if unit == "s":
         return duration(value)
     if unit == "dB":

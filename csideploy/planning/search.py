@@ -71,7 +71,8 @@ def choose(candidates: Sequence[Candidate], limits: Sequence[Limit]) -> Candidat
 class Neighbour:
     """One step from the choice.
 
-    axis: "width", "eta", "B", "binarize" or "precision"; "" for one that was only more accurate.
+    axis: "width", "eta", "B", "binarize" or "precision"; "widest" for the largest width that fits,
+        step 1 of the algorithm; "" for one that was only more accurate.
     broken: limits that it misses, one sentence each. candidate: None, if it was not measured.
     """
 
@@ -138,6 +139,9 @@ class Search:
         steps: list[tuple[str, Identity]] = []
         if own.family == "acrnet":
             steps += [("width", replace(own, width=k)) for k in self._next(own, "width", WIDTHS)]
+            steps += [
+                ("widest", wide) for wide in self._widest(choice) if ("width", wide) not in steps
+            ]
         steps += [("eta", replace(own, cr=cr)) for cr in self._next(own, "cr", COMPRESSIONS)]
         steps += [("B", replace(own, bits=bits)) for bits in self._next(own, "bits", BITS)]
         steps += [
@@ -176,6 +180,19 @@ class Search:
             measured = [value for value in side if value in known]
             found += measured[:1] or side[:1]
         return found
+
+    def _widest(self, choice: Candidate) -> list[Identity]:
+        """The largest width at fp32 that would meet the limits, if it is wider than the choice."""
+        own = replace(choice.identity, precision="fp32")
+        for width in reversed(WIDTHS):
+            wide = replace(own, width=width)
+            footprint = self._footprint(wide, _system(wide, choice.line.system))
+            if width > own.width and footprint is not None:
+                payload = registry.payload_bits(wide.cr, wide.bits)
+                figures = base_figures(footprint, payload) | self.devices.latencies(footprint)
+                if meets(figures, self.limits):
+                    return [wide]
+        return []
 
     def _neighbour(self, axis: str, identity: Identity, choice: Candidate) -> Neighbour:
         same = [own for own in self.candidates if own.identity == identity]

@@ -13,6 +13,7 @@ from csideploy.report.units import duration
 _SIDES = ("ue", "bs")
 AXES = {
     "width": "width k",
+    "widest": "widest that fits",
     "eta": "eta = 1/cr",
     "B": "bits B",
     "binarize": "1-bit layers",

@@ -36,7 +36,7 @@ def test_the_choice_is_exported_by_its_command_and_meets_the_limits(
     assert sides["ue"]["memory_bytes"] == figures["ue_memory"] <= 200_000
     assert sides["bs"]["memory_bytes"] == figures["bs_memory"] <= 600_000
     assert sides["bs"]["macs"] == figures["bs_macs"]
-    assert report["payload"]["payload_bits"] == figures["payload_bits"] <= 2048
+    assert report["payload"]["bits_per_sample"] == figures["payload_bits"] <= 2048
 
 
 def test_the_table_has_the_choice_and_its_command() -> None:
