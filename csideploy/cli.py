@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from csideploy import __version__, cli_bundle, cli_data, cli_link, cli_plan, cli_quality, cli_report
+from csideploy import (
+    __version__,
+    cli_bundle,
+    cli_data,
+    cli_link,
+    cli_plan,
+    cli_quality,
+    cli_report,
+    cli_targets,
+)
 from csideploy.cli_shell import VerbGroup
 
 app = typer.Typer(
@@ -38,10 +47,12 @@ app.command("decode")(cli_link.decode)
 app.command("validate")(cli_link.validate)
 app.command("report")(cli_report.report)
 app.command("plan")(cli_plan.plan)
+app.command("bench")(cli_targets.bench)
 app.command("evaluate")(cli_quality.evaluate)
 app.command("compile")(cli_bundle.compile_onnx)
 app.command("run")(cli_bundle.run)
 app.command("inspect")(cli_bundle.inspect)
+app.command("targets")(cli_targets.targets)
 app.command("supported-ops")(cli_bundle.supported_ops)
 
 

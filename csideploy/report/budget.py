@@ -1,4 +1,4 @@
-"""Budget files: what a link may cost, side by side. `docs/targets.md` has the keys."""
+"""Budget files: what a link may cost, side by side. `docs/targets-files.md` has the keys."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def read_budget(path: Path) -> Budget:
     try:
         budget = Budget.model_validate(read_toml(data, str(path)))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}; docs/targets.md has the keys") from error
+        raise InputError(f"{path}: {explain(error)}; docs/targets-files.md has the keys") from error
     for key, sides in _OF_SIDES.items():
         for side in budget.limited():
             if getattr(budget.of(side), key) is not None and side not in sides:

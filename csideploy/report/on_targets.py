@@ -84,7 +84,17 @@ def add(result: dict[str, Any], link: LinkPackage, wanted: Wanted) -> None:
         _here(result, sides, before, allowed),
         *(_modelled(name, target, sides, before, allowed) for name, target in wanted.targets),
     ]
+    _add_shares(result, allowed)
     result["verdict"] = verdict(result, wanted.budget, wanted.share)
+
+
+def _add_shares(result: dict[str, Any], allowed: Mapping[str, timing.Allowed]) -> None:
+    """What part of its side's time each layer took here, and all together: `share`."""
+    for side, data in result["sides"].items():
+        # A transceiver's quantizers have the time of their side.
+        seconds = allowed[side if side in allowed else side.split("-")[0]].seconds
+        for entry in (*data["layers"], data):
+            entry["share"] = entry["latency_s"]["median"] / seconds
 
 
 def running(result: dict[str, Any], link: LinkPackage) -> dict[str, Running]:

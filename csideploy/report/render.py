@@ -10,9 +10,9 @@ from rich.table import Table
 
 from csideploy.report import precoder_figures, ru_bandwidth, targets_table, transceiver_footprint
 from csideploy.report.tables import plain_table
-from csideploy.report.units import binary, duration, short_shape
+from csideploy.report.units import binary, duration, percent, short_shape
 
-COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median")
+COLUMNS = ("layer", "output", "1-bit", "int8", "other", "MACs", "FLOPs", "min", "median", "of time")
 
 
 def shown_sides(result: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def _figures(entry: dict[str, Any]) -> list[str]:
         f"{entry['flops']:,}" if entry["flops"] else "",
         duration(latency["min"]) if latency else "",
         duration(latency["median"]) if latency else "",
+        percent(entry["share"]) if "share" in entry else "",
     ]
 
 
@@ -158,9 +159,9 @@ def _payload_line(payload: dict[str, Any]) -> str:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print the report for a terminal; a narrow one gets no output shapes and no minima."""
+    """Print the report for a terminal; a narrow one gets fewer columns."""
     console.print(f"{result['package']}: {result['name']}, pairing id {result['pairing_id']}")
-    left_out: set[str] = set() if console.width >= 110 else {"output", "min"}
+    left_out: set[str] = set() if console.width >= 110 else {"output", "min", "of time"}
     for side, data in shown_sides(result).items():
         kinds = {"1-bit": "binary_bytes", "int8": "int8_bytes"}
         empty = {column for column, key in kinds.items() if not data[key]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from csideploy.report.units import binary, duration
+from csideploy.report.units import binary, duration, percent
 from csideploy.targets.files import CONFIDENCES
 
 Tables = list[tuple[str, Sequence[str], list[list[str]]]]
@@ -58,7 +58,7 @@ def _on_target(entry: dict[str, Any], side: str) -> list[str]:
         f"{entry['target']}, {entry['mark']} [{entry['confidence']}]",
         side.upper(),
         duration(own["latency_s"]),
-        _percent(own["share"]),
+        percent(own["share"]),
         f"{own['runs_per_second']:,.0f}",
         place.removeprefix("memory of "),
     ]
@@ -97,18 +97,13 @@ def _number(value: float | None, unit: str) -> str:
     if unit == "s":
         return duration(value)
     if not unit:
-        return _percent(value)
+        return percent(value)
     return f"{value:,.0f} {unit}"
-
-
-def _percent(share: float) -> str:
-    """`28.3 %`, and from ten times on `12 x`."""
-    return f"{100 * share:.1f} %" if share < 10 else f"{share:,.0f} x"
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below."""
-    said = []
+    said = ["Of time: the part of the time that the link leaves to the side, which stands below."]
     before = result["preprocessing"]
     if before is not None:
         said.append(

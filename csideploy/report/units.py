@@ -1,4 +1,4 @@
-"""How figures are written: bytes in KiB (1024), times in us or ms, shapes with x."""
+"""How figures are written: bytes in KiB (1024), times in us or ms, shares in %, shapes with x."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def binary(size: int) -> str:
 def duration(seconds: float) -> str:
     """`12.3 us` or `1.234 ms`."""
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
+
+
+def percent(share: float) -> str:
+    """`28.3 %`, and from ten times on `12 x`."""
+    return f"{100 * share:.1f} %" if share < 10 else f"{share:,.0f} x"
 
 
 def short_shape(shape: Sequence[int | str]) -> str:

@@ -90,7 +90,7 @@ def _code(side: str, result: dict[str, Any], limit: int, named: str | None) -> d
     builds = [b for b in builds if named in (None, b["target"])]
     if builds:
         own = builds[0]["sides"][side]
-        value = own["text_bytes"] + own["rodata_bytes"] - own.get("bundle_bytes_in_rodata", 0)
+        value = own["text_bytes"] + own["rodata_bytes"]  # the bundle apart
         return _most(f"{side.upper()} code", side, builds[0]["target"], value, limit, "bytes")
     name = f"{side.upper()} code (all kernels, on this host)"
     return _most(name, side, None, result["runtime_code_bytes"], limit, "bytes")

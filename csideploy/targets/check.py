@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from csideploy.bench import interleaved, our_call
+from csideploy.bench import OURS, interleaved, our_call
 from csideploy.bundles import random_input
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.macs import costs
+from csideploy.export.plan import Plan
+from csideploy.package import LinkPackage
 from csideploy.progress import Advance, quiet
 from csideploy.report.footprint import layer_figures
 from csideploy.runtime import Part
@@ -64,12 +66,38 @@ def check(
     found = []
     for name, data in bundles.items():
         plan = read_bundle(data)
-        layers = [layer_figures(c, s, plan) for s, c in zip(plan.steps, costs(plan), strict=True)]
+        layers = _layers(plan)
         times = predict(layers, target, arena_bytes=plan.arena_bytes)
         found.append(
             Check(name, sum(t.latency_s for t in times), min(measured[name]), _unseen(layers))
         )
     return found
+
+
+def check_package(
+    package: LinkPackage, target: Target, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the model says of both sides of a link that was benched.
+
+    Args:
+        package: the link.
+        target: of this host.
+        measured: what `csideploy.bench.bench` gave for it.
+    """
+    layout = package.layouts[-1] if package.layouts else None
+    sides = {}
+    for side, figures in measured["sides"].items():
+        plans = [read_bundle(package.open_bundle(stem)) for stem in package.stems(side, layout)]
+        layers = [layer for plan in plans for layer in _layers(plan)]
+        arena = max(plan.arena_bytes for plan in plans)
+        seconds = sum(t.latency_s for t in predict(layers, target, arena_bytes=arena))
+        own = Check(side, seconds, figures["seconds"][OURS]["min"], _unseen(layers))
+        sides[side] = own.figures()
+    return {"target": target.title, "calibration": target.calibration, "sides": sides}
+
+
+def _layers(plan: Plan) -> list[dict[str, Any]]:
+    return [layer_figures(c, s, plan) for s, c in zip(plan.steps, costs(plan), strict=True)]
 
 
 def _unseen(layers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

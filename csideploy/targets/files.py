@@ -1,6 +1,6 @@
 """Target files: what a device can do, every figure with its source and how sure it is.
 
-`docs/targets.md` describes the format for those who write one.
+`docs/targets-files.md` describes the format for those who write one.
 """
 
 from __future__ import annotations
@@ -267,7 +267,9 @@ def parse(data: bytes, name: str, where: str) -> Target:
     try:
         return Target.model_validate({**table, "name": name})
     except ValidationError as error:
-        raise InputError(f"{where}: {explain(error)}; docs/targets.md has the format") from error
+        raise InputError(
+            f"{where}: {explain(error)}; docs/targets-files.md has the format"
+        ) from error
 
 
 def read_toml(data: bytes, where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ model by those. Weights are drawn at random; their values do not change what a k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +131,7 @@ def _random(shape: tuple[int, ...]) -> NDArray[np.float32]:
 def _network(
     name: str,
     nodes: list[Any],
-    inputs: dict[str, tuple[int, ...]],
+    inputs: Mapping[str, tuple[int, ...]],
     **constants: tuple[int, ...] | NDArray[Any],
 ) -> Synthetic:
     held = {

@@ -30,8 +30,10 @@ VERBS = (
     "validate",
     "report",
     "plan",
+    "bench",
     "evaluate",
     "inspect",
+    "targets",
     "supported-ops",
 )
 PROGRAM = (sys.executable, "-c", "from csideploy.cli import main; main()")
@@ -68,7 +70,9 @@ def test_json_is_one_object_and_nothing_else(
         ("validate", package),
         ("report", package, "--rounds", 1),
         ("plan", "--max-bits", 2048),
+        ("bench", package, "--rounds", 1),
         ("inspect", package / "bs.csib"),
+        ("targets",),
         ("supported-ops",),
     )
     for arguments in verbs:
