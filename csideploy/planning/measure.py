@@ -101,10 +101,10 @@ def measured(
     )
 
 
-def _same(one: ResultLine, other: ResultLine) -> bool:
-    """Whether they say the same of the same weights on the same test, the figures apart."""
-    apart = {"nmse_db", "sgcs", "rho", "weights"}
-    return one.model_dump(exclude=apart) == other.model_dump(exclude=apart)
+def _package(line: ResultLine) -> dict[str, object]:
+    """What was measured, and on what."""
+    apart = {"payload_bits", "nmse_db", "sgcs", "rho", "weights", "command"}
+    return line.model_dump(exclude=apart)
 
 
 def append(path: Path, line: ResultLine) -> None:
@@ -114,7 +114,7 @@ def append(path: Path, line: ResultLine) -> None:
         InputError: the file is no result file. OutputError: it cannot be written.
     """
     there = read_results(path) if path.exists() else []
-    kept = [older for older in there if not _same(older, line)]
+    kept = [older for older in there if _package(older) != _package(line)]
     text = "".join(as_line(whole) + "\n" for whole in [*kept, line])
     with file_aside(path) as file:
         file.write(text.encode())

@@ -152,6 +152,33 @@ def test_what_is_to_be_trained_is_no_choice_unless_it_may(results: Path) -> None
     assert wide["why"] == "9.000 dB better, but to be trained: add --trainable"
 
 
+def test_lines_that_say_nothing_about_an_export_are_counted(results: Path) -> None:
+    stale = line("bacrnet1x", -30.0, checkpoint="bacrnet1x-both", weights={"ue.onnx": "e" * 64})
+    others = [
+        stale,
+        line("csinet", -30.0, binarize="none", quantizer="codebook", payload_bits=1000),
+        line("bacrnet1x", -30.0, precision="auto"),
+        line("acrnet1x", -30.0, binarize="none", activation="lrelu"),
+        line("bacrnet1x", -30.0, bits=None),
+        line("bacrnet1x", -30.0, checkpoint="gone.safetensors", command="lost"),
+    ]
+    with results.open("a") as file:
+        file.writelines(json.dumps(own) + "\n" for own in others)
+    found = plan(results, "--trainable")
+    assert found["choice"]["figures"]["nmse_db"] == -18.0
+    assert found["measured"] == len(LINES)
+    assert sum(found["passed_over"].values()) == len(others)
+
+
+def test_of_several_trainings_the_best_counts(results: Path) -> None:
+    with results.open("a") as file:
+        file.write(json.dumps(line("bacrnet1x", -16.5)) + "\n")
+        file.write(json.dumps(line("bacrnet1x", -15.5)) + "\n")
+    found = plan(results, "--trainable", "--bs-memory", "300kB")
+    assert found["measured"] == len(LINES)
+    assert found["choice"]["figures"]["nmse_db"] == -16.5
+
+
 def test_a_limit_that_cannot_be_met_is_named_with_the_least_there_is(results: Path) -> None:
     options = ["plan", "--trainable", "--test", "cc", "--results", str(results)]
     one = CliRunner().invoke(app, [*options, "--ue-memory", "10kB", "--max-bits", "4096"])
