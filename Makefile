@@ -15,7 +15,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.
            runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.cpp kernels/*.h \
            kernels/reference/*.c)
 
-.PHONY: demo test targets size flips fuzz lint typing clean
+.PHONY: demo test targets size larq flips fuzz lint typing clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +58,22 @@ targets: $(VENV)/base.stamp
 # Code and arena of the UE encoder on a Cortex-M55 against their gates of 20 KiB.
 size: $(VENV)/base.stamp
 	$(BIN)/python tests/targets/size_gate.py
+
+# Larq needs NumPy 1 and so an environment of its own (1.8 GB, CPython 3.10 to 3.12). tf-keras without
+# what it asks for, which is the whole of TensorFlow once more.
+LARQ := build/larq-venv/bin
+LARQ_PRECISION ?= auto
+build/larq.stamp: $(SOURCES)
+	$(PYTHON) -m venv build/larq-venv
+	$(LARQ)/python -m pip install --quiet larq-compute-engine==0.16.0 larq==0.14.0 tensorflow-cpu==2.21.0
+	$(LARQ)/python -m pip install --quiet --no-deps tf-keras==2.21.0 .
+	touch $@
+
+# The UE encoder as a Larq Compute Engine model, checked and timed beside ours (docs/larq.md).
+larq: $(VENV)/base.stamp build/larq.stamp $(CSI)
+	$(BIN)/csideploy export --model bacrnet10x --precision $(LARQ_PRECISION) --out $(OUT)/larq --force
+	$(BIN)/python benchmarks/larq/weights.py $(OUT)/larq --csi $(CSI) --out $(OUT)/ue-larq.npz
+	$(LARQ)/python benchmarks/larq/encoder.py $(OUT)/ue-larq.npz --out $(OUT)/ue.tflite
 
 # The bundle cannot be made to crash the runtime: the long campaigns (tests/runtime/campaign.py).
 flips: $(VENV)/dev.stamp

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.errors import InputError, MissingDependencyError
+from csideploy.errors import InputError, MissingDependencyError, UnsupportedError
 from csideploy.package import LinkPackage
 from csideploy.progress import Advance, quiet
 from csideploy.runtime import Part
@@ -93,8 +93,11 @@ def openvino_call(models: Sequence[bytes], x: NDArray[Any]) -> Call:
     requests = []
     for model in models:
         plain = inline_functions(onnx.load_model_from_string(model)).SerializeToString()
+        network = core.read_model(plain)
+        # One sample, as it is measured; with an open batch it refuses some networks.
+        network.reshape(list(x.shape))
         compiled = core.compile_model(
-            core.read_model(plain), "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+            network, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
         )
         request = compiled.create_infer_request()
         request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
@@ -150,7 +153,8 @@ def bench(
 
     Raises:
         InputError: a package of another kind, an unknown peer, or a side that has no ONNX file to
-            compare with. MissingDependencyError: a peer is not installed.
+            compare with. MissingDependencyError: a peer is not installed. UnsupportedError: a peer
+            does not take a side's network.
     """
     check_peers(against)
     if package.is_fronthaul or package.is_transceiver:
@@ -174,7 +178,15 @@ def bench(
                     f"{package.path}: no {missing[0]}: the {side.upper()} is no network that "
                     f"{peer} could run"
                 )
-            calls[side][peer] = _CALLS[peer]([package.read(name) for name in files], x)
+            networks = [package.read(name) for name in files]
+            try:
+                calls[side][peer] = _CALLS[peer](networks, x)
+            except RuntimeError as error:
+                # What OpenVINO raises, over several lines; it refuses codebooks' quantizers, say.
+                raise UnsupportedError(
+                    f"--against {peer}: it does not take the {side.upper()} of {package.path}: "
+                    f"{' '.join(str(error).split())[:200]}"
+                ) from error
     total = rounds * len(calls)
     sides = {}
     for place, (side, candidates) in enumerate(calls.items()):

@@ -169,7 +169,7 @@ def _calibration(network: onnx.ModelProto, path: Path | None, option: str) -> Ar
     """
     if is_quantized(network):
         raise InputError(
-            f"{option}: the network is quantized already (it has QuantizeLinear); leave the "
+            f"{option}: the network is quantized already (QuantizeLinear or QONNX); leave the "
             "option out: its scales are kept"
         )
     if path is None:

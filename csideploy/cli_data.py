@@ -58,6 +58,7 @@ class Scenario(StrEnum):
     UMI_LINKS = "umi-links"
     SIONNA_UMI = "sionna-umi"
     UMI_LIGHT = "umi-light"
+    UMI_PANEL = "umi-panel"
     RAYTRACED = "raytraced"
 
 
@@ -92,6 +93,12 @@ def generate(
     regions: Annotated[
         int, typer.Option(help="Of users: sectors around a BS, for codebooks of their own.")
     ] = 1,
+    panel: Annotated[
+        str, typer.Option(help="Of umi-panel: columns x rows of two polarisations.")
+    ] = "8x2",
+    receive: Annotated[
+        int, typer.Option(help="Of umi-panel: antennas of a user, 1, 2, 4 or 8.")
+    ] = 4,
     as_json: Json = False,
 ) -> None:
     """Make CSI samples. Stopped and started again, it goes on where it was.
@@ -103,9 +110,21 @@ def generate(
 
     Users of a transceiver: raytraced, umi and umi-light with --antennas M: csideploy data generate
     --scenario raytraced --scene munich --antennas 16 --samples 25000 --out munich.npz
+
+    A panel's channels by sub-band, for codebooks: csideploy data generate --scenario umi-panel
+    --panel 8x2 --receive 4 --samples 10000 --out panel.npz
     """
     from csideploy.channels.generate import generate_file
 
+    if scenario is Scenario.UMI_PANEL:
+        from csideploy import cli_panel
+
+        refuse_given(context, _NOT_OF_PANEL, "other scenarios")
+        cli_panel.generate(
+            panel=panel, receive=receive, samples=samples, seed=seed, out=out, as_json=as_json
+        )
+        return
+    refuse_given(context, ("panel", "receive"), "--scenario umi-panel")
     if scenario in _OF_USERS or (scenario is Scenario.UMI and antennas is not None):
         from csideploy import cli_users
 
@@ -174,6 +193,10 @@ def generate(
 
 
 _OF_USERS = (Scenario.RAYTRACED, Scenario.UMI_LIGHT)
+_NOT_OF_PANEL = (
+    *("subcarriers", "workers", "users", "settings"),
+    *("antennas", "scene", "sites", "regions"),
+)
 _OF_BLOCKS = (Scenario.UMI, Scenario.UMI_LINKS, Scenario.SIONNA_UMI)
 
 
@@ -188,10 +211,18 @@ def info(
 
     Example: csideploy data info indoor.npz
 
-    Of a file of users: how many, of what BS places, their gains and the channels' eigenvalues.
+    Of a file of users: how many, of what BS places, their gains and the channels' eigenvalues. Of
+    a panel's channels (umi-panel): sizes, and how their power spreads over directions.
     """
+    from csideploy.channels.panel_file import holds_panel
     from csideploy.transceiver.users import holds_users
 
+    if holds_panel(file):
+        from csideploy import cli_panel
+
+        refuse_given(context, ("domain", "convention"), "CSI samples")
+        cli_panel.info(file, as_json=as_json)
+        return
     if holds_users(file):
         from csideploy import cli_users
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,6 @@ from csideploy.cli_shell import (
     check_calibration,
     print_json,
     progress,
-    refuse,
     refuse_given,
     say,
     table_console,
@@ -33,14 +32,17 @@ Snr = Annotated[
     float | None, typer.Option(help="Of a transceiver: P over the noise in dB, of pilots and data.")
 ]
 Group = Annotated[int | None, typer.Option(min=1, help="Of a transceiver: K, users of a group.")]
-_later = {"hidden": True}
-OF_LINKS = ("cr", "quantizer", "binarize", "calibration")
+Rank = Annotated[
+    int | None,
+    typer.Option(min=1, max=4, help="Of a profile: samples in a row are the layers of a report."),
+]
+OF_LINKS = ("cr", "quantizer", "binarize", "calibration", "profile")
 OF_PRECODERS = ("table", "bs_memory", "distance")
 OF_DOWNLINKS = ("snr", "users", "settings")
 OF_FRONTHAUL = ("channel",)
 OF_TRANSCEIVERS = ("max_users",)
 OF_GROUPS = ("snr", "users", "samples", "seed")
-OF_CSI = ("bits", "domain", "convention", "reference_domain", "with_scale")
+OF_CSI = ("bits", "domain", "convention", "reference_domain", "with_scale", "rank")
 """Parameters of verbs that say nothing about the other kind of system."""
 
 
@@ -110,7 +112,10 @@ def export(
     max_users: Annotated[
         int | None, typer.Option(help="Of a transceiver: the most users of a group; 8.")
     ] = None,
-    profile: Annotated[str | None, typer.Option(**_later)] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="r20-case0: payload, report and keys that RAN1 reported for Rel-20."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make; ./MODEL if left out.")
     ] = None,
@@ -121,6 +126,8 @@ def export(
     """Make a link package: ONNX and a bundle for each side, golden vectors, report.
 
     Example: csideploy export --model bacrnet10x --precision auto --out P
+
+    As reported for Rel-20: csideploy export --checkpoint run --profile r20-case0 --out P
 
     A precoder: csideploy export --model rank1-rzf --snr 20 --table auto --bs-memory 64MB
 
@@ -137,14 +144,13 @@ def export(
     from csideploy.report import precision_table
     from csideploy.transceiver.request import is_transceiver
 
-    refuse(profile, "--profile", "no system with a 3GPP profile is there yet")
     if is_transceiver(model, checkpoint):
         from csideploy import cli_transceiver_link
         from csideploy.transceiver.export import TransceiverWanted
         from csideploy.transceiver.parts import MAX_USERS
         from csideploy.transceiver.request import parse_codebooks, parse_list
 
-        apart = ("cr", "quantizer", "binarize", "snr", "users")
+        apart = ("cr", "quantizer", "binarize", "profile", "snr", "users")
         refuse_given(context, (*apart, *OF_PRECODERS, *OF_FRONTHAUL), "other systems")
         cli_transceiver_link.export(
             model,
@@ -223,6 +229,7 @@ def export(
         precision=precision.value,
         calibration=calibration,
         quantizer=None if quantizer is None else quantizer.value,
+        profile=profile,
     )
     with progress("export") as advance:
         result = link_export.export_link(
@@ -237,6 +244,11 @@ def export(
             f"{result['out']}: {result['system']}, cr {result['cr']}, {bits} features, "
             f"binarize {result['binarize']}, pairing id {result['pairing_id']}"
         )
+        if result["profile"] is not None:
+            about = result["profile"]
+            pairs = ", ".join(f"{{{m}, {q}}}" for m, q in about["layer_payload_pairs"])
+            say(f"  profile {about['release']}: {about['status']}; pairs of the layers {pairs}")
+            say(f"  target CSI: {about['target_csi_domain']}")
         wide = max(14, *(len(name) + 2 for name in (*result["files"], *result["c"])))
         for name, size in result["files"].items():
             say(f"  {name:<{wide}}{size:>12,} bytes")
@@ -270,6 +282,7 @@ def encode(
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="16 more bits a sample carry max|H|.")
     ] = False,
+    rank: Rank = None,
     snr: Snr = None,
     users: Group = None,
     samples: Annotated[
@@ -323,7 +336,14 @@ def encode(
     say(f"{csi}: {source.description}")
     with progress("encode") as advance:
         result = feedback.encode(
-            link, source, out, bits=budget, raw=raw, with_scale=with_scale, progress=advance
+            link,
+            source,
+            out,
+            bits=budget,
+            raw=raw,
+            with_scale=with_scale,
+            rank=rank,
+            progress=advance,
         )
     if as_json:
         print_json(result)
@@ -331,6 +351,20 @@ def encode(
         say(
             f"{out}: {result['samples']} samples of {result['payload_bits']} bits "
             f"({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes in all"
+        )
+        if rank is not None:
+            _say_reports(result["report"])
+
+
+def _say_reports(report: dict[str, Any]) -> None:
+    say(
+        f"  {report['reports']} reports of rank {report['rank']}: part 1 {report['part1_bits']} "
+        f"bits, part 2 {report['part2_bits']} bits, {report['bytes']} bytes a report"
+    )
+    if report["not_strongest_first"]:
+        say(
+            f"  {report['not_strongest_first']} of them have a layer with more energy than the one "
+            "before it: a file's samples are to stand strongest layer first"
         )
 
 
@@ -354,6 +388,9 @@ def decode(
     with_scale: Annotated[
         bool, typer.Option("--with-scale", help="Multiply by the max|H| that the payload carries.")
     ] = False,
+    rank: Annotated[
+        int | None, typer.Option(min=1, max=4, help="Layers of a report, of a raw payload.")
+    ] = None,
     snr: Snr = None,
     users: Group = None,
     seed: Seed = 0,
@@ -409,6 +446,7 @@ def decode(
             bits=parse_number(bits, "--bits"),
             raw=raw,
             with_scale=with_scale,
+            rank=rank,
             domain=domain.value,
             reference=known,
             progress=advance,

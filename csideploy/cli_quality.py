@@ -41,8 +41,8 @@ def evaluate(
     channel: Annotated[
         str,
         typer.Option(
-            help="indoor, outdoor or rayleigh, or a CSI file; of the fronthaul rayleigh, "
-            "umi-links, umi or sionna-umi, with commas."
+            help="indoor, outdoor or rayleigh, or a CSI file; umi-panel or its file; of the "
+            "fronthaul rayleigh, umi-links, umi or sionna-umi, with commas."
         ),
     ] = "indoor",
     iterations: Annotated[
@@ -54,7 +54,10 @@ def evaluate(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Of precoders: antennas, streams, pilots, pilot-power = N."),
+        typer.Option(
+            "--set",
+            help="Of precoders: antennas, streams, pilots, pilot-power = N; of a panel: rank = N.",
+        ),
     ] = None,
     fit: Annotated[
         Path | None,
@@ -80,10 +83,15 @@ def evaluate(
     Transceivers, on a file's test users: csideploy evaluate rvq-egat --channel users.npz
 
     Fronthaul, sum efficiency against bits: csideploy evaluate neural-mq --channel umi-links,umi
+
+    Rel-16 eType II beside links: csideploy evaluate bacrnet10x,pca-cr8,etype2 --channel indoor;
+    on a panel of two polarisations: csideploy evaluate etype2,pca-ports --channel panel.npz
     """
     import json
 
-    from csideploy import cli_fronthaul_quality, cli_precoder, cli_transceiver
+    from csideploy import cli_fronthaul_quality, cli_panel, cli_precoder, cli_transceiver
+    from csideploy.channels.panel_file import SCENARIO as PANEL
+    from csideploy.channels.panel_file import holds_panel
     from csideploy.downlink.request import is_precoder, parse_sizes
     from csideploy.errors import InputError
     from csideploy.evaluate import channels
@@ -99,6 +107,24 @@ def evaluate(
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
         raise InputError("evaluate needs systems, with commas between them")
+    if channel == PANEL or holds_panel(channel):
+        refuse_given(context, _NOT_OF_PANEL, "other channels")
+        cli_panel.evaluate(
+            names,
+            settings or [],
+            channel=channel,
+            samples=samples,
+            out=out,
+            chart=chart,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    if "pca-ports" in names:
+        raise InputError(
+            "pca-ports is fitted on a panel's channels: --channel umi-panel, or a file of "
+            "data generate --scenario umi-panel"
+        )
     on_fronthaul = [name for name in names if is_fronthaul(name)]
     if on_fronthaul:
         if len(on_fronthaul) < len(names):
@@ -194,3 +220,6 @@ def evaluate(
         print_json(result)
     else:
         quality_table.show(result, table_console())
+
+
+_NOT_OF_PANEL = ("snr", "users", "bits", "iterations", "receiver", "distance", "fit")

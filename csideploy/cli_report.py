@@ -58,6 +58,8 @@ def report(
     On devices, against limits: csideploy report P --target cortex-m55 --budget limits.toml
 
     A page: csideploy report P --target cortex-a76 --format html --out report.html
+
+    Rows for 3GPP: csideploy report P --format 3gpp --quality q.json --out rows.csv
     """
     from csideploy.outputs import file_aside
     from csideploy.package import open_package
@@ -70,6 +72,8 @@ def report(
         target or (), budget, numerology=numerology, budget_share=budget_share
     )
     figures = page.read_quality(quality or ())
+    if layout is ReportFormat.THREEGPP:
+        evaluation_table.check(link)
     result = footprint.report(link, rounds=rounds)
     on_targets.add(result, link, plans)
     text = None
@@ -78,7 +82,8 @@ def report(
     elif layout is ReportFormat.HTML:
         text = page.html(result, link, figures)
     elif layout is ReportFormat.THREEGPP:
-        text = evaluation_table.rows(result, link, figures)
+        as_csv = out is not None and out.suffix == ".csv"
+        text = evaluation_table.rows(result, link, figures, as_csv=as_csv)
     elif layout is ReportFormat.MARKDOWN:
         text = render.markdown(result)
     if out is not None and text is not None:

@@ -216,16 +216,6 @@ def table_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=120)
 
 
-def refuse(given: object, option: str, instead: str) -> None:
-    """An option of the contract whose function is not there yet: one clear line, never ignored.
-
-    Raises:
-        InputError: `given` says that the option was used.
-    """
-    if given not in (None, False):
-        raise InputError(f"{option} is not available in this version: {instead}")
-
-
 def given(context: typer.Context, name: str) -> bool:
     """Whether an option stands on the command line."""
     source = context.get_parameter_source(name)

@@ -3,6 +3,9 @@
 Every system is made into a link package, so that what is measured is what would be deployed: CSI
 through the UE's bundles, the payload's bits, the BS's bundles. Confidence intervals resample whole
 environments, since samples that share one are alike.
+
+With `etype2` among the names there are rows of the Rel-16 codebook too (`evaluate_codebook`), and
+all rows have SGCS by sub-band beside that by subcarrier.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from csideploy import metrics
 from csideploy.channels.conventions import from_input, to_input
 from csideploy.channels.files import read_csi
 from csideploy.channels.generate import generate
+from csideploy.directions import cosines
 from csideploy.errors import InputError
+from csideploy.evaluate_codebook import NAME as ETYPE2
+from csideploy.evaluate_codebook import etype2_rows
 from csideploy.feedback import check_shape
 from csideploy.link_export import Wanted, make_package
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
@@ -29,6 +35,7 @@ from csideploy.package import MANIFEST, LinkPackage, open_package
 from csideploy.payload import Layout
 from csideploy.progress import Advance, quiet
 from csideploy.report import footprint
+from csideploy.subbands import subband_directions
 
 SCENARIOS = {"indoor": 20, "outdoor": 4, "rayleigh": 1}
 """Generated channels, and samples that share an environment."""
@@ -39,6 +46,8 @@ FILE_BLOCK = 20
 CHUNK = 250
 _RESAMPLES = 1000
 _SPREAD_SAMPLES = 2000
+_COMBINATIONS = 8
+"""Of eType II: what a bar of progress expects."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,8 @@ def evaluate(
     """Measure systems.
 
     Args:
-        names: each a zoo entry, a system with zoo weights, a link package, or a trained run's
-            folder or weights file.
+        names: each a zoo entry, a system with zoo weights, a link package, a trained run's folder
+            or weights file, or "etype2".
         bits: budgets to measure; left open: all that a system has.
         data: channels.
         seed: of the resampling.
@@ -100,14 +109,16 @@ def evaluate(
 
     Returns:
         `rows`, one a system and budget, by payload bits; `channels`, what they were measured on.
+        Rows of eType II have no NMSE, as it sends directions without scale or phase.
 
     Raises:
         InputError: a name is none of these, or has none of the budgets.
     """
     links = []
     rows: list[dict[str, Any]] = []
+    directions = subband_directions(data.h) if ETYPE2 in names else None
     with tempfile.TemporaryDirectory(prefix="csideploy-") as folder:
-        for index, name in enumerate(names):
+        for index, name in enumerate(name for name in names if name != ETYPE2):
             package = _package(name, bits, Path(folder) / str(index))
             if not package.layouts:
                 raise InputError(f"{name} has float features and so no payload to measure it by")
@@ -116,19 +127,27 @@ def evaluate(
             if lacking:
                 raise InputError(f"{name} has {package.budgets} bits a feature, not --bits {bits}")
             links.append((name, package, budgets))
-        total = len(data.h) * sum(len(budgets) for _, _, budgets in links)
+        if bits.given and not links:
+            raise InputError(f"{ETYPE2} has combinations, no budgets: leave --bits out")
+        of_codebook = 0 if directions is None else _COMBINATIONS
+        total = len(data.h) * (sum(len(budgets) for _, _, budgets in links) + of_codebook)
         done = 0
         for name, package, budgets in links:
             spread = _spread(package, data)
             for layout in budgets:
-                quality = _Quality(data, seed)
+                quality = _Quality(data, seed, directions)
                 for start, h_hat in _received(package, layout, data.h):
                     quality.add(start, h_hat)
                     done += len(h_hat)
                     progress(done, total)
                 about = {"system": _title(name), **_cost(package, layout)}
                 rows.append({**about, **quality.figures(), "spread": spread})
-    rows.sort(key=lambda row: (row["payload_bits"], -row["nmse_db"]))
+    if directions is not None:
+        for about, values in etype2_rows(data.h, directions):
+            rows.append({**_NO_BUNDLE, **about, **_figures(data, seed, _DIRECTED, values)})
+            done += len(data.h)
+            progress(min(done, total), total)
+    rows.sort(key=lambda row: (row["payload_bits"], row["sgcs"]))
     return {"channels": data.description, "interval": "95 %, environments resampled", "rows": rows}
 
 
@@ -192,36 +211,65 @@ def _received(
 
 
 class _Quality:
-    """NMSE, SGCS and rho by environment."""
+    """NMSE, SGCS and rho by environment, and SGCS by sub-band if there are directions."""
 
-    def __init__(self, data: Channels, seed: int) -> None:
+    def __init__(
+        self, data: Channels, seed: int, directions: NDArray[np.complex64] | None = None
+    ) -> None:
         self.data = data
         self.seed = seed
+        self.directions = directions
         self.values: list[NDArray[np.float64]] = []
 
     def add(self, start: int, h_hat: NDArray[np.complexfloating]) -> None:
         """One chunk of estimates, each on the scale of unit maximum."""
         reference = self.data.h[start : start + len(h_hat)]
         unit = reference / np.abs(reference).max(axis=(1, 2), keepdims=True)
-        self.values.append(metrics.by_sample(unit, h_hat))
+        values = metrics.by_sample(unit, h_hat)
+        if self.directions is not None:
+            own = self.directions[start : start + len(h_hat)]
+            by_band = cosines(own, subband_directions(h_hat))[:, 0].mean(axis=1)
+            values = np.concatenate([values, by_band[None]])
+        self.values.append(values)
 
     def figures(self) -> dict[str, Any]:
         """Means and their intervals."""
         values = np.concatenate(self.values, axis=1)
-        blocks = values.reshape(3, -1, self.data.block).mean(axis=2)
-        random = np.random.default_rng(self.seed)
-        drawn = random.integers(0, blocks.shape[1], size=(_RESAMPLES, blocks.shape[1]))
-        means = blocks[:, drawn].mean(axis=2)
-        low, high = np.quantile(means, [0.025, 0.975], axis=1)
-        nmse, sgcs, rho = values.mean(axis=1)
-        return {
-            "samples": values.shape[1],
-            "nmse_db": round(metrics.to_db(float(nmse)), 3),
-            "nmse_db_interval": [round(metrics.to_db(float(v)), 3) for v in (low[0], high[0])],
-            "sgcs": round(float(sgcs), 5),
-            "sgcs_interval": [round(float(v), 5) for v in (low[1], high[1])],
-            "rho": round(float(rho), 5),
-        }
+        return _figures(self.data, self.seed, _RECONSTRUCTED[: len(values)], values)
+
+
+_RECONSTRUCTED = ("nmse", "sgcs", "rho", "sgcs_subband")
+_DIRECTED = ("sgcs", "rho", "sgcs_subband")
+_NO_BUNDLE: dict[str, Any] = {
+    "bits": None,
+    "nmse_db": None,
+    "nmse_db_interval": None,
+    "ue_bundle_bytes": None,
+    "ue_memory_bytes": None,
+    "ue_macs": None,
+    "spread": [],
+}
+"""What a codebook has none of."""
+
+
+def _figures(
+    data: Channels, seed: int, names: tuple[str, ...], values: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Means of quantities (m, n) by their names, and intervals of all but rho."""
+    blocks = values.reshape(len(values), -1, data.block).mean(axis=2)
+    random = np.random.default_rng(seed)
+    drawn = random.integers(0, blocks.shape[1], size=(_RESAMPLES, blocks.shape[1]))
+    low, high = np.quantile(blocks[:, drawn].mean(axis=2), [0.025, 0.975], axis=1)
+    made: dict[str, Any] = {"samples": values.shape[1]}
+    for name, mean, *ends in zip(names, values.mean(axis=1), low, high, strict=True):
+        if name == "nmse":
+            made["nmse_db"] = round(metrics.to_db(float(mean)), 3)
+            made["nmse_db_interval"] = [round(metrics.to_db(float(end)), 3) for end in ends]
+            continue
+        made[name] = round(float(mean), 5)
+        if name != "rho":
+            made[f"{name}_interval"] = [round(float(end), 5) for end in ends]
+    return made
 
 
 def _cost(package: LinkPackage, layout: Layout) -> dict[str, Any]:

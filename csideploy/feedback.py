@@ -25,6 +25,14 @@ from csideploy.payload import (
     read_header,
     split_scale,
 )
+from csideploy.profiles.report_file import (
+    ReportFile,
+    check_count,
+    disorder,
+    is_reports,
+    reports_in,
+    reports_of,
+)
 from csideploy.progress import Advance, quiet
 
 CHUNK = 250
@@ -39,6 +47,7 @@ def encode(
     bits: int | None = None,
     raw: bool = False,
     with_scale: bool = False,
+    rank: int | None = None,
     progress: Advance = quiet,
 ) -> dict[str, Any]:
     """CSI -> payload file, by the UE's bundles.
@@ -50,13 +59,16 @@ def encode(
         bits: the bit budget; None takes the only one, or the largest.
         raw: leave the 32-byte header out.
         with_scale: 16 more bits a sample carry max|H|.
+        rank: of a package with a profile: so many samples in a row, the strongest layer first, are
+            the layers of one report (`csideploy.profiles.report_file`); None: samples alone.
         progress: called with samples done and samples in all.
 
     Returns:
         What was written, for people and scripts.
 
     Raises:
-        InputError: the CSI has another shape than the encoder takes, or there is no such budget.
+        InputError: the CSI has another shape than the encoder takes, or there is no such budget;
+            with `rank` there is no profile, or no whole number of reports.
         OutputError: `out` cannot be written.
     """
     if package.is_precoder:
@@ -67,30 +79,57 @@ def encode(
     part = package.open_side("ue", layout)
     check_shape(csi.h.shape, part.inputs[0].shape)
     total = csi.h.shape[0]
-    header = Header(layout.layout_id, package.pairing_id[:8], total, layout.nbytes)
+    report = None if rank is None else _reports(package, rank, total, with_scale=with_scale)
+    nbytes, step = _record(layout, report)
+    layout_id = layout.layout_id if report is None else report.layout_id
+    header = Header(layout_id, package.pairing_id[:8], total // step, nbytes)
+    chunk = CHUNK // step * step
+    unordered = 0
     names = [output.name for output in part.outputs]
     with file_aside(out) as stream:
         if not raw:
             stream.write(header.pack())
-        for start in range(0, total, CHUNK):
-            x, _ = to_input(csi.h[start : start + CHUNK])
+        for start in range(0, total, chunk):
+            x, _ = to_input(csi.h[start : start + chunk])
             payload = part.run(x)[names.index("payload")]
             if with_scale:
-                payload = append_scale(payload, layout, csi.absmax[start : start + CHUNK])
+                payload = append_scale(payload, layout, csi.absmax[start : start + chunk])
+            if report is not None:
+                payload = report.pack(payload)
+                unordered += disorder(csi.h[start : start + chunk], step)
             stream.write(np.ascontiguousarray(payload).tobytes())
-            progress(min(start + CHUNK, total), total)
-    return {
+            progress(min(start + chunk, total), total)
+    result = {
         "out": str(out),
         "samples": total,
         "bits": package.bits_of(layout),
         "payload_bits": layout.payload_bits,
         "payload_bytes": layout.nbytes,
         "header_bytes": 0 if raw else HEADER_BYTES,
-        "file_bytes": (0 if raw else HEADER_BYTES) + total * layout.nbytes,
-        "layout_id": layout.layout_id,
+        "file_bytes": (0 if raw else HEADER_BYTES) + total // step * nbytes,
+        "layout_id": layout_id,
         "pairing_id": package.pairing_id.hex(),
         "csi": csi.description,
     }
+    if report is not None:
+        result["report"] = {**report.figures(total), "not_strongest_first": unordered}
+    return result
+
+
+def _reports(package: LinkPackage, rank: int, samples: int, *, with_scale: bool) -> ReportFile:
+    """The reports that samples become."""
+    if with_scale:
+        raise InputError("--with-scale: a report of layers carries no scale; leave one of them out")
+    report = reports_of(package, rank)
+    check_count(samples, rank)
+    return report
+
+
+def _record(layout: Layout, report: ReportFile | None) -> tuple[int, int]:
+    """Bytes and samples of what a payload file counts: a sample, or a report."""
+    if report is None:
+        return layout.nbytes, 1
+    return report.layout.nbytes, report.layout.rank
 
 
 def check_shape(csi_shape: tuple[int, ...], input_shape: tuple[Any, ...]) -> None:
@@ -116,6 +155,7 @@ def decode(
     bits: int | None = None,
     raw: bool = False,
     with_scale: bool = False,
+    rank: int | None = None,
     domain: str = "angular",
     reference: Csi | None = None,
     progress: Advance = quiet,
@@ -131,6 +171,7 @@ def decode(
         bits: the bit budget; the header says it, a raw file of a package of several does not.
         raw: the payload file has no header.
         with_scale: multiply each sample by the max|H| that its payload carries.
+        rank: layers of a report; the header says it, a raw file of reports does not.
         domain: "angular" or "frequency".
         reference: the CSI that was encoded; adds NMSE, SGCS and rho to the result.
         progress: called with samples done and samples in all.
@@ -150,16 +191,27 @@ def decode(
         )
     with _open_payload(payload_path) as stream:
         size = payload_path.stat().st_size
+        report: ReportFile | None = None
         if raw:
             layout = given.carrying_scale(with_scale)
-            total = _raw_count(size, layout, payload_path)
+            if rank is not None:
+                report = _reports(package, rank, 0, with_scale=with_scale)
+            nbytes, step = _record(layout, report)
+            says = layout.describe() if report is None else f"{nbytes} bytes a report"
+            total = step * _raw_count(size, nbytes, payload_path, says)
         else:
             header = read_header(stream.read(HEADER_BYTES), name=str(payload_path))
-            layout = check_header(
-                header, package.layouts, package.pairing_id, name=str(payload_path)
-            )
+            layout = given
+            if is_reports(header):
+                report = reports_in(header, package, name=str(payload_path))
+            else:
+                layout = check_header(
+                    header, package.layouts, package.pairing_id, name=str(payload_path)
+                )
+            _check_rank(rank, report, payload_path)
             check_length(header, size, name=str(payload_path))
-            total = header.count
+            nbytes, step = _record(layout, report)
+            total = step * header.count
             carried = package.bits_of(layout)
             if bits is not None and carried != bits:
                 raise InputError(
@@ -177,9 +229,12 @@ def decode(
             _check_reference(reference, total, part.outputs[0].shape)
         sums = np.zeros(3)
         with file_aside(out) as sink:
-            for start in range(0, total, CHUNK):
-                n = min(CHUNK, total - start)
-                block = _read_exactly(stream, n, layout, payload_path)
+            chunk = CHUNK // step * step
+            for start in range(0, total, chunk):
+                n = min(chunk, total - start)
+                block = _read_exactly(stream, n // step, nbytes, payload_path)
+                if report is not None:
+                    block = report.unpack(block)
                 scale = None
                 if layout.scale:
                     block, scale = split_scale(block, layout)
@@ -189,16 +244,16 @@ def decode(
                     sums += n * np.array(_quality(unit, h_hat))
                 if with_scale and scale is not None:
                     h_hat = h_hat * scale[:, None, None]
-                result = to_frequency(h_hat) if domain == "frequency" else h_hat
-                result = np.ascontiguousarray(result, dtype=np.complex64)
+                made = to_frequency(h_hat) if domain == "frequency" else h_hat
+                made = np.ascontiguousarray(made, dtype=np.complex64)
                 if start == 0:
-                    _npy_header(sink, (total, *result.shape[1:]))
-                sink.write(result.tobytes())
+                    _npy_header(sink, (total, *made.shape[1:]))
+                sink.write(made.tobytes())
                 progress(start + n, total)
-    report: dict[str, Any] = {
+    result: dict[str, Any] = {
         "out": str(out),
         "samples": total,
-        "shape": [total, *result.shape[1:]],
+        "shape": [total, *made.shape[1:]],
         "domain": domain,
         "scaled": with_scale,
         "carries_scale": layout.scale,
@@ -209,9 +264,19 @@ def decode(
     }
     if reference is not None:
         nmse, sgcs, rho = (float(value) for value in sums / total)
-        report |= {"nmse_db": float(metrics.to_db(nmse)), "sgcs": sgcs, "rho": rho}
-        report["reference"] = reference.description
-    return report
+        result |= {"nmse_db": float(metrics.to_db(nmse)), "sgcs": sgcs, "rho": rho}
+        result["reference"] = reference.description
+    if report is not None:
+        result["report"] = report.figures(total)
+    return result
+
+
+def _check_rank(rank: int | None, report: ReportFile | None, path: Path) -> None:
+    """`--rank` may only say what the header does."""
+    carried = None if report is None else report.layout.rank
+    if rank is not None and rank != carried:
+        has = "samples, no reports" if carried is None else f"reports of rank {carried}"
+        raise InputError(f"--rank {rank}: {path} has {has}; leave the option out")
 
 
 def _open_payload(path: Path) -> BinaryIO:
@@ -221,20 +286,18 @@ def _open_payload(path: Path) -> BinaryIO:
         raise InputError(f"cannot read {path}: {reason(error)}") from error
 
 
-def _raw_count(size: int, layout: Layout, path: Path) -> int:
-    count, rest = divmod(size, layout.nbytes)
+def _raw_count(size: int, nbytes: int, path: Path, says: str) -> int:
+    count, rest = divmod(size, nbytes)
     if rest or not count:
-        raise FormatError(
-            f"{path} has {size} bytes, which is no whole number of samples: {layout.describe()}"
-        )
+        raise FormatError(f"{path} has {size} bytes, which is no whole number of samples: {says}")
     return count
 
 
-def _read_exactly(stream: BinaryIO, n: int, layout: Layout, path: Path) -> NDArray[np.uint8]:
-    data = stream.read(n * layout.nbytes)
-    if len(data) != n * layout.nbytes:
+def _read_exactly(stream: BinaryIO, n: int, nbytes: int, path: Path) -> NDArray[np.uint8]:
+    data = stream.read(n * nbytes)
+    if len(data) != n * nbytes:
         raise FormatError(f"{path} became shorter while it was read")
-    return np.frombuffer(data, np.uint8).reshape(n, layout.nbytes)
+    return np.frombuffer(data, np.uint8).reshape(n, nbytes)
 
 
 def _check_reference(reference: Csi, total: int, output_shape: tuple[Any, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from csideploy import __version__, c_folder, calibration
+from csideploy import __version__, c_folder, calibration, registry
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
 from csideploy.errors import InputError
@@ -28,9 +28,11 @@ from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
+from csideploy.profiles import described, r20_case0
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import Quantized, quantize_link
 from csideploy.report import footprint
+from csideploy.report.page import report_files
 
 VECTORS = 20
 """Golden samples: one environment of the indoor scenario."""
@@ -41,7 +43,7 @@ class Wanted:
     """What the user asked for; None where it was left open.
 
     precision: fp32, int8 or auto. calibration: CSI for the scales; None: generated channels.
-    quantizer: one of `registry.QUANTIZERS`.
+    quantizer: one of `registry.QUANTIZERS`. profile: `r20-case0`.
     """
 
     model: str | None
@@ -54,6 +56,7 @@ class Wanted:
     precision: str = "fp32"
     calibration: Path | None = None
     quantizer: str | None = None
+    profile: str | None = None
 
 
 def parse_emit(text: str) -> frozenset[str]:
@@ -99,6 +102,7 @@ def export_link(
         raise InputError("export needs --model NAME (see `csideploy systems`) or --checkpoint FILE")
     if out is not None:
         check_folder_free(out, force=force, holding=MANIFEST)
+    _check_profile(wanted)
     source = _source(wanted, checkpoint)
     folder = out if out is not None else Path(wanted.model or source.system)
     return make_package(source, wanted, folder, force=force, progress=progress)
@@ -120,6 +124,10 @@ def make_package(
             "in fp32; leave the option out"
         )
     link = assemble(source, source.budgets(wanted.bits))
+    if wanted.profile is not None:
+        # Before the long part.
+        r20_case0.check_name(wanted.profile)
+        _check_payload(link, source)
     quantized = None
     if wanted.precision != "fp32":
         quantized = _quantize(link, source, wanted, progress)
@@ -143,13 +151,14 @@ def make_package(
             files[f"{part.stem}.onnx"] = inlined_bytes(part.network, inline=wanted.inline)
             name, network = running[part.stem]
             files[f"{name}.onnx"] = inlined_bytes(network, inline=wanted.inline)
+    if wanted.profile is not None:
+        manifest["profile"] = _profile(link, source, manifest, files)
     bundles = {}
     if wanted.emit & {"bundle", "c"}:
         bundles = {f"{running[stem][0]}.csib": write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= bundles
-        report = json.dumps(footprint.of_bundles(list(bundles.values())), indent=2) + "\n"
-        files["report.json"] = report.encode()
+        files |= report_files(footprint.of_bundles(list(bundles.values())), manifest)
     sources = {}
     if "c" in wanted.emit:
         for part, (name, data) in zip(link.parts, bundles.items(), strict=True):
@@ -171,7 +180,45 @@ def make_package(
         "c": sorted(sources),
         "precision": wanted.precision,
         "quantization": quantized and quantized.figures(),
+        "profile": manifest.get("profile"),
     }
+
+
+def _check_profile(wanted: Wanted) -> None:
+    """Refuse what can be refused before any weights are read."""
+    if wanted.profile is None:
+        return
+    r20_case0.check_name(wanted.profile)
+    known = wanted.cr in registry.COMPRESSIONS and len(wanted.bits.numbers) < 2
+    if wanted.cr is not None and wanted.bits.given and known:
+        bits = wanted.bits.number
+        r20_case0.check_pair(registry.features(wanted.cr), bits, wanted.quantizer or "uniform")
+
+
+def _check_payload(link: LinkParts, source: LinkSource) -> None:
+    if link.layouts:
+        layout = link.layouts[-1]
+        r20_case0.check_pair(layout.count, layout.bits, source.quantizer)
+    else:
+        r20_case0.check_pair(registry.features(source.cr), None, source.quantizer)
+
+
+def _profile(
+    link: LinkParts, source: LinkSource, manifest: dict[str, Any], files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """The manifest's `profile`; hashes are those of the package's files, if it has them."""
+    ue, bs = (
+        hashlib.sha256(files.get(f"{stem}.onnx", link[stem].network)).hexdigest()
+        for stem in ("ue", "bs")
+    )
+    return described.describe(
+        link.layouts[-1],
+        pairing_id=manifest["pairing_id"],
+        provenance=source.provenance,
+        metrics=source.metrics,
+        encoder_sha256=ue,
+        decoder_sha256=bs,
+    )
 
 
 def _quantize(link: LinkParts, source: LinkSource, wanted: Wanted, progress: Advance) -> Quantized:

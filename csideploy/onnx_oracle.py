@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from csideploy.errors import FormatError
+from csideploy.export.standard_qonnx import standard_qonnx
 
 Arrays = dict[str, NDArray[Any]]
 Given = NDArray[Any] | Mapping[str, NDArray[Any]]
@@ -79,7 +80,7 @@ def _open(model: bytes, settings: dict[str, str], threads: int) -> Any:
 
 
 class Oracle:
-    """One ONNX file in ONNX Runtime.
+    """One ONNX file in ONNX Runtime; operators of QONNX are written in standard ones first.
 
     Args:
         model: the file's bytes.
@@ -90,6 +91,7 @@ class Oracle:
 
     Raises:
         FormatError: the bytes are no ONNX network that ONNX Runtime loads.
+        UnsupportedError: an operator of QONNX that is not known.
     """
 
     def __init__(
@@ -102,9 +104,11 @@ class Oracle:
             raise FormatError(
                 f"ONNX Runtime does not load {name}: {str(error).splitlines()[0]}"
             ) from error
-        self.exposed = _expose(graph, expose)
+        known = standard_qonnx(graph)
+        self.exposed = _expose(known, expose)
+        changed = known is not graph or self.exposed
         self._session = Session(
-            graph.SerializeToString() if self.exposed else model, name=name, threads=threads
+            known.SerializeToString() if changed else model, name=name, threads=threads
         )
         self.input = self._session.inputs[0]
 

@@ -5,6 +5,7 @@
     ue.csib  bs.csib   the bundles
     vectors.npz        golden inputs, payloads and outputs, computed with ONNX Runtime
     report.json        footprint by layer and by side
+    report.html        the same as a page; packages of older versions have none
 
 With several bit budgets the encoder and the decoder stand there once, x -> feature and
 feature -> h, and for each budget B there are two small parts more:
@@ -26,6 +27,8 @@ With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.cs
 `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
 by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
 pairing id is the same: an int8 UE may speak to an fp32 BS.
+
+With `--profile` the manifest has an object `profile` besides (`csideploy.profiles.described`).
 
 The two ends need not hold the same folder, so each file is checked on its own: a bundle against
 the pairing id, and every file against the hash in the manifest.
@@ -447,6 +450,10 @@ def _check_manifest(manifest: object, path: Path) -> None:
     for name, entry in manifest["files"].items():
         if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str)) or "/" in name:
             raise FormatError(f"{path} has no valid entry for file {name!r}")
+    if "profile" in manifest:
+        from csideploy.profiles.described import check_manifest as check_profile
+
+        check_profile(manifest, path)
 
 
 def _check_setup(sizes: dict[str, Any], path: Path) -> None:

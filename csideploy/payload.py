@@ -14,7 +14,8 @@ A payload file is a header of 32 bytes, little-endian, and the samples, with not
                    average); bit 15 set when each sample carries a scale; or 0x0300 (a fronthaul's
                    blocks: the bit streams of the RUs, each padded to whole bytes); or 0x0800 (a
                    transceiver's groups of users, `csideploy.transceiver.groups_file`; in its parts
-                   0x0400 + 64 R + B, B bits of a user in region R)
+                   0x0400 + 64 R + B, B bits of a user in region R); or 0x1000 + 16 v + B (reports
+                   of v layers of B bits a code, `csideploy.profiles.report_file`)
          8      8  first 8 bytes of the link's pairing id
         16      8  count: number of samples
         24      4  bytes a sample
@@ -41,6 +42,7 @@ SCALE_BITS = 16
 MOST_BITS = 8
 UNIFORM_LAYOUT, CODEBOOK_LAYOUT, FRONTHAUL_LAYOUT = 0x0100, 0x0200, 0x0300
 TRANSCEIVER_LAYOUT, GROUPS_LAYOUT = 0x0400, 0x0800
+REPORT_LAYOUT = 0x1000
 _SCALE_FLAG = 0x8000
 _FIELDS = struct.Struct("<4sHH8sQI")
 _CRC = struct.Struct("<I")

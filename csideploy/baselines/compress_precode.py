@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.baselines.block_floating_point import SAMPLE_BITS
 from csideploy.errors import InputError
 
 SHARED = tuple(12 * 14 * blocks for blocks in (48, 36, 24, 12))
@@ -159,6 +160,54 @@ def quantize_precoder(precoder: Complex, bits: int) -> Double:
             best = np.where(found < error, tried, best)
             error = np.minimum(found, error)
     return np.asarray(best * largest, np.complex128)
+
+
+def floating_point_load(*, antennas: int, streams: int, width: int, reuse: int) -> float:
+    """Bits a channel use of weights in block floating point: per stream an exponent byte.
+
+    O-RAN's beamforming weights have their own compression header: the vector of one stream over the
+    antennas shares an exponent. Arguments as `precoder_load`, width the mantissas' bits.
+
+    Raises:
+        InputError: a size that is no whole number of 1 or more.
+    """
+    entries = precoder_load(
+        antennas=antennas, streams=streams, precoder_bits=2 * width, reuse=reuse
+    )
+    return entries + 8 * streams / reuse
+
+
+def floating_point_precoder(precoder: Complex, width: int) -> Double:
+    """W_hat of weights in block floating point; a stream's vector shares an exponent.
+
+    Numbers are first of 16 bits, the largest part of the matrix just within. The receiver adds half
+    a step to what the shift cut off, as in `block_floating_point.round_trip`.
+
+    Args:
+        precoder: W, complex (..., N_m, L).
+        width: bits of a mantissa, 2 to 16.
+
+    Raises:
+        InputError: another shape or width, or a number that is not finite.
+    """
+    if type(width) is not int or not 2 <= width <= SAMPLE_BITS:
+        raise InputError(f"mantissas of {width} bits: a whole number from 2 to {SAMPLE_BITS}")
+    w = np.asarray(precoder, np.complex128)
+    if w.ndim < 2 or 0 in w.shape[-2:] or not np.isfinite(w).all():
+        raise InputError(f"precoder {w.shape}: finite, complex (..., antennas, L)")
+    parts = np.stack([w.real, w.imag])
+    largest = np.abs(parts).max(axis=(0, -2, -1), keepdims=True)
+    most = 2.0 ** (SAMPLE_BITS - 1) - 1
+    # A matrix of zeros comes back as it is.
+    step = np.where(largest > 0, largest, 1.0) / most
+    numbers = np.rint(parts / step).astype(np.int64)
+    # ~x is |x| - 1 below zero: both sides then need one bit more than their own length.
+    size = np.where(numbers < 0, ~numbers, numbers).max(axis=(0, -2), keepdims=True)
+    needed = 1 + np.ceil(np.log2(size + 1.0)).astype(np.int64)
+    exponent = np.maximum(needed - width, 0)
+    held = ((numbers >> exponent) << exponent) + (2.0**exponent - 1) / 2
+    made = np.where(largest > 0, held * step, 0.0)
+    return np.asarray(made[0] + 1j * made[1], np.complex128)
 
 
 def power_factor(precoder: Complex, power: float = 1.0) -> NDArray[np.float64]:

@@ -103,6 +103,11 @@ def csi_from_array(
 
 def _from_angular(array: NDArray[Any], convention: str) -> tuple[NDArray[np.complexfloating], str]:
     if np.iscomplexobj(array):
+        if array.ndim == 4:
+            raise InputError(
+                f"complex array of shape {array.shape}; (N, angle, delay) is needed. Channels of a "
+                "panel, (N, sub-band, receive, port), are for evaluate etype2,pca-ports --channel"
+            )
         if array.ndim != 3:
             raise InputError(f"complex array of shape {array.shape}; (N, angle, delay) is needed")
         if convention == "centred":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import quantize_part
 from csideploy.report import footprint
+from csideploy.report.page import report_files
 
 VECTORS = 20
 CALIBRATION = 192
@@ -119,8 +119,6 @@ def make_precoder(
     bundles = {f"{names[side]}.csib": write_bundle(plan) for side, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= bundles
-        report = json.dumps(footprint.of_bundles(list(bundles.values())), indent=2) + "\n"
-        files["report.json"] = report.encode()
     sources = {}
     if "c" in wanted.emit:
         for name, data in bundles.items():
@@ -153,6 +151,8 @@ def make_precoder(
         "metrics": source.metrics,
         "vectors": {"samples": VECTORS, "seed": wanted.seed},
     }
+    if "bundle" in wanted.emit:
+        files |= report_files(footprint.of_bundles(list(bundles.values())), manifest)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
         for name, parts in sources.items():

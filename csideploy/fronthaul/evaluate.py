@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.baselines.compress_precode import CODE_RATE
+from csideploy.baselines.modulation_compression import ORDERS
 from csideploy.errors import InputError
 from csideploy.fronthaul import schemes
 from csideploy.fronthaul.channels import Drop, carrier, draw
@@ -193,6 +195,45 @@ def compress_precode_rows(place: Scene, bits: Sequence[float]) -> list[dict[str,
     return rows
 
 
+def modulation_rows(place: Scene) -> list[dict[str, Any]]:
+    """CP as O-RAN has it: layers by modulation compression, weights in block floating point.
+
+    One row a constellation, with the sharing of weights that is best there, of equal ones that with
+    the fewest symbol errors. A constellation carries its bits at the code rate of CP, whatever the
+    channel would take; 16-QAM has the error rate.
+    """
+    setup = place.setup
+    channels = schemes.band(place.drop)
+    noise = np.random.default_rng([place.seed, 6])
+    free = {
+        shared: schemes.compress_precode(setup, channels, shared, place.receiver, place.qam, noise)
+        for shared in schemes.MODULATION_PRECODERS
+    }
+    rows = []
+    for order in ORDERS:
+        most = order * setup.total_streams * CODE_RATE
+        held = {shared: np.minimum(sent.efficiency, most) for shared, sent in free.items()}
+        best = max(held, key=lambda one: (held[one].mean(), -float(free[one].symbol_errors.mean())))
+        full = bool(held[best].mean() < free[best].efficiency.mean() - 1e-9)
+        row = {
+            "system": "cp-mod",
+            "channel": place.kind,
+            "bits": schemes.modulation_bits(setup, best, order),
+            **_interval("efficiency", held[best]),
+            **_interval("margin", held[best] - place.linear),
+            "order": order,
+            "precoder_bits": best.bits,
+            "reuse": best.reuse,
+            "link_limited": full,
+        }
+        if not full:
+            row |= _interval("plain", free[best].plain)
+        if order == QAM_BITS:
+            row |= _interval("symbol_errors", free[best].symbol_errors)
+        rows.append(row)
+    return rows
+
+
 def evaluate_fronthaul(
     systems: Mapping[str, Sequence[tuple[str, Codebooks]]],
     setup: Setup,
@@ -224,7 +265,7 @@ def evaluate_fronthaul(
     own = {float(max(one.setup.bits)) for found in systems.values() for _, one in found}
     asked = sorted({float(b) for b in bits} or own or {float(max(setup.bits))})
     rows: list[dict[str, Any]] = []
-    total, done = sum(len(found) + 3 for found in systems.values()), 0
+    total, done = sum(len(found) + 4 for found in systems.values()), 0
     for kind, found in systems.items():
         place = scene(kind, setup, blocks=blocks, seed=seed, receiver=receiver)
         for name, one in found:
@@ -233,6 +274,7 @@ def evaluate_fronthaul(
             progress(done, total)
         made: tuple[Callable[[], list[dict[str, Any]]], ...] = (
             partial(compress_precode_rows, place, asked),
+            partial(modulation_rows, place),
             partial(floating_point_rows, place),
             partial(reference_rows, place),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from csideploy.package import MANIFEST, fronthaul_stems, npz_bytes, pairing_id, 
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import quantize_part
 from csideploy.report import footprint
+from csideploy.report.page import report_files
 from csideploy.runtime import Part
 
 VECTORS = 2
@@ -133,8 +133,6 @@ def make_fronthaul(
     bundles = {stem: write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= {names[stem]: data for stem, data in bundles.items()}
-        figures = footprint.of_named_bundles(bundles)
-        files["report.json"] = (json.dumps(figures, indent=2) + "\n").encode()
     sources = {}
     if "c" in wanted.emit:
         for stem, data in bundles.items():
@@ -142,6 +140,8 @@ def make_fronthaul(
                 data, title=names[stem], vectors=vectors_of(stem, golden, setup, wanted.block)
             )
     manifest = _manifest(codebooks, wanted, pairing, plans, int8, quantization)
+    if "bundle" in wanted.emit:
+        files |= report_files(footprint.of_named_bundles(bundles), manifest)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
         for name, written in sources.items():

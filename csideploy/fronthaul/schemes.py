@@ -16,10 +16,13 @@ from csideploy.baselines.compress_precode import (
     BITS,
     CODE_RATE,
     SHARED,
+    floating_point_load,
+    floating_point_precoder,
     precoder_load,
     quantize_precoder,
     sum_rate_within,
 )
+from csideploy.baselines.modulation_compression import prb_bytes
 from csideploy.fronthaul.channels import Drop
 from csideploy.fronthaul.link import (
     Complex,
@@ -53,10 +56,12 @@ class SharedPrecoder:
     Attributes:
         bits: B_CP, a complex entry of W.
         reuse: K_CP, channel uses: resource blocks times 12 times 14.
+        floating: W in O-RAN's block floating point instead, bits / 2 a mantissa.
     """
 
     bits: int = BITS
     reuse: int = SHARED[-1]
+    floating: bool = False
 
     @property
     def blocks(self) -> int:
@@ -65,12 +70,16 @@ class SharedPrecoder:
 
     def load(self, setup: Setup) -> float:
         """Bits a channel use for precoders, at the RU with the most antennas."""
-        return precoder_load(
-            antennas=max(setup.antennas),
-            streams=setup.total_streams,
-            precoder_bits=self.bits,
-            reuse=self.reuse,
-        )
+        sizes = {"antennas": max(setup.antennas), "streams": setup.total_streams}
+        if self.floating:
+            return floating_point_load(**sizes, width=self.bits // 2, reuse=self.reuse)
+        return precoder_load(**sizes, precoder_bits=self.bits, reuse=self.reuse)
+
+    def quantized(self, precoder: Complex) -> Complex:
+        """W_hat of an RU."""
+        if self.floating:
+            return floating_point_precoder(precoder, self.bits // 2)
+        return quantize_precoder(precoder, self.bits)
 
 
 SHARED_PRECODERS = (
@@ -80,6 +89,9 @@ SHARED_PRECODERS = (
 )
 """Those of paper 003, Section VI-B. 128 to 2048 bits an entry are left out: 64 are 32 bits a real
 number, and more change nothing but the load."""
+
+MODULATION_PRECODERS = tuple(SharedPrecoder(18, reuse, floating=True) for reuse in SHARED)
+"""With modulation compression: weights in block floating point with mantissas of 9 bits."""
 
 
 def linear(links: Links) -> Complex:
@@ -173,7 +185,7 @@ def compress_precode(
     h = channels[:, start : start + shared.blocks].astype(np.complex128)
     w = mmse_precoder(setup, h.mean(axis=1))
     for span in setup.spans:
-        w[:, span] = quantize_precoder(w[:, span], shared.bits)
+        w[:, span] = shared.quantized(w[:, span])
     w = _within_power(setup, w)
     found = []
     for place in np.linspace(0, shared.blocks - 1, min(FREQUENCIES, shared.blocks)).astype(int):
@@ -187,7 +199,7 @@ def compress_precode(
 
 
 def most_within(setup: Setup, shared: SharedPrecoder, bits: float) -> float:
-    """Sum rate that links of `bits` a channel use leave room for (eq. 11)."""
+    """Sum rate that links of `bits` a channel use leave room for (eq. 11); not of floating ones."""
     return sum_rate_within(
         bits, CODE_RATE, max(setup.antennas), setup.total_streams, shared.bits, shared.reuse
     )
@@ -198,6 +210,14 @@ def within_fronthaul(
 ) -> NDArray[np.float64]:
     """Efficiency of CP on links of `bits` a channel use: every RU gets all coded bits (eq. 11)."""
     return np.minimum(efficiency, most_within(setup, shared, bits))
+
+
+def modulation_bits(setup: Setup, shared: SharedPrecoder, order: int) -> float:
+    """Bits a channel use of CP whose layers come by O-RAN's modulation compression.
+
+    Every RU gets all layers as symbols of `order` bits, and its weights.
+    """
+    return 8 * prb_bytes(order) / PRB * setup.total_streams + shared.load(setup)
 
 
 def block_floating_point(links: Links, s: Complex, width: int) -> Complex:

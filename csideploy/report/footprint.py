@@ -24,6 +24,7 @@ from csideploy.export.macs import StepCost, costs
 from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import OPS, Plan, Step
 from csideploy.package import LinkPackage
+from csideploy.profiles import exchange
 from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.report.precoder_figures import precoder_figures
@@ -136,6 +137,11 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         data["latency_s"] = summed(taken)
         chain = Chain([Part(bundles[stem]) for stem in running])
         data["run_latency_s"] = run_times(chain, rounds, [_noise(chain.inputs[0])])
+    if "profile" in package.manifest:
+        ue = result["sides"]["ue"]
+        result["profile"] = exchange.figures(
+            package, parameters=ue["parameters"], bundle_bytes=ue["bundle_bytes"]
+        )
     return result
 
 

@@ -11,8 +11,9 @@ from csideploy.report.tables import plain_table
 _FOOT = (
     "log2 det(I + E) - log2 det(E), the paper's measure, is 1 bit a stream where nothing gets "
     "through; -log2 det(E) is 0 there. SER: 16-QAM on all streams; CP has one where its links have "
-    "room for that. cp: the best of its configurations at these bits. bfp: O-RAN block "
-    "floating point of the precoded samples. Systems with bundles ran through them."
+    "room for that. cp: the best of its configurations at these bits; cp-mod: layers by "
+    "O-RAN's modulation compression, weights in block floating point with 9 bits. bfp: O-RAN "
+    "block floating point of the precoded samples. Systems with bundles ran through them."
 )
 
 
@@ -70,6 +71,9 @@ def _order(row: dict[str, Any]) -> tuple[float, float]:
 def _name(row: dict[str, Any]) -> str:
     if row["system"] == "bfp":
         return f"bfp, {row['width']} bits"
+    if row["system"] == "cp-mod":
+        symbols = "QPSK" if row["order"] == 2 else f"{2 ** row['order']}-QAM"
+        return f"cp-mod, {symbols}, {row['reuse'] // 168} PRB"
     if row["system"] == "cp":
         shared = row["reuse"] // 168
         limit = ", link full" if row["link_limited"] else ""

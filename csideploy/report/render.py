@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from csideploy.profiles import exchange
 from csideploy.report import precoder_figures, ru_bandwidth, targets_table, transceiver_footprint
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, percent, short_shape
@@ -103,7 +104,7 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def closing_lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below the tables."""
-    lines = [_payload_line(payload) for payload in result["budgets"]]
+    lines = [payload_line(payload) for payload in result["budgets"]]
     for side, data in shown_sides(result).items():
         for part in data["parts"]:
             if part["codebook_bytes"] is not None:
@@ -113,6 +114,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
+    if "profile" in result:
+        lines += exchange.lines(result["profile"])
     if "fronthaul" in result:
         lines += _fronthaul_lines(result)
     if "transceiver" in result:
@@ -144,7 +147,8 @@ def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
     return lines + ru_bandwidth.lines(own["bandwidth"], _rus(result))
 
 
-def _payload_line(payload: dict[str, Any]) -> str:
+def payload_line(payload: dict[str, Any]) -> str:
+    """Codes, bits and bytes of one bit budget."""
     codes = f"{payload['count']} codes of {payload['bits']} bits"
     if "widths" in payload:
         widths = payload["widths"]

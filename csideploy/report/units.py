@@ -1,4 +1,4 @@
-"""How figures are written: bytes in KiB (1024), times in us or ms, shares in %, shapes with x."""
+"""How figures are written: bytes in KiB, times in us, ms or s, shares in %, shapes with x."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def binary(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`12.3 us` or `1.234 ms`."""
+    """`12.3 us`, `1.234 ms` or `1.234 s`."""
+    if seconds >= 1:
+        return f"{seconds:.3f} s"
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.3f} ms"
 
 
@@ -31,3 +33,8 @@ def short_shape(shape: Sequence[int | str]) -> str:
 def shape_text(shape: Sequence[int | str]) -> str:
     """`n x 2 x 32 x 32`."""
     return " x ".join(str(dim) for dim in shape)
+
+
+def count(value: float) -> str:
+    """`1,298,432`."""
+    return f"{value:,}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
 from csideploy.report import footprint
+from csideploy.report.page import report_files
 from csideploy.transceiver.described import Described
 from csideploy.transceiver.integers import SNRS_DB, Integers, quantize_ends
 from csideploy.transceiver.parts import MAX_USERS, Parts, trained_budgets
@@ -104,8 +104,6 @@ def make_transceiver(
     bundles = {stem: write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= {names[stem]: data for stem, data in bundles.items()}
-        figures = footprint.of_named_bundles(bundles)
-        files["report.json"] = (json.dumps(figures, indent=2) + "\n").encode()
     sources = {}
     if "c" in wanted.emit:
         for stem, data in bundles.items():
@@ -113,6 +111,8 @@ def make_transceiver(
                 data, title=names[stem], vectors=vectors_of(stem, golden, described)
             )
     manifest = _manifest(parts, wanted, pairing, integers)
+    if "bundle" in wanted.emit:
+        files |= report_files(footprint.of_named_bundles(bundles), manifest)
     with folder_aside(folder, force=force, holding=MANIFEST) as aside:
         write_package(aside, manifest, files)
         for name, written in sources.items():

@@ -48,8 +48,13 @@ _NUMPY: dict[str, Callable[[Data], Data]] = {
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }
 
+_OTHER_NAMES = {"ROUND_TO_ZERO": "DOWN"}
+"""What brevitas calls it."""
+
 _MOST_BITS = 24
 """Codes of more bits are not exact in float32."""
+_MOST_WEIGHT_BITS = 32
+"""Of a tensor that is known, such as a bias: its codes are taken as whole numbers here and now."""
 
 
 def run(graph: Graph) -> None:
@@ -106,16 +111,18 @@ class _Site:
             refuse(self.node, f"its {what} must be a constant")
         return np.asarray(data, np.float32)
 
-    def whole(self, index: int, what: str) -> int:
-        """A parameter that is one whole number from 1 to 24."""
+    def whole(self, index: int, what: str, most: int = _MOST_BITS) -> int:
+        """A parameter that is one whole number from 1 to `most`."""
         data = self.floats(index, what)
-        if data.size != 1 or not 1 <= data.item() <= _MOST_BITS or data.item() % 1:
-            refuse(self.node, f"{what} {data.tolist()}; one whole number of 1 to 24 is supported")
+        if data.size != 1 or not 1 <= data.item() <= most or data.item() % 1:
+            found = data.tolist()
+            refuse(self.node, f"{what} {found}; one whole number of 1 to {most} is supported")
         return int(data.item())
 
     def rounding(self, default: str) -> str:
         """The rounding mode, in QONNX's words."""
-        mode = text(self.node.attributes.get("rounding_mode", default)).upper()
+        written = text(self.node.attributes.get("rounding_mode", default)).upper()
+        mode = _OTHER_NAMES.get(written, written)
         if mode not in _NUMPY:
             refuse(self.node, f"rounding {mode}; {', '.join(_NUMPY)} are known")
         return mode
@@ -149,13 +156,15 @@ class _Site:
 
 def _quant(site: _Site) -> list[Node]:
     scale, zero = site.floats(1, "scale"), site.floats(2, "zero point")
-    bits, rounding = site.whole(3, "bit width"), site.rounding("ROUND")
+    most_bits = _MOST_BITS if site.x is None else _MOST_WEIGHT_BITS
+    bits, rounding = site.whole(3, "bit width", most_bits), site.rounding("ROUND")
     low, high = _limits(site.node, bits)
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         refuse(site.node, "scales must be finite and positive")
     if site.x is not None:
         x = np.asarray(site.x, np.float32)
-        codes = _NUMPY[rounding](np.clip(x / scale + zero, np.float32(low), np.float32(high)))
+        # float64 has the limits of 32 bits, which float32 has not.
+        codes = np.clip(_NUMPY[rounding](x / scale + zero).astype(np.float64), low, high)
         return _weight(site, codes, scale, zero)
     even = zero.size == 1 and zero.item() % 2 == 0 and low <= zero.item() <= high
     # Codes of 16 bits came with opset 21.
@@ -191,7 +200,8 @@ def _weight(site: _Site, codes: Data, scale: Data, zero: Data) -> list[Node]:
     whole = not (zero % 1).any()
     axes = [axis for axis, size in enumerate(scale.shape) if size > 1]
     aligned = scale.ndim in (0, codes.ndim) or scale.size == 1
-    if not whole or not aligned or len(axes) > 1:
+    fits = np.abs(codes - zero).max(initial=0) <= np.iinfo(np.int32).max
+    if not (whole and aligned and fits) or len(axes) > 1:
         values = np.asarray((codes - zero) * scale, np.float32)
         name = site.constant("weight", values)
         return [Node("Identity", site.node.name, [name], list(site.node.outputs))]

@@ -76,8 +76,8 @@ class Study:
     ) -> None:
         if is_quantized(model):
             raise InputError(
-                "the network is quantized already (it has QuantizeLinear); leave --precision out: "
-                "its scales are kept"
+                "the network is quantized already (QuantizeLinear or QONNX); leave --precision "
+                "out: its scales are kept"
             )
         self.network = equalize(prepare(model), chunks)
         self.chunks, self.trials = chunks, chunks[:trials]

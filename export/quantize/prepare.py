@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from csideploy.errors import UnsupportedError
 from csideploy.export.functions import DOMAIN
+from csideploy.export.standard_qonnx import has_qonnx
 
 OPSET = 21
 """The first with 16-bit QuantizeLinear."""
@@ -26,8 +27,8 @@ Float = NDArray[np.float32]
 
 
 def is_quantized(model: ModelProto) -> bool:
-    """Whether the network carries scales of its own (QDQ)."""
-    return any(node.op_type in QUANTIZERS for node in model.graph.node)
+    """Whether the network carries scales of its own (QDQ, QONNX)."""
+    return has_qonnx(model) or any(node.op_type in QUANTIZERS for node in model.graph.node)
 
 
 class Network:

@@ -343,7 +343,10 @@ ROWS: dict[str, Row] = {
     ),
     "report target": (lambda b: ["report", b.package, "--target", "cortex-m7"], "--target"),
     "report budget": (lambda b: ["report", b.package, "--budget", "b.toml"], "--budget"),
-    "report html": (lambda b: ["report", b.package, "--format", "html"], "--format html"),
+    "report quality": (
+        lambda b: ["report", b.package, "--format", "html", "--quality", b.text("q.json", "{}")],
+        "no list 'rows'",
+    ),
     "systems cr": (lambda b: ["systems", "--cr", 5], "1/5"),
     "scenario": (
         lambda b: [

@@ -36,7 +36,7 @@ def test_one_encoder_and_a_small_quantizer_a_budget(
     quantizers = [f"{side}-quantizer-{b}" for side in ("bs", "ue") for b in BUDGETS]
     assert sorted(manifest["files"]) == sorted(
         [f"{stem}.{end}" for stem in ("ue", "bs", *quantizers) for end in ("onnx", "csib")]
-        + ["vectors.npz", "report.json"]
+        + ["vectors.npz", "report.html", "report.json"]
     )
     assert (manifest["bits"], manifest["quantizer"]) == (4, "codebook")
     assert [entry["bits"] for entry in manifest["budgets"]] == [2, 3, 4]
@@ -183,7 +183,7 @@ def test_one_budget_is_two_bundles(
     folder = tmp_path / "P"
     result = make_package(codebook_source, wanted(3), folder)  # type: ignore[arg-type]
     assert sorted(result["files"]) == [
-        *("bs.csib", "bs.onnx", "report.json", "ue.csib", "ue.onnx", "vectors.npz")
+        *("bs.csib", "bs.onnx", "report.html", "report.json", "ue.csib", "ue.onnx", "vectors.npz")
     ]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert "budgets" not in manifest

@@ -26,8 +26,8 @@ from csideploy.runtime import Part, instruction_sets
 from .conftest import WANTED, Run
 
 FILES = [
-    "bs.int8.csib", "bs.int8.onnx", "bs.onnx", "report.json", "ue.int8.csib", "ue.int8.onnx",
-    "ue.onnx", "vectors.npz",
+    "bs.int8.csib", "bs.int8.onnx", "bs.onnx", "report.html", "report.json", "ue.int8.csib",
+    "ue.int8.onnx", "ue.onnx", "vectors.npz",
 ]  # fmt: skip
 
 

@@ -206,7 +206,7 @@ def test_packages_are_the_same_every_time(
     source: LinkSource, package: Path, tmp_path: Path
 ) -> None:
     make_package(source, WANTED, tmp_path / "again")
-    for name in ("ue.csib", "bs.csib", "ue.onnx", "bs.onnx", "report.json"):
+    for name in ("ue.csib", "bs.csib", "ue.onnx", "bs.onnx", "report.json", "report.html"):
         assert (tmp_path / "again" / name).read_bytes() == (package / name).read_bytes()
     with np.load(tmp_path / "again" / "vectors.npz") as a, np.load(package / "vectors.npz") as b:
         for key in ("x", "codes", "payload", "h"):

@@ -14,6 +14,7 @@ from csideploy.fronthaul.evaluate import (
     deployed_row,
     evaluate_fronthaul,
     floating_point_rows,
+    modulation_rows,
     reference_rows,
     scene,
     sweep,
@@ -100,11 +101,33 @@ def test_cp_is_limited_by_its_links_until_it_is_not() -> None:
     assert rows[-1]["efficiency"] < reference_rows(place, errors=False)[0]["efficiency"]
 
 
+def test_modulation_compression_carries_its_bits_and_no_more() -> None:
+    place = scene("umi-links", SMALL, blocks=5, seed=8)
+    rows = modulation_rows(place)
+    assert [row["order"] for row in rows] == [2, 4, 6, 8]
+    streams, antennas = SMALL.total_streams, SMALL.antennas[0]
+    for row in rows:
+        weights = streams * (8 + 2 * 9 * antennas) / row["reuse"]
+        assert row["bits"] == pytest.approx(row["order"] * streams + weights)
+        assert row["efficiency"] <= 0.5 * row["order"] * streams + 1e-9
+    assert rows[0]["link_limited"]
+    assert ["symbol_errors" in row for row in rows] == [False, True, False, False]
+    # Weights of 9 bits are as good as those of the finest uniform quantizer, to a thousandth.
+    h = schemes.band(place.drop)
+    fine, own = (
+        schemes.compress_precode(
+            SMALL, h, shared, "localized", place.qam, np.random.default_rng(1)
+        ).efficiency.mean()
+        for shared in (schemes.SharedPrecoder(64), schemes.MODULATION_PRECODERS[-1])
+    )
+    assert own == pytest.approx(fine, rel=1e-3)
+
+
 def test_evaluate_and_sweeps_have_a_row_for_everything() -> None:
     tables = train_tables("smq", SMALL, channel="rayleigh", rounds=1, channels=5, symbols=20)
     result = evaluate_fronthaul({"rayleigh": [("mine", tables)]}, SMALL, blocks=2, seed=1)
     assert {row["system"] for row in result["rows"]} == {
-        "mine", "cp", "bfp", "linear-infinite", "least-interference",
+        "mine", "cp", "cp-mod", "bfp", "linear-infinite", "least-interference",
     }  # fmt: skip
     found = sweep([("mine", tables)], SMALL, "users", [1, 2], channel="rayleigh", blocks=2, seed=1)
     assert [(row["users"], row["system"]) for row in found["rows"]] == [

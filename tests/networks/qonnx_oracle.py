@@ -24,6 +24,7 @@ _ROUNDINGS = {
     "FLOOR": np.floor,
     "UP": lambda x: np.copysign(np.ceil(np.abs(x)), x),
     "DOWN": np.fix,
+    "ROUND_TO_ZERO": np.trunc,
     "HALF_UP": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
     "HALF_DOWN": lambda x: np.copysign(np.ceil(np.abs(x) - 0.5), x),
 }

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 pytest.importorskip("brevitas")
 pytest.importorskip("onnxoptimizer")
 
+from csideploy.cli import app
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.plan import Op, Plan
@@ -83,6 +88,21 @@ def test_qonnx_matches_its_formulas_in_float64(bits: int, binary: bool, dynamo: 
     for count in (1, 3):
         (made,) = part.run(x[:count])
         np.testing.assert_allclose(made, expected[:count], rtol=0, atol=bound(expected))
+
+
+@pytest.mark.parametrize(("bits", "binary"), [(8, True), (4, False)], ids=["binary", "4 bits"])
+def test_the_verbs_take_a_qonnx_file(bits: int, binary: bool, tmp_path: Path) -> None:
+    """ONNX Runtime knows no QONNX; here it makes the golden vectors, and is what is compared with.
+
+    Float layers between quantizers: without brevitas' bias quantizer nothing else is possible.
+    """
+    onnx.save(exported("qonnx", bits, binary, False), tmp_path / "q.onnx")
+    for arguments in (["compile"], ["validate", str(tmp_path / "q.csib"), "--onnx"]):
+        result = CliRunner().invoke(app, [*arguments, str(tmp_path / "q.onnx"), "--json"])
+        assert result.exit_code == 0, result.output
+    checks = {check["name"]: check["holds"] for check in json.loads(result.stdout)["checks"]}
+    assert checks["ONNX Runtime: output y"]
+    assert checks["golden vectors: output y"]
 
 
 @EXPORTERS

@@ -12,13 +12,16 @@ from csideploy.errors import UnsupportedError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.plan import Op
+from csideploy.export.standard_qonnx import standard_qonnx
 from csideploy.runtime import Part
 
 pytest.importorskip("torch")  # `quantized`, which the oracle shares, needs it
 
 from networks import qonnx_oracle
+from networks.judge import oracle
 
 F32 = np.float32
+ROUNDINGS = ["HALF_EVEN", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "ROUND_TO_ZERO"]
 SCALE = F32(0.25)
 """A power of two: then ties are exact in float32 and in float64 alike."""
 
@@ -78,7 +81,7 @@ def test_quant_of_one_scale_is_a_quantize_step(bits: int, opset: int) -> None:
     np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("rounding", ["HALF_EVEN", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_quant_of_a_weight_rounds_in_every_way(rounding: str) -> None:
     """y = x + quant(w): the codes are computed when compiling."""
     model = model_of("IntQuant", [SCALE, 0.0, 4], signed=1, narrow=0, rounding_mode=rounding)
@@ -90,6 +93,45 @@ def test_quant_of_a_weight_rounds_in_every_way(rounding: str) -> None:
     x = with_ties() + F32(0.5)
     (made,) = Part(write_bundle(compile_model(model, part="q", side="ue"))).run(x)
     np.testing.assert_allclose(made, qonnx_oracle.run(model, x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_codes_of_32_bits_as_biases_have(signed: int) -> None:
+    """Beyond what float32 has as whole numbers, and beyond both limits of the type."""
+    model = model_of("Quant", [SCALE, 0.0, 32], signed=signed, narrow=0, rounding_mode="ROUND")
+    weight = (with_ties()[0] * F32(2.0**26)).astype(F32)
+    assert weight.max() / SCALE > 2**31
+    assert weight.min() / SCALE < -(2**31)
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    model.graph.node[0].input[0] = "w"
+    model.graph.node[0].output[0] = "quantized"
+    model.graph.node.append(helper.make_node("Add", ["x", "quantized"], ["y"], "add"))
+    x = with_ties() + F32(0.5)
+    (made,) = Part(write_bundle(compile_model(model, part="q", side="ue"))).run(x)
+    # The sum, and a code as a float, are rounded once each: 2^-24 of up to 2^30 (signed: 2^29).
+    np.testing.assert_allclose(made, qonnx_oracle.run(model, x), rtol=2**-23, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("op", "parameters", "attributes"),
+    [
+        ("Quant", [SCALE, 2.0, 8], {"signed": 1, "narrow": 1}),
+        ("Quant", [SCALE, 0.0, 3], {"signed": 0, "narrow": 0}),
+        ("Quant", [SCALE, 0.5, 4], {"rounding_mode": "FLOOR"}),
+        ("Quant", [np.array([0.25, 0.5, 0.125]).reshape(1, 3, 1), 0.0, 4], {}),
+        ("BipolarQuant", [SCALE], {}),
+        ("Trunc", [SCALE, 2.0, 8, 4 * SCALE, 3], {"rounding_mode": "FLOOR"}),
+    ],
+)
+def test_in_standard_operators_onnx_runtime_runs_it(
+    op: str, parameters: list[Any], attributes: dict[str, Any]
+) -> None:
+    model = model_of(op, parameters, **attributes)
+    standard = standard_qonnx(model)
+    assert not any(node.domain for node in standard.graph.node)
+    assert standard_qonnx(standard) is standard
+    (made,) = oracle(standard, with_ties())
+    np.testing.assert_allclose(made, qonnx_oracle.run(model, with_ties()), rtol=0, atol=1e-6)
 
 
 def test_bipolar_quant_of_an_activation() -> None:
@@ -112,7 +154,7 @@ def test_trunc(parameters: list[Any], rounding: str) -> None:
     [
         ([SCALE, 0.0, 8], {"rounding_mode": "HALF_UP"}, "HALF_UP"),
         ([SCALE, 0.0, 2.5], {}, "bit width"),
-        ([SCALE, 0.0, 40], {}, "bit width"),
+        ([SCALE, 0.0, 32], {}, "1 to 24"),
         ([-SCALE, 0.0, 8], {}, "positive"),
         ([SCALE, 0.0], {}, "bit width"),
     ],

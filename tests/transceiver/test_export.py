@@ -39,7 +39,7 @@ def test_a_package_has_every_part_twice(package_folder: Path) -> None:
     package = open_package(package_folder)
     assert package.all_stems() == STEMS
     files = {f"{stem}.{end}" for stem in STEMS for end in ("onnx", "csib")}
-    assert set(package.manifest["files"]) == files | {"vectors.npz", "report.json"}
+    assert set(package.manifest["files"]) == files | {"vectors.npz", "report.html", "report.json"}
     assert package.name == ("rvq-egat, M 4, L 2, D 8, B 4+4; 3, 8, 11 bits a user, 1 to 4 users")
     for stem in STEMS:
         part = package.open_part(stem)

@@ -1,0 +1,1 @@
+"""Rules for links that come from outside: what 3GPP reported for two-sided CSI compression."""
