@@ -59,7 +59,7 @@ class Candidate:
         ready: whether they are.
         footprint: by side.
         figures: what limits are about: `nmse_db`, `sgcs`, `payload_bits`, and with "ue_" and "bs_"
-            in front `memory` (bytes), `macs` and, on a target, `latency` (s).
+            in front `memory` (bytes), `macs` and, on a device, `latency` (s) and `fit` (1 or 0).
     """
 
     line: ResultLine

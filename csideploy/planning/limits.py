@@ -13,7 +13,8 @@ from csideploy.report.units import binary, duration
 class Quantity:
     """What a limit may be about.
 
-    option: of the command line; what: for people; unit: "bits", "B", "MACs", "s", "dB" or "".
+    option: of the command line. what: for people.
+    unit: "bits", "B", "MACs", "s", "dB", "", or "fit": 1 where a side fits its device's memories.
     at_least: the limit is a floor; else a ceiling.
     """
 
@@ -23,6 +24,7 @@ class Quantity:
     at_least: bool = False
 
 
+FIT = "fit"
 QUANTITIES: dict[str, Quantity] = {
     "payload_bits": Quantity("--max-bits", "payload", "bits"),
     "ue_memory": Quantity("--ue-memory", "UE memory", "B"),
@@ -31,6 +33,8 @@ QUANTITIES: dict[str, Quantity] = {
     "bs_macs": Quantity("--bs-macs", "BS MACs", "MACs"),
     "ue_latency": Quantity("--ue-latency", "UE latency", "s"),
     "bs_latency": Quantity("--bs-latency", "BS latency", "s"),
+    "ue_fit": Quantity("--ue-target", "UE", FIT, at_least=True),
+    "bs_fit": Quantity("--bs-target", "BS", FIT, at_least=True),
     "nmse_db": Quantity("--min-nmse", "NMSE", "dB"),
     "sgcs": Quantity("--min-sgcs", "SGCS", "", at_least=True),
 }
@@ -80,6 +84,10 @@ class Limit:
     def broken_by(self, figures: Mapping[str, float]) -> str:
         """One sentence for people: what is missed, and by how much."""
         unit = self.quantity.unit
+        if unit == FIT:
+            return (
+                f"{self.quantity.what}: weights and arena do not fit the memories of {self.asked}"
+            )
         side = "below" if self.quantity.at_least else "above"
         value, by = (plain(own, unit) for own in (figures[self.key], self.excess(figures)))
         return f"{self.quantity.what} {value} is {by} {side} {self}"

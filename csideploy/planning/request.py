@@ -14,7 +14,7 @@ from csideploy.options import parse_memory, parse_time
 from csideploy.planning.candidates import Candidate, Collected, collect
 from csideploy.planning.footprints import Footprints
 from csideploy.planning.latency import Devices
-from csideploy.planning.limits import Limit, written
+from csideploy.planning.limits import FIT, Limit, written
 from csideploy.planning.results import TestSet
 from csideploy.planning.search import PRECISIONS, Search, choose, front, meets
 
@@ -80,6 +80,7 @@ def read_limits(
                 )
             seconds = parse_time(text, f"--{side}-latency")
             limits.append(Limit(f"{side}_latency", seconds, text.strip()))
+    limits += devices.limits()
     if min_nmse is not None:
         limits.append(Limit("nmse_db", min_nmse, f"{min_nmse:g}"))
     if min_sgcs is not None:
@@ -117,7 +118,7 @@ def plan(asked: Asked, limits: Sequence[Limit], devices: Devices) -> dict[str, A
     collected = collect(asked.results, footprints)
     test = _test_set(collected, asked)
     group = [
-        replace(own, figures=own.figures | devices.latencies(own.footprint))
+        replace(own, figures=own.figures | devices.figures(own.footprint))
         for own in collected.candidates
         if own.line.test == test
         and own.line.precision in asked.precisions
@@ -219,7 +220,12 @@ def _conflict(search: Search, group: Sequence[Candidate]) -> dict[str, Any]:
 def conflict_text(conflict: dict[str, Any]) -> str:
     """One line: which limits, and the least that anything measured needs."""
     least = [
-        f"{own['limit']}: the nearest is {written(own['value'], own['unit'])} ({own['name']})"
+        f"{own['limit']}: "
+        + (
+            "nothing fits its memories"
+            if own["unit"] == FIT
+            else f"the nearest is {written(own['value'], own['unit'])} ({own['name']})"
+        )
         for own in conflict["nearest"]
     ]
     if conflict["alone"]:

@@ -40,7 +40,8 @@ def front(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def _costs(candidate: Candidate) -> dict[str, float]:
     # SGCS says what NMSE says; as a cost of its own it would keep ties of noise on the front.
-    return {key: value for key, value in candidate.figures.items() if key != "sgcs"}
+    apart = ("sgcs", "ue_fit", "bs_fit")
+    return {key: value for key, value in candidate.figures.items() if key not in apart}
 
 
 def _dominates(one: Candidate, other: Candidate) -> bool:
@@ -189,7 +190,7 @@ class Search:
             footprint = self._footprint(wide, _system(wide, choice.line.system))
             if width > own.width and footprint is not None:
                 payload = registry.payload_bits(wide.cr, wide.bits)
-                figures = base_figures(footprint, payload) | self.devices.latencies(footprint)
+                figures = base_figures(footprint, payload) | self.devices.figures(footprint)
                 if meets(figures, self.limits):
                     return [wide]
         return []
@@ -205,7 +206,7 @@ class Search:
         footprint = self._footprint(identity, system)
         if footprint is not None:
             figures = base_figures(footprint, registry.payload_bits(identity.cr, identity.bits))
-            figures |= self.devices.latencies(footprint)
+            figures |= self.devices.figures(footprint)
         return self._judged(axis, named(system, identity), figures, None, choice)
 
     def _footprint(self, identity: Identity, system: str) -> Link | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from csideploy.planning.limits import QUANTITIES, written
+from csideploy.planning.limits import FIT, QUANTITIES, written
 from csideploy.report.tables import plain_table
 from csideploy.report.units import duration
 
@@ -58,6 +58,7 @@ def _limits(result: dict[str, Any]) -> str:
         f"{QUANTITIES[limit['key']].what} at {'least' if limit['at_least'] else 'most'} "
         f"{written(limit['value'], limit['unit'])}"
         for limit in result["limits"]
+        if limit["unit"] != FIT
     )
 
 

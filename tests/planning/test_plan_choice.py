@@ -20,7 +20,7 @@ def test_the_choice_is_exported_by_its_command_and_meets_the_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = CliRunner().invoke
-    planned = run(app, ["plan", *LIMITS, "--json"])
+    planned = run(app, ["plan", *LIMITS, "--target", "cortex-a76", "--json"])
     assert planned.exit_code == 0, planned.output
     choice = json.loads(planned.stdout)["choice"]
     assert choice["ready"]
@@ -31,11 +31,16 @@ def test_the_choice_is_exported_by_its_command_and_meets_the_limits(
     exported = run(app, arguments)
     assert exported.exit_code == 0, exported.output
     folder = arguments[arguments.index("--out") + 1]
-    report = json.loads(run(app, ["report", folder, "--rounds", "1", "--json"]).stdout)
+    options = ["--target", "cortex-a76", "--rounds", "1", "--json"]
+    report = json.loads(run(app, ["report", folder, *options]).stdout)
     sides, figures = report["sides"], choice["figures"]
     assert sides["ue"]["memory_bytes"] == figures["ue_memory"] <= 200_000
     assert sides["bs"]["memory_bytes"] == figures["bs_memory"] <= 600_000
     assert sides["bs"]["macs"] == figures["bs_macs"]
+    (modelled,) = (own for own in report["targets"] if own["target"] == "cortex-a76")
+    for side, own in modelled["sides"].items():
+        # One model and the same rows: the sums differ by the order of additions at most.
+        assert own["latency_s"] == pytest.approx(figures[f"{side}_latency"], rel=1e-9)
     assert report["payload"]["bits_per_sample"] == figures["payload_bits"] <= 2048
 
 

@@ -208,6 +208,21 @@ def test_latency_is_that_of_the_model_with_its_tag(results: Path) -> None:
     assert found["choice"]["name"] == "bacrnet1x fp32"
 
 
+def test_what_does_not_fit_the_memories_of_its_device_is_not_chosen(results: Path) -> None:
+    found = plan(results, "--trainable", "--bs-target", "cortex-m4")
+    # 648 KiB of arena against 192 KiB of RAM, and a float decoder of 4 MB against 1 MB of flash.
+    assert found["choice"]["name"] == "bacrnet1x-both fp32"
+    assert [row["why"] for row in found["more_accurate"]] == [
+        "BS: weights and arena do not fit the memories of cortex-m4"
+    ] * 2
+    options = ["--system", "bacrnet10x", "--bs-target", "cortex-m4"]
+    none = CliRunner().invoke(
+        app, ["plan", "--trainable", "--test", "cc", "--results", str(results), *options]
+    )
+    assert none.exit_code == 1
+    assert "nothing measured meets --bs-target cortex-m4: nothing fits its memories" in none.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
