@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from csideploy.cli_link import Package
-from csideploy.cli_shell import Json, as_text, print_json, say, table_console
+from csideploy.cli_shell import Json, as_text, print_json, progress, say, table_console
 from csideploy.errors import CheckFailedError, InputError
 
 
@@ -48,6 +48,10 @@ def report(
         typer.Option(help="Of html and 3gpp: figures that `evaluate --out` wrote."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A file to write instead of printing.")] = None,
+    build: Annotated[
+        bool,
+        typer.Option("--build", help="Cross-build the C for each target: bytes, instructions."),
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs behind min and median.")] = 30,
     as_json: Json = False,
 ) -> None:
@@ -57,13 +61,15 @@ def report(
 
     On devices, against limits: csideploy report P --target cortex-m55 --budget limits.toml
 
+    As linked: csideploy report P --target cortex-m55 --build
+
     A page: csideploy report P --target cortex-a76 --format html --out report.html
 
     Rows for 3GPP: csideploy report P --format 3gpp --quality q.json --out rows.csv
     """
     from csideploy.outputs import file_aside
     from csideploy.package import open_package
-    from csideploy.report import evaluation_table, footprint, on_targets, page, render
+    from csideploy.report import builds, evaluation_table, footprint, on_targets, page, render
 
     if out is not None and layout is ReportFormat.TABLE:
         raise InputError(f"--out {out} holds json, markdown, html or 3gpp: add --format")
@@ -71,10 +77,14 @@ def report(
     plans = on_targets.Wanted.read(
         target or (), budget, numerology=numerology, budget_share=budget_share
     )
+    chains = builds.read([name for name, _ in plans.targets]) if build else []
     figures = page.read_quality(quality or ())
     if layout is ReportFormat.THREEGPP:
         evaluation_table.check(link)
     result = footprint.report(link, rounds=rounds)
+    if build:
+        with progress("build") as advance:
+            result["builds"] = builds.builds(link, chains, progress=advance)
     on_targets.add(result, link, plans)
     text = None
     if layout is ReportFormat.JSON:

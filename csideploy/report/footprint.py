@@ -27,6 +27,7 @@ from csideploy.package import LinkPackage
 from csideploy.profiles import exchange
 from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
+from csideploy.report.papers_count import papers_count
 from csideploy.report.precoder_figures import precoder_figures
 from csideploy.runtime import Part, TensorInfo
 from csideploy.runtime.isa import choose
@@ -126,6 +127,8 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     }
     if package.is_precoder:
         result["precoder"] = precoder_figures(package.manifest)
+    else:
+        result["papers_count"] = papers_count(package.manifest, result["sides"])
     for side, data in result["sides"].items():
         running = package.stems(side, default)
         taken, layers = [], iter(data["layers"])

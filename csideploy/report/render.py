@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from csideploy.profiles import exchange
-from csideploy.report import precoder_figures, ru_bandwidth, targets_table, transceiver_footprint
+from csideploy.report import (
+    build_table,
+    papers_count,
+    precoder_figures,
+    ru_bandwidth,
+    targets_table,
+    transceiver_footprint,
+)
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary, duration, percent, short_shape
 
@@ -112,6 +119,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
                     f"{kind} {binary(size)}" for kind, size in part["codebook_bytes"].items()
                 )
                 lines.append(f"Codebook of {part['budget']} bits at the {side.upper()}: {sizes}.")
+    if result.get("papers_count"):
+        lines += papers_count.lines(result["papers_count"])
     if "precoder" in result:
         lines += precoder_figures.lines(result["precoder"])
     if "profile" in result:
@@ -131,7 +140,8 @@ def closing_lines(result: dict[str, Any]) -> list[str]:
         else "Code of the C runtime, apart from the above: not recorded by this build."
     )
     lines.append(f"Latency {result['latency']['where']}, {result['latency']['rounds']} runs.")
-    return [*lines, *targets_table.lines(result), *result["notes"]]
+    added = [*targets_table.lines(result), *build_table.lines(result)]
+    return [*lines, *added, *result["notes"]]
 
 
 def _fronthaul_lines(result: dict[str, Any]) -> list[str]:
@@ -192,10 +202,18 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "transceiver" in result:
         for caption, heads, cells in transceiver_footprint.tables(result):
             console.print(_table(caption, heads, cells))
-    for caption, heads, cells in targets_table.tables(result, list(shown_sides(result))):
+    for caption, heads, cells in _added_tables(result):
         console.print(_table(caption, heads, cells))
     for line in closing_lines(result):
         console.print(line, style="dim")
+
+
+def _added_tables(result: dict[str, Any]) -> transceiver_footprint.Tables:
+    """Of targets and of cross-built code, for all kinds of packages."""
+    return [
+        *targets_table.tables(result, list(shown_sides(result))),
+        *build_table.tables(result),
+    ]
 
 
 BANDWIDTH = "What the RUs keep up with at peak rates"
@@ -234,7 +252,8 @@ def markdown(result: dict[str, Any]) -> str:
     if "transceiver" in result:
         for caption, columns, cells in transceiver_footprint.tables(result):
             lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
-    for caption, columns, cells in targets_table.tables(result, list(shown_sides(result))):
+    for caption, columns, cells in _added_tables(result):
+        cells = [[row[0].strip(), *row[1:]] for row in cells]
         lines += [f"## {caption}", "", *_markdown_table(tuple(columns), cells, 1), ""]
     return "\n".join([*lines, *(f"- {line}" for line in closing_lines(result))])
 

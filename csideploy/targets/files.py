@@ -116,12 +116,17 @@ class Utilisation(_Strict):
 
 
 class Device(_Strict):
-    """How a part is built for a device and run on it. All keys may be left out."""
+    """How a part is built for a device and run here (`csideploy.cross.tool_chain.ToolChain`).
 
-    compiler: str | None = None
+    packages, emulator_packages: Debian's. board: of a bare machine. flags: as the compiler takes
+    them; emulator: the command before the program.
+    """
+
+    compiler: Annotated[str, Field(min_length=1)]
     packages: list[str] = []
     flags: list[str] = []
-    emulator: str | None = None
+    emulator: list[str] = []
+    emulator_packages: list[str] = []
     board: str | None = None
 
 

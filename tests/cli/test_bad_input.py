@@ -341,8 +341,8 @@ ROWS: dict[str, Row] = {
         ],
         "the network takes uint8 (n, 256)",
     ),
-    "report target": (lambda b: ["report", b.package, "--target", "cortex-m7"], "--target"),
-    "report budget": (lambda b: ["report", b.package, "--budget", "b.toml"], "--budget"),
+    "report target": (lambda b: ["report", b.package, "--target", "cortex-m7"], "cortex-m4"),
+    "report budget": (lambda b: ["report", b.package, "--budget", "b.toml"], "budget b.toml"),
     "report quality": (
         lambda b: ["report", b.package, "--format", "html", "--quality", b.text("q.json", "{}")],
         "no list 'rows'",

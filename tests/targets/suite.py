@@ -23,12 +23,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jobs import Job, digest, prepare
-from machines import DEVICE, MACHINES, Machine, build, demand_tools, run
+from machines import MACHINES, RUNNER, Machine, build, run
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from csideploy.c_folder import write_files
+from csideploy.cross.tool_chain import demand_tools
 from csideploy.errors import CsideployError
 from csideploy.export.bundle_read import read_whole
 from csideploy.export.emit_c import emit_c
@@ -67,22 +68,22 @@ def on_machine(
         for job in jobs:
             program = place()
             size = job.inputs[0].nbytes
-            build(machine, job.emitted, program, DEVICE / "runner.c", f"-DINPUT_BYTES={size}")
-            inputs = job.inputs[: job.few] if machine.board else job.inputs
+            build(machine, job.emitted, program, RUNNER, f"-DINPUT_BYTES={size}")
+            inputs = job.inputs[: job.few] if machine.chain.board else job.inputs
             (program.parent / "inputs.bin").write_bytes(inputs.tobytes())
             run(machine, program)
             made = (program.parent / "outputs.bin").read_bytes()
-            few.append(made if machine.board else job.first(made))
+            few.append(made if machine.chain.board else job.first(made))
             full.append(made)
             advance()
         program = place()
         build(machine, every, program, every / "main.c", "-DCSD_QUIET", "-DCSD_TOLERANCE=0.0f")
         run(machine, program)  # main.c ends with 1 when a golden vector differs
         advance()
-    except RuntimeError as error:
+    except CsideployError as error:
         return Row(machine.name, time.perf_counter() - started, error=str(error))
     seconds = time.perf_counter() - started
-    whole = "" if machine.board else digest(full)
+    whole = "" if machine.chain.board else digest(full)
     return Row(machine.name, seconds, digest(few), whole, True, jobs=_each(jobs, few))
 
 
@@ -113,7 +114,7 @@ def on_this_machine(isa: str, jobs: list[Job], advance: Advance) -> Row:
 def compare(options: argparse.Namespace, folder: Path, console: Console) -> list[Row]:
     """All rows, in the order of the table."""
     machines = tuple(m for m in MACHINES if options.only.lower() in m.name.lower())
-    demand_tools(machines)
+    demand_tools(machine.chain for machine in machines)
     isas = instruction_sets()
     precisions = options.precision.split(",")
     samples = {"ue": options.encoder, "bs": options.decoder}
@@ -134,7 +135,7 @@ def compare(options: argparse.Namespace, folder: Path, console: Console) -> list
             # The last machines of the table but the bare ones take longest: they begin.
             slow = {
                 m: pool.submit(on_machine, m, jobs, every, folder, advance)
-                for m in sorted(machines, key=lambda m: (bool(m.board), -machines.index(m)))
+                for m in sorted(machines, key=lambda m: (bool(m.chain.board), -machines.index(m)))
             }
             waiting = [pool.submit(on_this_machine, isa, jobs, advance) for isa in isas]
         waiting += [slow[machine] for machine in machines]

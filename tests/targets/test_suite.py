@@ -10,11 +10,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from jobs import Job
-from machines import MACHINES, Machine, build, demand_tools, run
+from machines import MACHINES, build, run
 from suite import EVERY, Row, differing, on_this_machine
 
 from csideploy.c_folder import write_files
-from csideploy.errors import MissingDependencyError
+from csideploy.cross.tool_chain import ToolChain, demand_tools
+from csideploy.errors import CsideployError, MissingDependencyError
 from csideploy.export.emit_c import emit_c
 
 
@@ -31,10 +32,10 @@ def test_rows_that_disagree_are_named() -> None:
 
 
 def test_missing_tools_are_named_with_their_packages() -> None:
-    machine = Machine("m", ("no-such-gcc", "gcc-no-such"), (), ("no-such-qemu",), "qemu-no-such")
+    chain = ToolChain("no-such-gcc", "gcc-no-such", (), ("no-such-qemu",), "qemu-no-such")
     expected = r"no-such-gcc, no-such-qemu; apt-get install .* gcc-no-such qemu-no-such$"
     with pytest.raises(MissingDependencyError, match=expected):
-        demand_tools((machine,))
+        demand_tools((chain,))
 
 
 def test_few_samples_are_the_first_of_all() -> None:
@@ -47,8 +48,8 @@ def test_few_samples_are_the_first_of_all() -> None:
 
 def test_bare_machine_runs_and_reports_a_wrong_bit(tmp_path: Path) -> None:
     """Golden vectors of every operation on the emulated board; then one with a bit turned over."""
-    (machine,) = [m for m in MACHINES if m.board == "mps2_an386"]
-    for tool in (machine.compiler[0], machine.emulator[0]):
+    (machine,) = [m for m in MACHINES if m.chain.board == "mps2_an386"]
+    for tool in machine.chain.tools():
         if shutil.which(tool) is None:
             pytest.skip(f"not installed: {tool}")
     folder = tmp_path / "c"
@@ -61,5 +62,5 @@ def test_bare_machine_runs_and_reports_a_wrong_bit(tmp_path: Path) -> None:
     at = text.index("0x", text.index(" output_0[")) + 3
     source.write_text(text[:at] + f"{int(text[at], 16) ^ 1:x}" + text[at + 1 :])
     build(machine, folder, tmp_path / "bad", folder / "main.c", *defines)
-    with pytest.raises(RuntimeError, match="ended with 1"):
+    with pytest.raises(CsideployError, match="ended with 1"):
         run(machine, tmp_path / "bad")
