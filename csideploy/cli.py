@@ -16,6 +16,7 @@ from csideploy import (
     cli_bundle,
     cli_data,
     cli_link,
+    cli_plan,
     cli_quality,
     cli_report,
     cli_targets,
@@ -45,6 +46,7 @@ app.command("encode")(cli_link.encode)
 app.command("decode")(cli_link.decode)
 app.command("validate")(cli_link.validate)
 app.command("report")(cli_report.report)
+app.command("plan")(cli_plan.plan)
 app.command("bench")(cli_targets.bench)
 app.command("evaluate")(cli_quality.evaluate)
 app.command("compile")(cli_bundle.compile_onnx)

@@ -7,9 +7,10 @@ what it was tested, how it was trained, and the command that gives it again.
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -61,6 +62,7 @@ class ResultLine(_Strict):
         test, train: what it was measured on, how it was trained (None: the zoo's card says it).
         checkpoint: the name of a zoo entry, or a path of weights beside the result file; None: the
             weights are not at hand and `command` trains them.
+        weights: of a zoo entry, the sha256 of its files when it was measured, as its card has them.
         command: what gives this line again; without a checkpoint its last `csideploy train` has
             `--out`, where `export` then finds the weights.
     """
@@ -79,6 +81,7 @@ class ResultLine(_Strict):
     test: TestSet
     train: Training | None = None
     checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    weights: dict[str, Sha256] | None = None
     command: Annotated[str, Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -106,6 +109,12 @@ class ResultLine(_Strict):
         raise InputError("without a checkpoint, command must have `csideploy train ... --out DIR`")
 
 
+def as_line(line: ResultLine) -> str:
+    """A line of a result file, without its end; what has its default is left out."""
+    needed = {key: getattr(line, key) for key in ("system", "cr", "bits", "binarize", "checkpoint")}
+    return json.dumps(needed | line.model_dump(mode="json", exclude_defaults=True))
+
+
 def read_results(path: Path) -> list[ResultLine]:
     """The lines of a result file; empty ones are passed over.
 
@@ -129,13 +138,14 @@ def _parse(line: str, where: str) -> ResultLine:
     try:
         return ResultLine.model_validate_json(line)
     except ValidationError as error:
-        raise InputError(f"{where}: {_first(error.errors()[0])}") from error
+        raise InputError(f"{where}: {first_problem(error)}") from error
     except (InputError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _first(problem: Any) -> str:
+def first_problem(error: ValidationError) -> str:
     """Pydantic's first complaint in one line: which key, and what would be right."""
+    problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "json_invalid":
         return "no JSON object"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from csideploy.errors import InputError
-from csideploy.planning.results import read_results
+from csideploy.planning.measure import append
+from csideploy.planning.results import ResultLine, as_line, read_results
 
 LINE: dict[str, Any] = {
     "system": "bacrnet1x",
@@ -88,3 +89,23 @@ def test_what_is_no_result_file(tmp_path: Path) -> None:
         read_results(tmp_path / "b")
     with pytest.raises(InputError, match="no such file"):
         read_results(tmp_path / "c")
+
+
+def test_a_line_is_written_as_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    lines = [
+        ResultLine.model_validate(LINE),
+        ResultLine.model_validate({**LINE, "bits": None, "rho": 0.97, "precision": "int8"}),
+    ]
+    path.write_text("".join(as_line(own) + "\n" for own in lines))
+    assert read_results(path) == lines
+
+
+def test_measuring_again_replaces_the_line_of_the_same_package(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    first = ResultLine.model_validate({**LINE, "checkpoint": "bacrnet1x", "train": None})
+    other = first.model_copy(update={"precision": "auto"})
+    again = first.model_copy(update={"nmse_db": -12.5, "weights": {"ue.onnx": "f" * 64}})
+    for own in (first, other, again):
+        append(path, own)
+    assert read_results(path) == [other, again]
