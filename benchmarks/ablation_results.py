@@ -68,7 +68,7 @@ def _paper(cr: int, bits: int | None) -> str:
 
 
 def _show_products(links: list[Row], console: Console) -> None:
-    title = "B and eta at a fixed product (Fig. 15), and B at eta 1/4 (Fig. 14): NMSE in dB, k = 1"
+    title = "NMSE in dB, k = 1: a fixed product (Fig. 15), B at eta 1/4 (Fig. 14)"
     table = plain_table(title)
     for column in ("payload bits", "1/eta", "B", "encoder 1 bit", "encoder float", "paper, 1 bit"):
         table.add_column(column, justify="right")
@@ -110,15 +110,17 @@ def _show_grid(links: list[Row], console: Console) -> None:
 
 
 def _show_activation(rows: list[Row], console: Console) -> None:
-    title = "Activation (Table II): NMSE in dB of ACRNet-1x, float feature; over seeds (spread)"
+    title = "Activation (Table II): NMSE in dB, ACRNet-1x, float feature (spread)"
     table = plain_table(title)
     table.add_column("1/eta", justify="right")
+    table.add_column("start", justify="right")
     for name in ACTIVATIONS:
         table.add_column(NAMES[name], justify="right")
         table.add_column("paper", justify="right")
     table.add_column("seeds", justify="right")
     for cr in sorted({row["cr"] for row in rows}):
-        line, seeds = [], set()
+        line = [_start([row for row in rows if row["cr"] == cr])]
+        seeds: set[int] = set()
         for name in ACTIVATIONS:
             found = [r for r in rows if (r["cr"], r["activation"]) == (cr, name)]
             seeds |= {row["seed"] for row in found}
@@ -128,17 +130,22 @@ def _show_activation(rows: list[Row], console: Console) -> None:
 
 
 def _show_width(rows: list[Row], console: Console) -> None:
-    title = "Width against depth (Fig. 12): ACRNet, eta 1/8, float feature; over seeds (spread)"
+    title = "Width against depth (Fig. 12): ACRNet, eta 1/8, float (spread)"
     table = plain_table(title)
-    for column in ("k", "decoder blocks", "MACs", "parameters", "NMSE, dB"):
+    for column in ("k", "decoder blocks", "MACs", "parameters", "start", "NMSE, dB"):
         table.add_column(column, justify="right")
     for k, blocks in SHAPES:
         found = [r for r in rows if (r["k"], r["blocks"]) == (k, blocks)]
         if found:
             macs = sum(found[0]["macs"].values())
-            line = (f"{macs / 1e6:.3f} M", f"{found[0]['parameters']:,}", text_of(found))
-            table.add_row(str(k), str(blocks), *line)
+            sizes = (f"{macs / 1e6:.3f} M", f"{found[0]['parameters']:,}")
+            table.add_row(str(k), str(blocks), *sizes, _start(found), text_of(found))
     console.print(table)
+
+
+def _start(rows: list[Row]) -> str:
+    """NMSE in dB before the first step, the mean over runs."""
+    return f"{sum(row['start_nmse_db'] for row in rows) / len(rows):.2f}"
 
 
 def result_line(row: Row, bench: Bench) -> dict[str, Any]:
