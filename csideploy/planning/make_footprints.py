@@ -147,12 +147,26 @@ class Tables:
                 getattr(self, name)[side].update({key: moved(own) for key, own in pieces.items()})
 
     def text(self) -> str:
-        """The file: one piece a line, so that a change can be read."""
+        """The file: one piece a line, so that a change can be read; rows in an order of their own.
+
+        The same whichever way the tables were filled.
+        """
+        ordered = sorted(self._rows, key=json.dumps)
+        number = {self._rows[row]: place for place, row in enumerate(ordered)}
+
+        def numbered(table: Any) -> Any:
+            if not isinstance(table, dict):
+                return table
+            return {
+                key: [number[index] for index in value] if key == "layers" else numbered(value)
+                for key, value in table.items()
+            }
+
         blocks = [f'"columns": {json.dumps(self._columns)}']
-        rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in self._rows)
+        rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in ordered)
         blocks.append(f'"rows": [\n{rows}\n]')
         blocks += [
-            f'"{name}": {_lines(table)}'
+            f'"{name}": {_lines(numbered(table))}'
             for name, table in (
                 ("zoo", self.zoo),
                 ("convolutions", self.convolutions),
