@@ -44,6 +44,8 @@ demo: $(VENV)/base.stamp $(CSI)
 	$(BIN)/csideploy decode $(OUT)/bacrnet10x $(OUT)/p.bin --reference $(CSI) --out $(OUT)/h.npy
 	$(BIN)/csideploy validate $(OUT)/bacrnet10x --reference $(CSI)
 	$(BIN)/csideploy report $(OUT)/bacrnet10x
+	$(BIN)/csideploy report $(OUT)/bacrnet10x --target cortex-m55 --target cortex-a76 \
+	  --format html --out $(OUT)/report.html
 
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
