@@ -288,8 +288,8 @@ def _draw_width(axes: Any, rows: list[Row]) -> None:
     for row in rows:
         cells[row["k"], row["blocks"]].append(row)
     for label, way in (
-        ("wider: k = 1, 2, 4, two blocks", [s for s in SHAPES if s[1] == 2]),
-        ("deeper: 2, 4, 8 blocks, k = 1", [s for s in SHAPES if s[0] == 1]),
+        ("wider: k grows, 2 blocks", [s for s in SHAPES if s[1] == 2]),
+        ("deeper: more blocks, k = 1", [s for s in SHAPES if s[0] == 1]),
     ):
         there = [cells[shape] for shape in way if cells[shape]]
         x = [sum(found[0]["macs"].values()) / 1e6 for found in there]
