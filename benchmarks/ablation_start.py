@@ -26,7 +26,7 @@ from csideploy.training.identity import KNEES, STEP, reset_norm
 
 GAIN, PEDESTAL = 4.0, 6.0
 """The decoder's image: 4 (x - 0.5) + 6; 4 is 1 over the sigmoid's slope at its middle. Behind the
-knees it is at most 5 from the pedestal where x is in [0, 1]."""
+knees it is at most 4 from the pedestal where x is in [0, 1]."""
 
 LIFT = 3.0
 """Lifts bent channels into the positive part of the next activation: L(-u - t) is above -2.1."""
