@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from csideploy.planning.footprints import Link, SideFootprint
+from csideploy.planning.footprints import Link
 from csideploy.planning.limits import Limit
 from csideploy.registry import ANGLES, DELAYS
-from csideploy.targets import Target, load, predict
-from csideploy.targets.model import is_integer, place
+from csideploy.targets import Target, load
+from csideploy.targets.side import side_time
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,17 @@ class Devices:
 
     def figures(self, footprint: Link) -> dict[str, float]:
         """Of the sides that have a device: `ue_latency` in seconds, and `ue_fit`, 1 or 0."""
+        from csideploy.report.preprocessing import operations
+
         found: dict[str, float] = {}
         for side, target in self.targets.items():
             own = footprint[side]
-            precision = _precision(own, target)
-            placed = place(own.layers, target, precision=precision, arena_bytes=own.arena_bytes)
-            found[f"{side}_latency"] = _seconds(side, own, target, precision)
-            found[f"{side}_fit"] = float(placed.fits)
+            # Of a UE the transform in front of the encoder too.
+            before = operations(ANGLES, DELAYS) if side == "ue" else None
+            made = side_time(own.layers, target, arena_bytes=own.arena_bytes, before=before)
+            seconds = sum(time.latency_s for time in made.layers) + (made.before_s or 0.0)
+            found[f"{side}_latency"] = seconds
+            found[f"{side}_fit"] = float(made.placed.fits)
         return found
 
     def limits(self) -> list[Limit]:
@@ -59,22 +63,3 @@ class Devices:
             }
             for side, target in self.targets.items()
         }
-
-
-def _precision(own: SideFootprint, target: Target) -> str:
-    """On a device without float units the model takes float layers as integer ones."""
-    floats = target.mac_per_cycle.fp32 is None and any(
-        layer["macs"] and not is_integer(layer, "fp32") for layer in own.layers
-    )
-    return "int8" if floats else "fp32"
-
-
-def _seconds(side: str, own: SideFootprint, target: Target, precision: str) -> float:
-    times = predict(own.layers, target, precision=precision, arena_bytes=own.arena_bytes)
-    seconds = sum(time.latency_s for time in times)
-    if side == "ue":
-        from csideploy.report.preprocessing import operations
-
-        rate = target.elementwise_per_cycle.value * target.shares.elements.elementwise
-        seconds += operations(ANGLES, DELAYS) / (rate * target.clock_hz.value)
-    return seconds

@@ -34,9 +34,9 @@ from csideploy.report.footprint import host, layer_figures
 from csideploy.runtime import Part
 from csideploy.runtime.isa import choose
 from csideploy.targets import synthetic
-from csideploy.targets.files import DEFAULT_UTILISATION
+from csideploy.targets.files import DEFAULT_UTILISATION, ESTIMATED, SHARE_KEYS
 from csideploy.targets.kinds import ELEMENTS, MULTIPLYING
-from csideploy.targets.model import is_integer, kind, operations
+from csideploy.targets.model import operations, share_key
 
 SOURCE = "measured by csideploy bench --calibrate"
 SMALLEST = 4
@@ -111,8 +111,14 @@ def calibrate(
                 candidate.measure(10)
     progress(rounds, rounds)
     timed = [row for candidate in candidates for row in candidate.timed()]
-    bandwidths = [size / candidate.timed()[0].seconds for size, candidate in streams]
+    overhead = min(row.seconds for row in timed)
+    bandwidths = [_bandwidth(size, own.timed()[0].seconds, overhead) for size, own in streams]
     return _tables(timed, caches, bandwidths, rounds)
+
+
+def _bandwidth(size: int, seconds: float, overhead: float) -> float:
+    # The model adds the overhead of a call itself.
+    return size / (seconds - overhead if seconds > overhead else seconds)
 
 
 def cache_sizes() -> list[tuple[str, int]]:
@@ -161,16 +167,6 @@ def _rate(row: Timed, overhead: float, elements: float | None) -> float | None:
     return float(work / seconds)
 
 
-def _name(row: Timed) -> str:
-    """Under which key the share of a layer stands."""
-    integer = "int8" if is_integer(row.layer, "fp32") else "fp32"
-    if row.layer["binary_macs"]:
-        return "binary" if integer == "fp32" else "binary_int8"
-    if row.layer["macs"]:
-        return f"{integer}.{kind(row.layer)}"
-    return f"elements.{kind(row.layer)}"
-
-
 def _mean(rates: Iterable[float]) -> float:
     logs = [log(rate) for rate in rates]
     return exp(sum(logs) / len(logs))
@@ -183,12 +179,12 @@ def _fitted(timed: Sequence[Timed], overhead: float) -> dict[str, list[float]]:
     for row in plain:
         rate = _rate(row, overhead, None)
         if rate is not None:
-            found.setdefault(_name(row), []).append(rate)
+            found.setdefault(share_key(row.layer), []).append(rate)
     elements = max(found.get("elements.elementwise", [float("inf")]))
     for row in timed:
         rate = _rate(row, overhead, elements) if row.layer["macs"] else None
         if rate is not None:
-            found.setdefault(_name(row), []).append(rate)
+            found.setdefault(share_key(row.layer), []).append(rate)
     return found
 
 
@@ -200,7 +196,7 @@ def _tables(
 ) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    clock = clock_hz()
+    clock, clock_source, clock_tag = clock_hz()
     overhead = min(row.seconds for row in timed)
     rates = _fitted(timed, overhead)
     flat = {key: _mean(own) for key, own in rates.items()}
@@ -211,13 +207,13 @@ def _tables(
         for group in ("fp32.", "int8.", "binary", "elements.elementwise")
     }
 
-    def share(key: str, peak: float, default: float) -> float:
-        return round(flat[key] / peak, 4) if key in flat else default
+    def share(key: str, peak: float) -> float:
+        if key in flat:
+            return float(f"{flat[key] / peak:.4g}")
+        # These peaks are of our kernels, as are those that the float estimates are parts of.
+        return DEFAULT_UTILISATION.of(key.replace("int8.", "fp32."))
 
-    defaults = DEFAULT_UTILISATION
-    missing = [f"{p}.{k}" for p in ("fp32", "int8") for k in MULTIPLYING if f"{p}.{k}" not in flat]
-    missing += [key for key in ("binary", "binary_int8") if key not in flat]
-    missing += [f"elements.{k}" for k in ELEMENTS if f"elements.{k}" not in flat]
+    missing = [key for key in SHARE_KEYS if key not in flat]
     peaks = {
         group: _measured(rate / clock, "the best rate of a layer") for group, rate in best.items()
     }
@@ -227,8 +223,8 @@ def _tables(
         "cores": os.cpu_count() or 1,
         "clock_hz": {
             "value": clock,
-            "source": "as the system says; cycles are of this clock",
-            "confidence": "P",
+            "source": clock_source,
+            "confidence": clock_tag,
         },
         "mac_per_cycle": {
             key: peaks[group]
@@ -243,21 +239,14 @@ def _tables(
         "utilisation": {
             "source": f"{SOURCE}; estimated for want of a layer: {', '.join(missing) or 'none'}",
             "confidence": "P",
+            "estimated": missing,
             **{
-                p: {
-                    k: share(f"{p}.{k}", best[f"{p}."], getattr(getattr(defaults, p), k))
-                    for k in MULTIPLYING
-                }
+                p: {k: share(f"{p}.{k}", best[f"{p}."]) for k in MULTIPLYING}
                 for p in ("fp32", "int8")
             },
-            "binary": share("binary", best["binary"], defaults.binary),
-            "binary_int8": share("binary_int8", best["binary"], defaults.binary_int8),
-            "elements": {
-                k: share(
-                    f"elements.{k}", best["elements.elementwise"], getattr(defaults.elements, k)
-                )
-                for k in ELEMENTS
-            },
+            "binary": share("binary", best["binary"]),
+            "binary_int8": share("binary_int8", best["binary"]),
+            "elements": {k: share(f"elements.{k}", best["elements.elementwise"]) for k in ELEMENTS},
         },
         "calibration": {
             "date": datetime.now(UTC).date().isoformat(),
@@ -273,11 +262,13 @@ def _measured(value: float, what: str, key: str = "value") -> dict[str, Any]:
     return {key: float(f"{value:.4g}"), "source": f"{SOURCE}: {what}", "confidence": "P"}
 
 
-def clock_hz() -> float:
-    """The clock as the system says it; 1 GHz where it does not: cycles are only a unit here."""
+def clock_hz() -> tuple[float, str, str]:
+    """The clock, its source and its tag: as the system says it, or 1 GHz where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         found = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
     except (OSError, ValueError):
         found = []
-    return round(max(found) * 1e6) if found and max(found) > 0 else 1e9
+    if found and max(found) > 0:
+        return round(max(found) * 1e6), "as the system says; cycles are of this clock", "P"
+    return 1e9, "assumed: the system names no clock; cycles are a unit of time here", ESTIMATED

@@ -13,7 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from csideploy.errors import InputError
 from csideploy.outputs import reason
@@ -30,8 +37,20 @@ CONFIDENCES: dict[str, str] = {
     "M": "from memory or estimated, not checked",
 }
 """From the surest to the least sure."""
+ESTIMATED = "M"
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+def _within(value: float) -> float:
+    if not 1e-9 <= value <= 1e18:
+        raise ValueError("should be between 1e-9 and 1e18")
+    return value
+
+
+# Products and quotients of a few of these are finite, and none is 0.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_within)]
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -55,7 +74,7 @@ class Memory(_Strict):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    bytes: Annotated[int, Field(gt=0, strict=True)]
+    bytes: Annotated[int, Field(gt=0, le=1 << 60, strict=True)]
     bandwidth: Annotated[Positive, Field(strict=True)]
     holds: Literal["weights", "activations", "both"] = "both"
     source: Annotated[str, Field(min_length=1)]
@@ -73,7 +92,7 @@ class Peaks(_Strict):
     binary: Figure
 
 
-Share = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(ge=1e-6, le=1000, allow_inf_nan=False, strict=True)]
 
 
 class Shares(_Strict):
@@ -104,6 +123,8 @@ class Utilisation(_Strict):
     """Shares of the peaks, by precision.
 
     binary, binary_int8: 1-bit weights by float and by integer activations, of the binary peak.
+    estimated: keys of shares, such as `int8.search`, that are estimates whatever the confidence of
+    the others.
     """
 
     fp32: Shares
@@ -113,6 +134,29 @@ class Utilisation(_Strict):
     elements: Elements
     source: Annotated[str, Field(min_length=1)]
     confidence: Confidence
+    estimated: list[str] = []
+
+    def of(self, key: str) -> float:
+        """A share by its key: `binary`, `int8.conv`, `elements.move`."""
+        found: Any = self
+        for step in key.split("."):
+            found = getattr(found, step)
+        return float(found)
+
+    @model_validator(mode="after")
+    def _estimated_are_keys(self) -> Utilisation:
+        for key in self.estimated:
+            if key not in SHARE_KEYS:
+                raise ValueError(f"estimated: no share {key}; such as int8.search, binary")
+        return self
+
+
+SHARE_KEYS = (
+    *(f"{precision}.{kind}" for precision in ("fp32", "int8") for kind in Shares.model_fields),
+    *("binary", "binary_int8"),
+    *(f"elements.{kind}" for kind in Elements.model_fields),
+)
+"""As `Utilisation.of` takes them."""
 
 
 class Device(_Strict):
@@ -140,7 +184,7 @@ class Target(_Strict):
 
     title: Annotated[str, Field(min_length=1)]
     side: Literal["ue", "bs", "ru", "du"]
-    cores: Annotated[int, Field(gt=0, strict=True)]
+    cores: Annotated[int, Field(gt=0, le=1 << 20, strict=True)]
     clock_hz: Figure
     mac_per_cycle: Peaks
     elementwise_per_cycle: Figure
@@ -148,7 +192,7 @@ class Target(_Strict):
     overhead_cycles: Figure
     utilisation: Utilisation | None = None
     note: str | None = None
-    calibration: dict[str, Any] | None = None
+    calibration: dict[str, str | int | _Finite] | None = None
     device: Device | None = None
     name: str = ""
 
@@ -184,21 +228,25 @@ class Target(_Strict):
 
     @property
     def confidence(self) -> str:
-        """That of the least sure figure, utilisation included."""
+        """That of the least sure figure, utilisation included; `utilisation.estimated` apart."""
         tags = [row[3] for row in self.figures()] + [self.shares.confidence]
         return max(tags, key=list(CONFIDENCES).index)
 
 
-_ESTIMATED = Shares(
-    conv=0.4, narrow_conv=0.15, grouped_conv=0.1, linear=0.5, matmul=0.3, search=0.1
+_FLOATS = Shares(conv=0.4, narrow_conv=0.15, grouped_conv=0.1, linear=0.5, matmul=0.3, search=0.1)
+# Where they were measured, our integer kernels do 1.0 to 1.5 times the MACs of the float ones (conv
+# 1.1, narrow 1.03, grouped 1.5, linear 1.08), while the units' peaks are 4 times apart.
+_INTEGERS = Shares(
+    conv=0.11, narrow_conv=0.04, grouped_conv=0.04, linear=0.13, matmul=0.08, search=0.025
 )
 DEFAULT_UTILISATION = Utilisation(
-    fp32=_ESTIMATED,
-    int8=_ESTIMATED,
+    fp32=_FLOATS,
+    int8=_INTEGERS,
     binary=0.5,
     binary_int8=0.5,
     elements=Elements(elementwise=0.25, function=0.05, integer=0.1, move=0.25, bits=0.1),
-    source="estimated: dense convolutions 0.3 to 0.6, groups of two channels 0.05 to 0.2",
+    source="estimated: dense fp32 convolutions 0.3 to 0.6, groups of two channels 0.05 to 0.2; "
+    "int8 as far below as our kernels are on an x86 host",
     confidence="M",
 )
 """Of a device that nobody calibrated: estimates, and no better than that."""
@@ -284,11 +332,29 @@ def read_toml(data: bytes, where: str) -> dict[str, Any]:
         InputError: it is none.
     """
     try:
-        return tomllib.loads(data.decode())
+        tables = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not a TOML file: it is no text in UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    # ValueError alone: an integer of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not a TOML file: {error}") from error
+    for text in _texts(tables):
+        if not text.isprintable():
+            raise InputError(f"{where}: {text[:40]!r}: a text of one line is needed, all printable")
+    return tables
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All keys and texts of a file: they reach terminals and tables."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, own in value.items():
+            yield key
+            yield from _texts(own)
+    elif isinstance(value, list):
+        for own in value:
+            yield from _texts(own)
 
 
 def explain(error: ValidationError) -> str:

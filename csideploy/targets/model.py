@@ -14,20 +14,20 @@ their peak a cycle and v what part of that the kind reaches, W the bytes of the 
 the bytes of activations that it reads and writes, c the cycles that calling a layer takes. A MAC
 with a 1-bit weight has a peak of its own.
 
-B_w is the bandwidth of the first memory that holds *all* weights of the side beside its arena: each
-weight is read once a run, so that a smaller and nearer memory has lost it until it is needed
-again. B_a is that of the first memory that holds the arena. What fits nowhere is taken from the
-last memory, and `place` says that it does not fit.
+B_a is the bandwidth of the first memory that holds the arena. B_w is that of the first memory that
+holds *all* weights of the side, beside the arena if that is in the same one: each weight is read
+once a run, so that a smaller and nearer memory has lost it until it is needed again. What fits
+nowhere is taken from the last memory, and `place` says that it does not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from csideploy.errors import InputError
-from csideploy.targets.files import Memory, Target
+from csideploy.targets.files import ESTIMATED, Memory, Target
 from csideploy.targets.kinds import ELEMENTS, MULTIPLYING, kind_by_name
 
 PRECISIONS = ("fp32", "int8")
@@ -80,12 +80,30 @@ def predict(
 
 
 @dataclass(frozen=True)
+class Excess:
+    """What a memory would have to hold, and what it holds.
+
+    what: arena, weights, or weights and arena.
+    """
+
+    what: str
+    memory: str
+    nbytes: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Placed:
-    """Which memories hold what, and whether it fits there."""
+    """Which memories hold what; excess: what does not fit."""
 
     weights: Memory
     activations: Memory
-    fits: bool
+    excess: tuple[Excess, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for all."""
+        return not self.excess
 
 
 def place(
@@ -97,24 +115,32 @@ def place(
 ) -> Placed:
     """Where a side's constants and activations are.
 
-    Args:
-        layers: as in `predict`.
-        target: the device.
-        precision: as in `predict`.
-        arena_bytes: what must fit beside; the largest activations of a layer, if it is less.
+    The arguments are those of `predict`. The arena is `arena_bytes`, or the largest activations of
+    a layer, if that is more.
     """
     constants = sum(_constants(layer, precision) for layer in layers)
     largest = max((sum(_activations(layer, precision)) for layer in layers), default=0)
     largest = max(largest, arena_bytes)
-    activations, second = _holding(target, "activations", largest, 0)
-    weights, first = _holding(target, "weights", constants, largest)
-    return Placed(weights, activations, first and second)
+    excess = []
+    activations, room = _holding(target, "activations", lambda _: largest)
+    if not room:
+        excess.append(Excess("arena", activations.name, largest, activations.bytes))
+
+    def together(memory: Memory) -> int:
+        return constants + (largest if memory is activations else 0)
+
+    weights, room = _holding(target, "weights", together)
+    if not room:
+        what = "weights and arena" if weights is activations else "weights"
+        excess.append(Excess(what, weights.name, together(weights), weights.bytes))
+    return Placed(weights, activations, tuple(excess))
 
 
-def _holding(target: Target, what: str, size: int, beside: int) -> tuple[Memory, bool]:
+def _holding(target: Target, what: str, size: Callable[[Memory], int]) -> tuple[Memory, bool]:
+    """The first memory with room for what it would have to hold, else the last one and False."""
     memories = [memory for memory in target.memories if memory.holds in (what, "both")]
     for memory in memories:
-        if size + (beside if memory.holds == "both" else 0) <= memory.bytes:
+        if size(memory) <= memory.bytes:
             return memory, True
     return memories[-1], False
 
@@ -154,25 +180,48 @@ def _mac_cycles(layer: Mapping[str, Any], target: Target, precision: str) -> flo
     macs = layer["macs"]
     if not macs:
         return 0.0
-    shares, peaks = target.shares, target.mac_per_cycle
-    integer = is_integer(layer, precision)
-    if layer["binary_macs"]:
-        share = shares.binary_int8 if integer else shares.binary
-        return float(macs / (peaks.binary.value * share))
-    peak = peaks.int8 if integer else peaks.fp32
+    integer, peaks = is_integer(layer, precision), target.mac_per_cycle
+    peak = peaks.binary if layer["binary_macs"] else peaks.int8 if integer else peaks.fp32
     if peak is None:
         raise InputError(
             f"{target.name} has no fp32 units, layer {layer['name']} needs them: export with "
             "--precision int8"
         )
-    share = getattr(shares.int8 if integer else shares.fp32, _share_name(layer))
-    return float(macs / (peak.value * share))
+    return float(macs / (peak.value * target.shares.of(share_key(layer, precision))))
 
 
-def _share_name(layer: Mapping[str, Any]) -> str:
+def share_key(layer: Mapping[str, Any], precision: str = "fp32") -> str:
+    """Which share of a peak a layer takes: `int8.conv`, `binary`, `elements.move`."""
+    integer = is_integer(layer, precision)
+    if layer["binary_macs"]:
+        return "binary_int8" if integer else "binary"
     found = kind(layer)
-    # What multiplies, and is of no kind that is known to, is as slow as the searches.
-    return found if found in MULTIPLYING else "search"
+    if layer["macs"]:
+        # What multiplies, and is of no kind that is known to, is as slow as the searches.
+        name = found if found in MULTIPLYING else "search"
+        return f"{'int8' if integer else 'fp32'}.{name}"
+    return _elements_key(layer)
+
+
+def _elements_key(layer: Mapping[str, Any]) -> str:
+    # Biases and activations of what multiplies are additions and comparisons.
+    found = kind(layer)
+    return f"elements.{found if found in ELEMENTS else 'elementwise'}"
+
+
+def confidence(
+    layers: Sequence[Mapping[str, Any]], target: Target, *, precision: str = "fp32"
+) -> str:
+    """Of the least sure figure behind the time of these layers.
+
+    That of a calibrated host depends on the layers: kinds that no layer was measured for keep
+    estimates.
+    """
+    keys = {share_key(layer, precision) for layer in layers}
+    keys |= {_elements_key(layer) for layer in layers if operations(layer)}
+    if keys & set(target.shares.estimated):
+        return ESTIMATED
+    return target.confidence
 
 
 def operations(layer: Mapping[str, Any]) -> int:
@@ -186,9 +235,7 @@ def operations(layer: Mapping[str, Any]) -> int:
 
 
 def _other_cycles(layer: Mapping[str, Any], target: Target) -> float:
-    found = kind(layer)
-    # Biases and activations of what multiplies are additions and comparisons.
-    share = getattr(target.shares.elements, found if found in ELEMENTS else "elementwise")
+    share = target.shares.of(_elements_key(layer))
     return float(operations(layer) / (target.elementwise_per_cycle.value * share))
 
 

@@ -23,7 +23,7 @@ def as_toml(tables: Mapping[str, Any], head: str = "") -> str:
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     lines, below = [], []
     for key, value in table.items():
-        if isinstance(value, list):
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
             for entry in value:
                 below += ["", f"[[{'.'.join((*path, key))}]]", *_table(entry, (*path, key))]
         elif isinstance(value, Mapping) and "value" not in value:
@@ -37,5 +37,5 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    # JSON's texts and numbers are TOML's.
+    # JSON's texts, numbers and lists of these are TOML's.
     return json.dumps(value, ensure_ascii=True)

@@ -31,6 +31,8 @@ def test_a_few_layers_make_a_valid_file() -> None:
     # What had no layer says so, and keeps the estimate.
     assert "fp32.grouped_conv" in target.utilisation.source
     assert target.utilisation.fp32.grouped_conv == 0.1
+    assert "fp32.grouped_conv" in target.utilisation.estimated
+    assert "fp32.conv" not in target.utilisation.estimated
     assert [memory.name for memory in target.memories] == ["L1", "memory"]
 
     bundle = write_bundle(compile_model(few[6].model, part="layer", side="ue"))

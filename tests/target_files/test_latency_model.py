@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from csideploy.errors import InputError
 from csideploy.targets import Target, load, predict
+from csideploy.targets.files import Utilisation
 from csideploy.targets.kinds import KINDS, kind_by_name
-from csideploy.targets.model import place
+from csideploy.targets.model import Excess, confidence, place
 
 SURE = {"source": "by hand", "confidence": "P"}
 SHARES = {
@@ -124,6 +126,33 @@ def test_weights_of_all_layers_share_a_memory() -> None:
     assert place([one], core(), arena_bytes=900).weights.name == "far"
     lost = place([layer(fp32_bytes=20_000)], core())
     assert (lost.weights.name, lost.fits) == ("far", False)
+    assert lost.excess == (Excess("weights", "far", 20_000, 10_000),)
+
+
+def test_an_arena_takes_room_where_it_is_alone() -> None:
+    # It is in the near memory: the far one has room for weights that fill it.
+    placed = place([layer(fp32_bytes=10_000)], core(), arena_bytes=900)
+    assert (placed.weights.name, placed.activations.name, placed.fits) == ("far", "near", True)
+    # Both in the far one: 9500 and 1100 of 10,000.
+    (excess,) = place([layer(fp32_bytes=9500)], core(), arena_bytes=1100).excess
+    assert (excess.what, excess.memory) == ("weights and arena", "far")
+    assert (excess.nbytes, excess.most) == (10_600, 10_000)
+
+
+def test_a_side_is_as_sure_as_the_kinds_that_it_uses() -> None:
+    target = core()
+    assert target.utilisation is not None
+    some = target.utilisation.model_copy(update={"estimated": ["int8.search", "fp32.matmul"]})
+    calibrated = target.model_copy(update={"utilisation": some})
+    plain = layer(macs=8)
+    search = layer(op="TABLE_SEARCH", kind="search", macs=8)
+    product = layer(op="MATMUL", kind="matmul", macs=8)
+    assert confidence([plain], calibrated) == "P"
+    assert confidence([plain, search], calibrated) == "P"
+    assert confidence([plain, search], calibrated, precision="int8") == "M"
+    assert confidence([plain, product], calibrated) == "M"
+    with pytest.raises(ValidationError, match=r"no share int8\.searches"):
+        Utilisation.model_validate({**some.model_dump(), "estimated": ["int8.searches"]})
 
 
 def test_flash_holds_weights_alone() -> None:
