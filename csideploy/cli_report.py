@@ -41,7 +41,7 @@ def report(
     ] = None,
     budget_share: Annotated[
         float | None,
-        typer.Option(help="What part of the time allowed a side may take; 1."),
+        typer.Option(help="What part of its time every side may take, whatever the budget says."),
     ] = None,
     quality: Annotated[
         list[Path] | None,
@@ -73,15 +73,18 @@ def report(
 
     if out is not None and layout is ReportFormat.TABLE:
         raise InputError(f"--out {out} holds json, markdown, html or 3gpp: add --format")
+    if quality and layout not in (ReportFormat.HTML, ReportFormat.THREEGPP):
+        raise InputError(f"--quality {quality[0]}: goes with --format html or 3gpp")
     link = open_package(package)
     plans = on_targets.Wanted.read(
-        target or (), budget, numerology=numerology, budget_share=budget_share
+        target or (), budget, numerology=numerology, budget_share=budget_share, build=build
     )
-    chains = builds.read([name for name, _ in plans.targets]) if build else []
+    chains = builds.read(plans.to_build()) if build else []
     figures = page.read_quality(quality or ())
     if layout is ReportFormat.THREEGPP:
         evaluation_table.check(link)
-    result = footprint.report(link, rounds=rounds)
+    with progress("measuring") as advance:
+        result = footprint.report(link, rounds=rounds, progress=advance)
     if build:
         with progress("build") as advance:
             result["builds"] = builds.builds(link, chains, progress=advance)

@@ -17,7 +17,7 @@ from csideploy.targets.files import explain, read_toml
 def _parsed(parse: Callable[[str, str], float]) -> BeforeValidator:
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return value
+            raise ValueError("a number or a text with a unit is needed")
         try:
             return parse(str(value), "")
         except InputError as error:
@@ -29,7 +29,8 @@ def _parsed(parse: Callable[[str, str], float]) -> BeforeValidator:
 Size = Annotated[int, _parsed(parse_memory)]
 Seconds = Annotated[float, _parsed(parse_time)]
 Count = Annotated[int, Field(gt=0, strict=True)]
-Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(ge=1e-9, le=1e15, allow_inf_nan=False, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -40,8 +41,9 @@ class SideBudget(_Strict):
     """Limits of one side; what is left out is not limited.
 
     memory: bundle and arena. code: text and constants of the runtime. share: of the time that the
-    link leaves. target: the device whose latency is judged. users_per_slot and decodes_per_second
-    go with the BS, prbs with RU and DU.
+    link leaves. time, symbols: what the link leaves, in place of Z2'; they go with the UE. target:
+    the device whose latency and code are judged. users_per_slot and decodes_per_second go with the
+    BS, prbs with RU and DU.
     """
 
     memory: Size | None = None
@@ -52,7 +54,9 @@ class SideBudget(_Strict):
     share: Part | None = None
     target: str | None = None
     users_per_slot: Count | None = None
-    decodes_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    decodes_per_second: Rate | None = None
+    time: Seconds | None = None
+    symbols: Count | None = None
     prbs: Count | None = None
 
 
@@ -96,6 +100,8 @@ _OF_SIDES = {
     "users_per_slot": ("bs",),
     "decodes_per_second": ("bs",),
     "prbs": ("ru", "du"),
+    "time": ("ue",),
+    "symbols": ("ue",),
 }
 
 
@@ -117,6 +123,11 @@ def read_budget(path: Path) -> Budget:
         for side in budget.limited():
             if getattr(budget.of(side), key) is not None and side not in sides:
                 raise InputError(f"{path}: {side}.{key}: goes with {' and '.join(sides)} alone")
+    for side in budget.limited():
+        if not budget.of(side).model_fields_set:
+            raise InputError(f"{path}: [{side}] is empty: give it a limit, such as memory")
+    if budget.ue.time is not None and budget.ue.symbols is not None:
+        raise InputError(f"{path}: ue.time and ue.symbols say the same: one of them is needed")
     if not budget.model_fields_set - {"target"}:
         raise InputError(f"{path}: limits nothing; a table such as [ue] with memory is needed")
     return budget

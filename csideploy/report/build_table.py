@@ -75,7 +75,7 @@ def needed_a_cycle(built: dict[str, Any], side: str, result: dict[str, Any]) -> 
     None where nothing was counted or modelled. What runs before the side is in neither figure.
     """
     for entry in result.get("targets", []):
-        if entry["target"] == built["target"] and side in entry["sides"]:
+        if entry["given"] == built["given"] and side in entry["sides"]:
             own, instructions = entry["sides"][side], built["sides"][side]["instructions"]
             seconds = own["latency_s"] - (own["preprocessing_s"] or 0.0)
             if entry["mark"] == "modelled" and instructions and built["clock_hz"]:

@@ -31,10 +31,12 @@ HOST_CHAIN = ToolChain("gcc", "gcc libc6-dev", ("-O3",))
 class Wanted:
     """A target to build for.
 
-    side: of the air interface where it is typically found. clock_hz: None of this machine.
+    target: its name. given: as it was asked for. side: of the air interface where it is typically
+    found. clock_hz: None of this machine.
     """
 
     target: str
+    given: str
     side: str
     chain: ToolChain
     clock_hz: float | None = None
@@ -54,12 +56,12 @@ def read(targets: Sequence[str]) -> list[Wanted]:
 
 def _read(given: str) -> Wanted:
     if given == HOST and not host_file().is_file():
-        return Wanted(HOST, "", HOST_CHAIN)
+        return Wanted(HOST, HOST, "", HOST_CHAIN)
     target = load(given)
     own = target.device
     if own is None:
         if target.name == HOST:
-            return Wanted(HOST, "", HOST_CHAIN)
+            return Wanted(HOST, given, "", HOST_CHAIN)
         raise InputError(
             f"--build: target {given} names no tool chain: its file needs a section [device] with "
             "compiler and flags"
@@ -75,7 +77,7 @@ def _read(given: str) -> Wanted:
         )
     except InputError as error:
         raise InputError(f"--build: target {given}: [device]: {error}") from error
-    return Wanted(given, target.side, chain, target.clock_hz.value)
+    return Wanted(target.name, given, target.side, chain, target.clock_hz.value)
 
 
 def builds(
@@ -92,9 +94,9 @@ def builds(
         progress: told after every side.
 
     Returns:
-        One object a target: `target`, `clock_hz`, `compiler`, `version`, `flags`, `missing` (what
-        has to be installed, else null), and `sides`, each with bytes and instructions. A target
-        whose compiler is missing has no sides.
+        One object a target: `target`, `given`, `clock_hz`, `compiler`, `version`, `flags`,
+        `missing` (what has to be installed, else null), and `sides`, each with bytes and
+        instructions. A target whose compiler is missing has no sides.
 
     Raises:
         CsideployError: a compiler refuses, or a program ends with an error.
@@ -107,6 +109,7 @@ def builds(
         compiler_only = ToolChain(chain.compiler, chain.packages, ())
         found: dict[str, Any] = {
             "target": want.target,
+            "given": want.given,
             "clock_hz": want.clock_hz,
             "compiler": chain.compiler,
             "version": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ from csideploy.package import LinkPackage
 from csideploy.report import preprocessing, timing
 from csideploy.report.budget import Budget, read_budget
 from csideploy.report.verdict import verdict
-from csideploy.targets.files import HOST, Target, load
-from csideploy.targets.model import is_integer, place, predict
+from csideploy.targets.files import CONFIDENCES, HOST, Target, load
+from csideploy.targets.side import side_time
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a report is asked for beside the footprint.
 
-    targets: as they were asked for, and their files. share: None, if it is not to be judged.
+    targets: as they were asked for, and their files. share: of all sides, before those of the
+    budget; None, if it is not to be judged.
     """
 
     targets: tuple[tuple[str, Target], ...]
@@ -35,6 +36,7 @@ class Wanted:
         *,
         numerology: int | None,
         budget_share: float | None,
+        build: bool = False,
     ) -> Wanted:
         """Read and check the options before anything is measured.
 
@@ -46,9 +48,55 @@ class Wanted:
         if budget_share is not None and not 0 < budget_share <= 1:
             raise InputError(f"--budget-share {budget_share}: above 0, at most 1 is needed")
         limits = None if budget is None else read_budget(budget)
-        named = [*targets, *(limits.targets() if limits else ())]
+        # A budget's host is this machine as it is measured, which needs no file.
+        named = [*targets, *(name for name in (limits.targets() if limits else ()) if name != HOST)]
         files = tuple((name, load(name)) for name in dict.fromkeys(named))
-        return Wanted(files, limits, mu, budget_share)
+        _check_names(files)
+        wanted = Wanted(files, limits, mu, budget_share)
+        if limits is not None and not build:
+            wanted._check_code(limits, str(budget))
+        return wanted
+
+    def to_build(self) -> list[str]:
+        """Targets to build for, if that is asked for; none: this machine alone."""
+        named = [name for name, _ in self.targets]
+        host = self.budget is not None and HOST in self.budget.targets()
+        return [*named, HOST] if named and host and HOST not in named else named
+
+    def device(self, side: str) -> str:
+        """On which one a side is judged: the one named, else the first for such sides, else here.
+
+        Args:
+            side: of a report.
+
+        Returns:
+            As it was asked for.
+        """
+        kind = side.split("-")[0]
+        fitting = [name for name, target in self.targets if target.side == kind]
+        named = self.budget.target_of(side) if self.budget else None
+        return named or (fitting[0] if fitting else HOST)
+
+    def _check_code(self, limits: Budget, where: str) -> None:
+        for side in limits.limited():
+            device = self.device(side)
+            if limits.of(side).code is not None and device != HOST:
+                raise InputError(
+                    f"{where}: {side}.code: is judged on {device}, for which --build builds it: "
+                    "add --build"
+                )
+
+
+def _check_names(files: Sequence[tuple[str, Target]]) -> None:
+    """Reports and tables tell targets apart by the names of their files."""
+    known: dict[str, str] = {}
+    for given, target in files:
+        other = known.setdefault(target.name, given)
+        if other != given:
+            raise InputError(
+                f"--target {given}: {other} is called {target.name} too: give one of them, or "
+                "rename its file"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,7 +125,6 @@ def add(result: dict[str, Any], link: LinkPackage, wanted: Wanted) -> None:
     result["totals"] = {side: own.totals for side, own in sides.items()}
     result["timing"] = {
         "numerology": wanted.numerology,
-        "share_allowed": 1.0 if wanted.share is None else wanted.share,
         "sides": {side: own.figures() for side, own in allowed.items()},
     }
     result["targets"] = [
@@ -85,7 +132,8 @@ def add(result: dict[str, Any], link: LinkPackage, wanted: Wanted) -> None:
         *(_modelled(name, target, sides, before, allowed) for name, target in wanted.targets),
     ]
     _add_shares(result, allowed)
-    result["verdict"] = verdict(result, wanted.budget, wanted.share)
+    devices = {side: wanted.device(side) for side in sides}
+    result["verdict"] = verdict(result, wanted.budget, devices)
 
 
 def _add_shares(result: dict[str, Any], allowed: Mapping[str, timing.Allowed]) -> None:
@@ -171,16 +219,27 @@ def _timing(
                 "its sides"
             )
     block = int(link.manifest["block"]) if link.is_fronthaul else None
-    return {
-        side: timing.allowed(
+    found = {}
+    for side in sides:
+        limits = budget.of(side)
+        own = timing.allowed(
             side,
             wanted.numerology,
-            users_per_slot=budget.of(side).users_per_slot or 1,
-            prbs=budget.of(side).prbs or timing.PRBS,
+            users_per_slot=limits.users_per_slot or 1,
+            prbs=limits.prbs or timing.PRBS,
             block=block,
+            seconds=limits.time,
+            symbols=limits.symbols,
         )
-        for side in sides
-    }
+        # The command line is more particular than a file.
+        share = limits.share if wanted.share is None else wanted.share
+        judged = [] if share is None else [own.seconds * share]
+        if share is None and limits.users_per_slot is not None:
+            judged.append(own.seconds)
+        judged += [] if limits.latency is None else [limits.latency]
+        judged += [] if limits.decodes_per_second is None else [1 / limits.decodes_per_second]
+        found[side] = replace(own, share=share, most=min(judged, default=own.seconds))
+    return found
 
 
 def _here(
@@ -207,6 +266,8 @@ def _here(
             **_summed(own.measured_s, first, allowed[side]),
             "weights_in": "memory of this host",
             "fits": True,
+            "excess": [],
+            "confidence": "P",
         }
     return {
         "target": HOST,
@@ -217,7 +278,6 @@ def _here(
         "confidence": "P",
         "precision": "as compiled",
         "note": None,
-        "largest_memory_bytes": None,
         "sides": found,
     }
 
@@ -229,30 +289,28 @@ def _modelled(
     before: dict[str, Any] | None,
     allowed: Mapping[str, timing.Allowed],
 ) -> dict[str, Any]:
-    floats = target.mac_per_cycle.fp32 is None and any(
-        layer["macs"] and not is_integer(layer, "fp32")
-        for own in sides.values()
-        for layer, _ in own.layers
-    )
-    precision = "int8" if floats else "fp32"
     found = {}
+    integers = False
     for side, own in sides.items():
+        first = before["flops"] if before and before["side"] == side else None
         layers = [layer for layer, _ in own.layers]
-        times = predict(layers, target, precision=precision, arena_bytes=own.arena_bytes)
-        placed = place(layers, target, precision=precision, arena_bytes=own.arena_bytes)
+        made = side_time(layers, target, arena_bytes=own.arena_bytes, before=first)
+        integers |= made.precision == "int8"
         rows = []
-        for time, (_, count) in zip(times, own.layers, strict=True):
+        for time, (_, count) in zip(made.layers, own.layers, strict=True):
             row = asdict(time)
             rows.append({key: _times(value, count) for key, value in row.items()})
-        first = None
-        if before and before["side"] == side:
-            rate = target.elementwise_per_cycle.value * target.shares.elements.elementwise
-            first = before["flops"] / (rate * target.clock_hz.value)
+        seconds = sum(row["latency_s"] for row in rows)
         found[side] = {
             "layers": rows,
-            **_summed(sum(row["latency_s"] for row in rows), first, allowed[side]),
-            "weights_in": placed.weights.name,
-            "fits": placed.fits,
+            **_summed(seconds, made.before_s, allowed[side]),
+            "weights_in": made.placed.weights.name,
+            "fits": made.placed.fits,
+            "excess": [
+                {"what": one.what, "memory": one.memory, "bytes": one.nbytes, "limit": one.most}
+                for one in made.placed.excess
+            ],
+            "confidence": made.confidence,
         }
     return {
         # The machine at hand was measured above; this is what the model says of it.
@@ -261,10 +319,11 @@ def _modelled(
         "title": target.title,
         "for_side": target.side,
         "mark": "modelled",
-        "confidence": target.confidence,
-        "precision": "int8 (it has no fp32 units)" if floats else "as compiled",
+        "confidence": max(
+            (own["confidence"] for own in found.values()), key=list(CONFIDENCES).index
+        ),
+        "precision": "int8 (it has no fp32 units)" if integers else "as compiled",
         "note": target.note,
-        "largest_memory_bytes": max(memory.bytes for memory in target.memories),
         "sides": found,
     }
 

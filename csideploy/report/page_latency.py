@@ -27,27 +27,23 @@ from csideploy.report.units import duration, percent
 
 @dataclass(frozen=True)
 class Bar:
-    """One latency: where, how it is known, and seconds."""
+    """One latency: where, how it is known, seconds, and whether there is room for the side."""
 
     name: str
     mark: str
     seconds: float
+    fits: bool = True
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The time that a side has: seconds, the part of them that it may take, and where from."""
+    """The time that a side has: seconds, those of them that it may take, and where from."""
 
     seconds: float
-    share: float
+    allowed: float
     what: str
     source: str
     confidence: str
-
-    @property
-    def allowed(self) -> float:
-        """Seconds that it may take."""
-        return self.seconds * self.share
 
 
 def limit_of(side: str, result: dict[str, Any]) -> Limit | None:
@@ -56,8 +52,7 @@ def limit_of(side: str, result: dict[str, Any]) -> Limit | None:
     own = timing.get("sides", {}).get(side)
     if own is None:
         return None
-    share = timing.get("share_allowed", 1.0)
-    return Limit(own["seconds"], share, own["what"], own["source"], own["confidence"])
+    return Limit(own["seconds"], own["allowed_s"], own["what"], own["source"], own["confidence"])
 
 
 def bars_of(side: str, result: dict[str, Any]) -> list[Bar]:
@@ -66,12 +61,15 @@ def bars_of(side: str, result: dict[str, Any]) -> list[Bar]:
     The host stands first: as the target of mark measured where there is one, else as it was timed.
     """
     entries = [t for t in result.get("targets", ()) if side in t["sides"]]
-    found = [(t["target"], t["mark"], t["sides"][side]["latency_s"]) for t in entries]
-    if not any(mark == "measured" for _, mark, _ in found):
+    found = [
+        Bar(t["target"], t["mark"], own["latency_s"], own.get("fits", True))
+        for t, own in ((t, t["sides"][side]) for t in entries)
+    ]
+    if not any(bar.mark == "measured" for bar in found):
         timed = result["sides"][side].get("run_latency_s")
         if timed is not None:
-            found.insert(0, ("host", "measured", timed["median"]))
-    return [Bar(*entry) for entry in found if entry[2]]
+            found.insert(0, Bar("host", "measured", timed["median"]))
+    return [bar for bar in found if bar.seconds]
 
 
 def latency(side: str, result: dict[str, Any]) -> Figure | None:
@@ -94,10 +92,10 @@ def latency(side: str, result: dict[str, Any]) -> Figure | None:
     drawn += _tick_labels(scale, ticks, bottom + 13, None if logarithmic else _unit(high))
     for number, bar in enumerate(bars):
         y = top + row * number
-        outcome = _outcome(bar, limit)
-        room = WIDTH - 12 - LETTER * (len(outcome) + len(bar.mark) + 2)
+        said = outcome(bar, limit)
+        room = WIDTH - 12 - LETTER * (len(said) + len(bar.mark) + 2)
         drawn.append(text(4, y + 12, f"{shortened(bar.name, room)}, {bar.mark}"))
-        drawn.append(text(WIDTH - 4, y + 12, outcome, "value", "end"))
+        drawn.append(text(WIDTH - 4, y + 12, said, "value", "end"))
         # Not where the text is.
         drawn += [line(x, y + 16, x, y + 34, "grid") for x in map(scale.at, ticks)]
         width = max(scale.at(bar.seconds) - scale.start, 1.5)
@@ -119,7 +117,7 @@ def latency(side: str, result: dict[str, Any]) -> Figure | None:
     )
     drawn.append(text(WIDTH / 2, bottom + 29, label, "axis", "middle"))
     heading = f"Latency of the {side.upper()}"
-    described = "; ".join(f"{b.name}, {b.mark}: {_outcome(b, limit)}" for b in bars)
+    described = "; ".join(f"{b.name}, {b.mark}: {outcome(b, limit)}" for b in bars)
     return Figure(
         heading,
         svg(f"latency-{side}", bottom + 36, heading, described, drawn),
@@ -164,11 +162,12 @@ def _tick_labels(
     return labels
 
 
-def _outcome(bar: Bar, limit: Limit | None) -> str:
+def outcome(bar: Bar, limit: Limit | None) -> str:
     """`812.0 us, 33 % PASS`: of the whole time, against the part allowed."""
     if limit is None:
         return duration(bar.seconds)
     word = "PASS" if bar.seconds <= limit.allowed else "FAIL"
+    word = word if bar.fits else "DOES NOT FIT"
     return f"{duration(bar.seconds)}, {percent(bar.seconds / limit.seconds)} {word}"
 
 
@@ -200,7 +199,11 @@ def _caption(
     if limit is None:
         said.append("No time limit is known for this side, so that nothing passes or fails.")
     else:
-        part = "" if limit.share == 1 else f", of which {percent(limit.share)} may be taken"
+        part = ""
+        if limit.allowed < limit.seconds:
+            part = f", of which {duration(limit.allowed)} may be taken"
+        elif limit.allowed > limit.seconds:
+            part = f"; the budget allows {duration(limit.allowed)}"
         said.append(
             f"Percentages are of {limit.what}, {duration(limit.seconds)} ({limit.source}) "
             f"[{limit.confidence}]{part}. Dashed line: the time allowed; PASS and FAIL are "

@@ -180,13 +180,13 @@ def time(result: dict[str, Any]) -> Table | None:
                 Cell(f"{own['what']} [{own['confidence']}]"),
                 Cell(own["source"]),
                 figure(result, (*path, "seconds"), duration),
+                figure(result, (*path, "allowed_s"), duration),
             ]
         )
     mu = timing.get("numerology")
     spacing = "" if mu is None else f" at {15 * 2**mu} kHz subcarriers (numerology {mu})"
-    share = timing.get("share_allowed")
-    note = "" if share is None else f"A side may take {percent(share)} of it."
-    return Table(f"Time that a side has{spacing}", ("side", "what", "source", "time"), rows, note)
+    heads = ("side", "what", "source", "time", "may be taken")
+    return Table(f"Time that a side has{spacing}", heads, rows)
 
 
 def targets(result: dict[str, Any]) -> Table | None:

@@ -31,13 +31,17 @@ PRBS = 273
 class Allowed:
     """Seconds that a side has, for one sample or block.
 
-    confidence: as in `csideploy.targets.files.CONFIDENCES`.
+    confidence: as in `csideploy.targets.files.CONFIDENCES`. share: what part of them it may take,
+    None where that is not judged. most: seconds that it may take, by its share and whatever else
+    limits it; `seconds`, if left out.
     """
 
     what: str
     seconds: float
     source: str
     confidence: str
+    share: float | None = None
+    most: float | None = None
 
     def figures(self) -> dict[str, Any]:
         """For scripts."""
@@ -46,6 +50,8 @@ class Allowed:
             "seconds": self.seconds,
             "source": self.source,
             "confidence": self.confidence,
+            "share": self.share,
+            "allowed_s": self.seconds if self.most is None else self.most,
         }
 
 
@@ -74,7 +80,14 @@ def symbol(mu: int) -> float:
 
 
 def allowed(
-    side: str, mu: int, *, users_per_slot: int = 1, prbs: int = PRBS, block: int | None = None
+    side: str,
+    mu: int,
+    *,
+    users_per_slot: int = 1,
+    prbs: int = PRBS,
+    block: int | None = None,
+    seconds: float | None = None,
+    symbols: int | None = None,
 ) -> Allowed:
     """What a side has.
 
@@ -84,11 +97,18 @@ def allowed(
         users_per_slot: of the BS, reports that arrive in a slot for one core.
         prbs: of RU and DU, resource blocks of the carrier.
         block: of RU and DU, channel uses of a block.
+        seconds: of the UE, in place of Z2'.
+        symbols: likewise, as OFDM symbols.
 
     Raises:
         InputError: the table has no such numerology.
     """
     check_numerology(mu)
+    if side == "ue" and (seconds is not None or symbols is not None):
+        what = "the budget's own time" if symbols is None else f"the budget's {symbols:,} symbols"
+        own = seconds if symbols is None else symbols * symbol(mu)
+        assert own is not None
+        return Allowed(what, own, "the budget file, in place of Z2' of TS 38.214", "C")
     if side == "ue":
         return Allowed(
             f"Z2' of TS 38.214 table 5.4-2, {Z2_PRIME[mu]} symbols",

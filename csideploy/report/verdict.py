@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from csideploy.report.budget import Budget
 
 
-def verdict(result: dict[str, Any], budget: Budget | None, share: float | None) -> dict[str, Any]:
+def verdict(
+    result: dict[str, Any], budget: Budget | None, devices: Mapping[str, str]
+) -> dict[str, Any]:
     """The checks.
 
     Args:
-        result: a report with its targets and timing.
+        result: a report with its targets and timing, which has the share of each side's time.
         budget: limits, if there are any.
-        share: what part of its time every side may take, if that is to be judged.
+        devices: by side the target that it is judged on, as it was asked for.
 
     Returns:
         `checks`, each with `name`, `side` (None: the payload), `target` (None: no latency),
@@ -25,7 +27,7 @@ def verdict(result: dict[str, Any], budget: Budget | None, share: float | None) 
         bits = payload_bits(result)
         checks.append(_most("payload", None, None, bits, budget.payload.bits, "bits"))
     for side in result["timing"]["sides"]:
-        checks += _of_side(side, result, budget or Budget(), share)
+        checks += _of_side(side, result, budget or Budget(), devices[side])
     return {"checks": checks, "holds": all(check["holds"] for check in checks)}
 
 
@@ -42,7 +44,7 @@ def payload_bits(result: dict[str, Any]) -> int | None:
 
 
 def _of_side(
-    side: str, result: dict[str, Any], budget: Budget, share: float | None
+    side: str, result: dict[str, Any], budget: Budget, device: str
 ) -> Iterator[dict[str, Any]]:
     limits, figures = budget.of(side), result["totals"][side]
     title = side.upper()
@@ -53,18 +55,20 @@ def _of_side(
     ):
         if limit is not None:
             yield _most(f"{title} {name}", side, None, figures[key], limit, unit)
-    if limits.code is not None:
-        yield _code(side, result, limits.code, budget.target_of(side))
-    entry = judged(side, result, budget.target_of(side))
+    # The host was measured, and stands before what the model says of it.
+    entry = next(entry for entry in result["targets"] if entry["given"] == device)
     own, name = entry["sides"][side], entry["target"]
-    if not own["fits"]:
-        largest = entry["largest_memory_bytes"]
-        yield _check(
-            f"{title} fits", side, name, figures["memory_bytes"], largest, "bytes", holds=False
-        )
+    part = result["timing"]["sides"][side]["share"]
+    if limits.code is not None:
+        yield _code(side, result, limits.code, entry)
+    timed = (limits.latency, part, limits.decodes_per_second, limits.users_per_slot)
+    if any(limit is not None for limit in timed) or _named(side, budget):
+        # Where it does not fit, its latency says nothing.
+        for one in own["excess"]:
+            what = f"{title} {one['what']} in {one['memory']}"
+            yield _most(what, side, name, one["bytes"], one["limit"], "bytes")
     if limits.latency is not None:
         yield _most(f"{title} latency", side, name, own["latency_s"], limits.latency, "s")
-    part = share if limits.share is None else limits.share
     if part is not None:
         yield _most(f"{title} share of its time", side, name, own["share"], part, "")
     if limits.decodes_per_second is not None:
@@ -76,22 +80,22 @@ def _of_side(
         yield _most(f"{title} share of a slot", side, name, own["share"], 1.0, "")
 
 
-def judged(side: str, result: dict[str, Any], named: str | None) -> dict[str, Any]:
-    """The target whose latency counts: the one named, else the first for such sides, else here."""
-    entries: list[dict[str, Any]] = result["targets"]
-    if named is not None:
-        return next(entry for entry in entries if named in (entry["target"], entry["given"]))
-    fitting = [entry for entry in entries if entry["for_side"] == side.split("-")[0]]
-    return fitting[0] if fitting else entries[0]
+def _named(side: str, budget: Budget) -> bool:
+    """Whether a budget of this side names a device, on which the side must have room then."""
+    kind = side.split("-")[0]
+    return kind in budget.limited() and budget.target_of(side) is not None
 
 
-def _code(side: str, result: dict[str, Any], limit: int, named: str | None) -> dict[str, Any]:
-    builds = [b for b in result.get("builds", []) if side in b["sides"]]
-    builds = [b for b in builds if named in (None, b["target"])]
+def _code(side: str, result: dict[str, Any], limit: int, entry: dict[str, Any]) -> dict[str, Any]:
+    # Of RUs of equal sizes the first one is built.
+    same = result.get("same", {}).get(side, side)
+    builds = [b for b in result.get("builds", []) if b["given"] == entry["given"]]
     if builds:
-        own = builds[0]["sides"][side]
-        value = own["text_bytes"] + own["rodata_bytes"]  # the bundle apart
-        return _most(f"{side.upper()} code", side, builds[0]["target"], value, limit, "bytes")
+        own = builds[0]["sides"].get(same)
+        # The bundle apart; None: the compiler is missing.
+        value = own and own["text_bytes"] + own["rodata_bytes"]
+        name = f"{side.upper()} code" + ("" if own else " (not built)")
+        return _most(name, side, entry["target"], value, limit, "bytes")
     name = f"{side.upper()} code (all kernels, on this host)"
     return _most(name, side, None, result["runtime_code_bytes"], limit, "bytes")
 

@@ -1,11 +1,14 @@
 """The report on targets and against limits: figures that add up, verdict, exit codes."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from csideploy.report.page_latency import bars_of, limit_of
+from csideploy.report.page_latency import outcome as bar_outcome
 from csideploy.report.units import percent
 
 from .conftest import Run
@@ -123,7 +126,88 @@ def test_where_it_does_not_fit_latency_is_no_latency(
     code, result = report(run, package, "--budget", limits(tmp_path, text))
     assert code == 1
     fits, latency = result["verdict"]["checks"]
-    assert (fits["name"], fits["holds"], latency["holds"]) == ("BS fits", False, True)
+    assert (fits["holds"], latency["holds"]) == (False, True)
+    # What is in the memory named is more than that has.
+    assert fits["name"].startswith("BS weights")
+    assert fits["name"].endswith(" in SRAM")
+    assert fits["value"] > fits["limit"] == 4_194_304
+
+
+def test_room_alone_is_shown_and_not_judged(package: Path, run: Run, tmp_path: Path) -> None:
+    # The BS's part has no room on any of these, whichever comes first.
+    for names in (("cortex-m4", "cortex-m55"), ("sapphire-rapids", "cortex-m55")):
+        code, result = report(run, package, *(x for name in names for x in ("--target", name)))
+        assert (code, result["verdict"]["checks"]) == (0, [])
+        assert not result["targets"][2]["sides"]["bs"]["fits"]
+    path = limits(tmp_path, 'target = "cortex-m55"\n[ue]\nmemory = "1GB"\n')
+    code, _ = report(run, package, "--budget", path)
+    assert code == 0
+
+
+def test_the_chart_judges_as_the_verdict_does(package: Path, run: Run, tmp_path: Path) -> None:
+    text = """
+        [ue]
+        latency = "1us"
+        [bs]
+        target = "cortex-m55"
+        latency = "60s"
+    """
+    page = tmp_path / "page.html"
+    path = limits(tmp_path, text)
+    done = run("report", package, "--json", "--rounds", 2, "--budget", path, "--format", "html",
+               "--out", page)  # fmt: skip
+    assert done.exit_code == 1, done.output
+    result = json.loads(done.stdout)
+    allowed = {side: own["allowed_s"] for side, own in result["timing"]["sides"].items()}
+    assert allowed == {"ue": 1e-6, "bs": 60.0}
+    for side, words in (("ue", ["FAIL", "FAIL"]), ("bs", ["PASS", "DOES NOT FIT"])):
+        outcomes = [bar_outcome(bar, limit_of(side, result)) for bar in bars_of(side, result)]
+        assert [outcome.split("% ")[-1].split("x ")[-1] for outcome in outcomes] == words
+        assert words[1] in page.read_text()
+
+
+def test_the_command_line_goes_before_the_file(package: Path, run: Run, tmp_path: Path) -> None:
+    path = limits(tmp_path, "[ue]\nshare = 1.0\nsymbols = 14\n")
+    _, result = report(run, package, "--budget", path, "--budget-share", 0.25)
+    ue, bs = (result["timing"]["sides"][side] for side in ("ue", "bs"))
+    assert (ue["share"], bs["share"]) == (0.25, 0.25)
+    assert ue["seconds"] == pytest.approx(0.5e-3)
+    assert ue["allowed_s"] == pytest.approx(0.125e-3)
+    assert [check["limit"] for check in result["verdict"]["checks"]] == [0.25, 0.25]
+
+
+def test_a_host_in_a_budget_is_the_measured_one(
+    package: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = limits(tmp_path, '[ue]\ntarget = "host"\nlatency = "60s"\n')
+    code, result = report(run, package, "--target", "cortex-m4", "--budget", path)
+    (check,) = result["verdict"]["checks"]
+    assert (code, check["target"], check["holds"]) == (0, "host", True)
+
+
+def test_code_and_names_of_devices(package: Path, run: Run, tmp_path: Path) -> None:
+    path = limits(tmp_path, '[ue]\ncode = "1MB"\n')
+    code, result = report(run, package, "--budget", path)
+    assert (code, len(result["verdict"]["checks"])) == (0, 1)
+    same = tmp_path / "cortex-m4.toml"
+    same.write_bytes((files("csideploy.targets") / "cortex-m4.toml").read_bytes())
+    for options, words in (
+        (("--target", "cortex-m4", "--budget", path), "ue.code: is judged on cortex-m4"),
+        (("--target", "cortex-m4", "--target", same), "cortex-m4 is called cortex-m4 too"),
+        (("--quality", path), "--quality"),
+    ):
+        refused = run("report", package, *options)
+        assert refused.exit_code == 2
+        (line,) = refused.stderr.splitlines()
+        assert words in line
+
+
+def test_more_targets_than_columns(package: Path, run: Run) -> None:
+    names = ("cortex-m4", "cortex-m55", "cortex-a53", "cortex-a55", "cortex-a76")
+    options = (x for name in names for x in ("--target", name))
+    shown = run("report", package, "--rounds", 1, "--format", "markdown", *options).stdout
+    assert "the first 4 of 5 targets; --format json has cortex-a76 too" in shown
 
 
 @pytest.mark.parametrize(

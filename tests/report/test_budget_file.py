@@ -60,6 +60,13 @@ def test_units(tmp_path: Path) -> None:
         ("prbs = 24", "users_per_slot = 2", "ru.users_per_slot: goes with bs alone"),
         ("bits = 2048", "", "payload.bits: is missing"),
         ("[payload]", "[payload", "not a TOML file"),
+        ('"200kB"', "true", "ue.memory: a number or a text with a unit"),
+        ("share = 0.3", "share = true", "ue.share: should be a valid number"),
+        ("share = 0.3", 'share = "0.5"', "ue.share: should be a valid number"),
+        ("2000.0", '"5"', "bs.decodes_per_second: should be a valid number"),
+        ("prbs = 24", "", "[ru] is empty"),
+        ("share = 0.3", 'time = "1ms"\nsymbols = 30', "ue.time and ue.symbols"),
+        ("prbs = 24", 'time = "1ms"', "ru.time: goes with ue alone"),
     ],
 )
 def test_a_bad_budget_is_one_line(old: str, new: str, words: str, tmp_path: Path) -> None:

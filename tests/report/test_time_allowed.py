@@ -7,7 +7,14 @@ from csideploy.report.preprocessing import figures, operations
 from csideploy.report.timing import allowed, slot, symbol
 
 # TS 38.214 table 5.4-2, Z2': symbols, and microseconds rounded to whole ones.
-Z2_PRIME = {0: (37, 2643), 1: (69, 2464), 2: (140, 2500), 3: (140, 1250)}
+Z2_PRIME = {
+    0: (37, 2643),
+    1: (69, 2464),
+    2: (140, 2500),
+    3: (140, 1250),
+    5: (560, 1250),
+    6: (1120, 1250),
+}
 
 
 @pytest.mark.parametrize("mu", Z2_PRIME)
@@ -17,6 +24,13 @@ def test_ue_processing_time(mu: int) -> None:
     assert round(own.seconds * 1e6) == microseconds
     assert f"{symbols} symbols" in own.what
     assert own.confidence == "C"
+
+
+def test_a_time_of_the_budget_instead() -> None:
+    own = allowed("ue", 1, symbols=28)
+    assert own.seconds == pytest.approx(1e-3)
+    assert "28 symbols" in own.what
+    assert allowed("ue", 1, seconds=2e-3).seconds == 2e-3
 
 
 def test_clocks() -> None:
