@@ -17,6 +17,11 @@ from csideploy.outputs import reason
 if TYPE_CHECKING:
     from csideploy.package import LinkPackage
 
+MOST_BITS = 1 << 30
+RANGES = {"nmse_db": (-200, 200), "sgcs": (0, 1), "sgcs_subband": (0, 1), "rho": (-1, 1)}
+"""Of a row's figures and their intervals."""
+ROUNDING = 1e-5
+"""A mean of cosines may be that much above 1."""
 ADVICE = "give a file that `csideploy evaluate SYSTEM,... --out F.json` wrote for CSI feedback"
 
 
@@ -69,7 +74,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--quality {path}: cannot be read: {reason(error)}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"--quality {path}: no JSON ({error}); {ADVICE}") from error
     if not isinstance(found, dict) or not isinstance(found.get("rows"), list) or not found["rows"]:
         raise InputError(f"--quality {path}: has no list 'rows'; {ADVICE}")
@@ -88,24 +93,36 @@ def _wrong(row: object) -> str | None:
         return "is no object"
     if not isinstance(row.get("system"), str):
         return "'system' is a name"
-    if type(row.get("payload_bits")) is not int or row["payload_bits"] < 1:
-        return "'payload_bits' is a number from 1"
-    for key in ("nmse_db", "sgcs"):
-        if key not in row or not (row[key] is None or _is_number(row[key])):
-            return f"'{key}' is a number, or null where there is none"
-        interval = row.get(f"{key}_interval")
+    if type(row.get("payload_bits")) is not int or not 1 <= row["payload_bits"] <= MOST_BITS:
+        return f"'payload_bits' is a whole number from 1 to {MOST_BITS:,}"
+    for key, (least, most) in RANGES.items():
+        needed = key in ("nmse_db", "sgcs") and key not in row
+        value, interval = row.get(key), row.get(f"{key}_interval")
+        if needed or not (value is None or _is_number(value, least, most)):
+            return f"'{key}' is a number from {least:g} to {most:g}, or null where there is none"
         if interval is not None and not (
-            isinstance(interval, list) and len(interval) == 2 and all(map(_is_number, interval))
+            isinstance(interval, list)
+            and len(interval) == 2
+            and all(_is_number(end, least, most) for end in interval)
+            and interval[0] <= interval[1]
         ):
-            return f"'{key}_interval' is two numbers, or null"
+            return f"'{key}_interval' is two numbers from {least:g} to {most:g}, the lower first"
+    for key, kinds in (("combination", (int, str)), ("rank", (int,)), ("ue_macs", (int,))):
+        value = row.get(key)
+        if value is not None and type(value) not in kinds:
+            return f"'{key}' is a whole number, or null"
+        if type(value) is int and not 0 <= value <= MOST_BITS << 20:
+            return f"'{key}' is a whole number that is not so large"
     if row["nmse_db"] is None and row["sgcs"] is None:
         return "has neither 'nmse_db' nor 'sgcs'"
     return None
 
 
-def _is_number(value: object) -> bool:
-    # NaN and infinity, which Python's JSON takes, have no place on an axis.
-    return type(value) in (int, float) and abs(float(value)) < float("inf")  # type: ignore[arg-type]
+def _is_number(value: object, least: float, most: float) -> bool:
+    # NaN and infinity, which Python's JSON takes, are in no range.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least - ROUNDING <= value <= most + ROUNDING
 
 
 def measured_sets(

@@ -59,6 +59,25 @@ def test_quality_by_test_set(pages: Pages) -> None:
         (json.dumps({"channels": "", "rows": [row("a", 0, -1.0, 0.5)]}), "'payload_bits'"),
         (json.dumps({"channels": "", "rows": [{"system": "a", "payload_bits": 8}]}), "'nmse_db'"),
         (json.dumps({"channels": "", "rows": [row("a", 8, float("nan"), 0.5)]}), "'nmse_db'"),
+        (json.dumps({"channels": "", "rows": [row("a", 10**400, -1.0, 0.5)]}), "'payload_bits'"),
+        (json.dumps({"channels": "", "rows": [row("a", 8, -(10**400), 0.5)]}), "'nmse_db'"),
+        (json.dumps({"channels": "", "rows": [row("a", 8, 1.7e308, 0.5)]}), "'nmse_db'"),
+        (json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 7.5)]}), "'sgcs'"),
+        (
+            json.dumps(
+                {"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"nmse_db_interval": [5, -5]}]}
+            ),
+            "the lower first",
+        ),
+        (
+            json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"sgcs_subband": [1]}]}),
+            "'sgcs_subband'",
+        ),
+        (
+            json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"rank": "x"}]}),
+            "'rank'",
+        ),
+        ("[" * 100_000, "no JSON"),
         (json.dumps({"channels": "", "rows": [row("a", 8, None, None)]}), "neither"),  # type: ignore[arg-type]
         (
             json.dumps(
