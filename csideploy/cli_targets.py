@@ -50,7 +50,10 @@ def bench(
     against: Annotated[
         str | None, typer.Option(help="Peers, with commas: onnxruntime, openvino.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Windows of a millisecond each.")] = 101,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Windows of a millisecond, 101; of --calibrate passes, 40."),
+    ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write this host's target file instead.")
     ] = False,
@@ -74,7 +77,7 @@ def bench(
     if calibrate:
         if package is not None or against is not None or check:
             raise InputError("--calibrate takes no package, no --against and no --check")
-        _calibrate(out, rounds, as_json)
+        _calibrate(out, rounds or 40, as_json)
         return
     if package is None:
         raise InputError("bench needs a package, or --calibrate")
@@ -89,7 +92,7 @@ def bench(
     target = load(HOST) if check else None
     with progress("measuring") as advance:
         result = benching.bench(
-            open_package(package), against=peers, rounds=rounds, progress=advance
+            open_package(package), against=peers, rounds=rounds or 101, progress=advance
         )
     if target is not None:
         from csideploy.targets.check import check_package
@@ -108,8 +111,12 @@ def _calibrate(out: Path | None, rounds: int, as_json: bool) -> None:
     from csideploy.targets.write import as_toml
 
     path = out or host_file()
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"--out {out}: no such folder {out.parent}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a file is needed")
     with progress("measuring synthetic layers") as advance:
-        tables = calibrate(rounds=min(rounds, 40), progress=advance)
+        tables = calibrate(rounds=rounds, progress=advance)
     text = as_toml(
         tables, "Written by csideploy bench --calibrate; docs/targets-files.md has the format."
     )

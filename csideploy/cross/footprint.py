@@ -11,6 +11,7 @@ from pathlib import Path
 from csideploy.cross.map_file import FILL, object_name, read_map
 from csideploy.cross.program import Program
 from csideploy.cross.tool_chain import NUMBERS, SECTIONS, STRICT, ToolChain, run
+from csideploy.errors import CsideployError
 
 LIBRARY = "C library, compiler support"
 PROGRAM = "the program that calls it"
@@ -110,6 +111,8 @@ def weigh(chain: ToolChain, program: Program, objects: list[Path], work: Path) -
     link = [*chain.flags, *bare, "-nostartfiles", "-Wl,--gc-sections,-e,entry"]
     link += [f"-Wl,-Map={listing}", *map(str, [*objects, caller]), "-lm"]
     run([chain.compiler, *link, "-o", str(work / "linked.elf")])
+    if not listing.is_file():
+        raise CsideployError(f"{chain.compiler} gave no map: a linker that takes -Map is needed")
     return _add_up(listing.read_text(errors="replace"), {str(path) for path in objects}, caller)
 
 

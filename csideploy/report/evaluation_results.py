@@ -30,14 +30,15 @@ def result_rows(compared: list[dict[str, Any]], link: LinkPackage) -> list[Row]:
     made: list[Row] = [
         (BENCHMARK, "Type of legacy codebook (e.g. Rel-16 eType II, paramCombination)", codebook)
     ]
-    for what, key in (
-        ("SGCS of benchmark, [layer 1]", _benchmark_sgcs),
-        ("Gain for SGCS, [layer 1]", _sgcs_gain),
-        ("NMSE of benchmark, [layer 1]", _benchmark_nmse),
-        ("Gain for NMSE, [layer 1]", _nmse_gain),
+    for what, form in (
+        ("SGCS of benchmark, [layer 1]", _BENCHMARK_SGCS),
+        ("Gain for SGCS, [layer 1]", _SGCS_GAIN),
+        ("NMSE of benchmark, [layer 1]", _BENCHMARK_NMSE),
+        ("Gain for NMSE, [layer 1]", _NMSE_GAIN),
     ):
         made += [
-            (RESULTS, f"{what}: {own}", key(one)) for own, one in zip(BINS, compared, strict=True)
+            (RESULTS, f"{what}: {own}", _cell(one, form))
+            for own, one in zip(BINS, compared, strict=True)
         ]
     kpi = [_kpi(one, own, link) for own, one in zip(BINS, compared, strict=True)]
     for what, values in (
@@ -54,28 +55,17 @@ def result_rows(compared: list[dict[str, Any]], link: LinkPackage) -> list[Row]:
     return made
 
 
-def _against(one: dict[str, Any]) -> str:
-    return f"paramCombination {one['combination']}, {one['benchmark_bits']} bits"
+_AGAINST = "(paramCombination {combination}, {benchmark_bits} bits)"
+# Which figure, and how it is written.
+_BENCHMARK_SGCS = ("benchmark_sgcs", "{benchmark_sgcs} " + _AGAINST)
+_BENCHMARK_NMSE = ("benchmark_nmse_db", "NMSE {benchmark_nmse_db} dB " + _AGAINST)
+_SGCS_GAIN = ("sgcs_gain_percent", "gain {sgcs_gain_percent} % ({sgcs} at {bits} bits)")
+_NMSE_GAIN = ("nmse_gain_db", "gain {nmse_gain_db} dB ({nmse_db} dB at {bits} bits)")
 
 
-def _benchmark_sgcs(one: dict[str, Any]) -> Value:
-    sgcs = one["benchmark_sgcs"]
-    return None if sgcs is None else f"{sgcs} ({_against(one)})"
-
-
-def _benchmark_nmse(one: dict[str, Any]) -> Value:
-    nmse = one["benchmark_nmse_db"]
-    return None if nmse is None else f"NMSE {nmse} dB ({_against(one)})"
-
-
-def _sgcs_gain(one: dict[str, Any]) -> Value:
-    gain = one["sgcs_gain_percent"]
-    return None if gain is None else f"gain {gain} % ({one['sgcs']} at {one['bits']} bits)"
-
-
-def _nmse_gain(one: dict[str, Any]) -> Value:
-    gain = one["nmse_gain_db"]
-    return None if gain is None else f"gain {gain} dB ({one['nmse_db']} dB at {one['bits']} bits)"
+def _cell(one: dict[str, Any], form: tuple[str, str]) -> Value:
+    key, words = form
+    return None if one[key] is None else words.format(**one)
 
 
 def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:

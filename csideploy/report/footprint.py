@@ -25,6 +25,7 @@ from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import OPS, Plan, Step
 from csideploy.package import LinkPackage
 from csideploy.profiles import exchange
+from csideploy.progress import Advance, quiet
 from csideploy.report import ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.report.papers_count import papers_count
@@ -95,19 +96,20 @@ def of_named_bundles(bundles: Mapping[str, bytes]) -> dict[str, Any]:
     return {"sides": {name: _side([part]) for name, part in parts.items()}, "notes": [*NOTES]}
 
 
-def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
+def report(package: LinkPackage, *, rounds: int, progress: Advance = quiet) -> dict[str, Any]:
     """The footprint with the latency measured on this host, one sample at a time, one thread.
 
     Args:
         package: the link.
         rounds: timed runs; the minimum and the median over them are given.
+        progress: called with parts measured and parts in all.
     """
     if package.is_fronthaul:
-        return _fronthaul_report(package, rounds)
+        return _fronthaul_report(package, rounds, progress)
     if package.is_transceiver:
         from csideploy.report.transceiver_footprint import transceiver_report
 
-        return transceiver_report(package, rounds)
+        return transceiver_report(package, rounds, progress)
     default = package.layouts[-1] if package.layouts else None
     bundles = {stem: package.open_bundle(stem) for stem in package.all_stems()}
     result: dict[str, Any] = {
@@ -129,6 +131,9 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
         result["precoder"] = precoder_figures(package.manifest)
     else:
         result["papers_count"] = papers_count(package.manifest, result["sides"])
+    # A part's layers, and the whole runs of each side.
+    done, total = 0, len(bundles) + len(result["sides"])
+    progress(done, total)
     for side, data in result["sides"].items():
         running = package.stems(side, default)
         taken, layers = [], iter(data["layers"])
@@ -137,9 +142,13 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
             own = [next(layers) for _ in part.steps]
             add_layer_times(own, part, rounds, [_noise(part.inputs[0])])
             taken += own if stem in running else []
+            done += 1
+            progress(done, total)
         data["latency_s"] = summed(taken)
         chain = Chain([Part(bundles[stem]) for stem in running])
         data["run_latency_s"] = run_times(chain, rounds, [_noise(chain.inputs[0])])
+        done += 1
+        progress(done, total)
     if "profile" in package.manifest:
         ue = result["sides"]["ue"]
         result["profile"] = exchange.figures(
@@ -148,7 +157,7 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     return result
 
 
-def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
+def _fronthaul_report(package: LinkPackage, rounds: int, progress: Advance) -> dict[str, Any]:
     """The same of a DU and its RUs, each a place of its own; a sample is a block.
 
     RUs of equal sizes are measured once: `same` says which RU stands for which.
@@ -183,7 +192,8 @@ def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
         # Networks of one RU may be smaller than another's of the same bits and antennas.
         kind = (bits, antennas, result["sides"][stem]["macs"])
         same[stem] = kinds.setdefault(kind, stem)
-    for stem, data in result["sides"].items():
+    for done, (stem, data) in enumerate(result["sides"].items()):
+        progress(done, len(same))
         first = same[stem]
         if first == stem:
             part = Part(bundles[stem])
@@ -192,6 +202,7 @@ def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
             add_layer_times(data["layers"], part, rounds, arrays)
             data["latency_s"] = summed(data["layers"])
             data["run_latency_s"] = run_times(part, rounds, arrays)
+    progress(len(same), len(same))
     for stem, first in same.items():
         if first != stem:
             for key in ("latency_s", "run_latency_s"):

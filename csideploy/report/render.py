@@ -260,4 +260,5 @@ def markdown(result: dict[str, Any]) -> str:
 
 def _markdown_table(heads: tuple[str, ...], rows: list[list[str]], left: int) -> list[str]:
     rule = [":--" if index < left else "--:" for index in range(len(heads))]
-    return [f"| {' | '.join(cells)} |" for cells in (list(heads), rule, *rows)]
+    whole = [[cell.replace("|", "\\|") for cell in row] for row in (heads, *rows)]
+    return [f"| {' | '.join(cells)} |" for cells in (whole[0], rule, *whole[1:])]

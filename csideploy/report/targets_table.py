@@ -103,13 +103,22 @@ def _number(value: float | None, unit: str) -> str:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """What has to be said below."""
-    said = ["Of time: the part of the time that the link leaves to the side, which stands below."]
+    said = [
+        "Of time: the part of the time that the link leaves to the side; by layer the medians of "
+        "layers and their sum, on targets whole runs with what stands before the encoder."
+    ]
     before = result["preprocessing"]
     if before is not None:
         said.append(
             f"Before the encoder, within the UE's latency: {before['what']}; "
             f"{before['flops']:,} FLOPs, {duration(before['measured_s']['median'])} here. Channel "
             "estimation is not counted."
+        )
+    modelled = [entry["target"] for entry in result["targets"] if entry["mark"] != "measured"]
+    if len(modelled) > SHOWN:
+        said.append(
+            f"By layer, modelled: the first {SHOWN} of {len(modelled)} targets; --format json has "
+            f"{', '.join(modelled[SHOWN:])} too."
         )
     for entry in result["targets"]:
         if entry["precision"] != "as compiled":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csideploy.progress import Advance
 from csideploy.report.units import binary, duration
 
 if TYPE_CHECKING:
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 Tables = list[tuple[str, Sequence[str], list[list[str]]]]
 
 
-def transceiver_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
+def transceiver_report(package: LinkPackage, rounds: int, progress: Advance) -> dict[str, Any]:
     """All figures; the times are measured on this host, one thread, on the golden vectors.
 
     Args:
         package: of kind transceiver.
         rounds: timed runs; the minimum and the median over them are given.
+        progress: called with parts and numbers of users measured, and those in all.
 
     Returns:
         As `footprint.report`, with a "side" for each part; `transceiver` has `users`, for each K
@@ -44,7 +46,9 @@ def transceiver_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
     parts = {stem: Part(data) for stem, data in bundles.items()}
     golden = golden_vectors(package)
     sides: dict[str, Any] = footprint.of_named_bundles(bundles)["sides"]
-    for stem, data in sides.items():
+    total = len(sides) + described.max_users
+    for done, (stem, data) in enumerate(sides.items()):
+        progress(done, total)
         own = vectors_of(stem, golden, described)
         arrays = [own[info.name][:1] for info in parts[stem].inputs]
         footprint.add_layer_times(data["layers"], parts[stem], rounds, arrays)
@@ -55,6 +59,7 @@ def transceiver_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
     feature = golden[f"read-{mark}"][:1]
     rows = []
     for users in range(1, described.max_users + 1):
+        progress(len(sides) + users - 1, total)
         at = [np.ascontiguousarray(feature[:, :users]), golden["snr_db"][:1]]
         own = sides[f"bs-quantizer-{mark}"]["run_latency_s"]
         taken = footprint.run_times(parts["bs"], rounds, at)
@@ -65,6 +70,7 @@ def transceiver_report(package: LinkPackage, rounds: int) -> dict[str, Any]:
                 "bs_latency_s": {key: taken[key] + users * own[key] for key in taken},
             }
         )
+    progress(total, total)
     ue = (sides["ue"], sides[f"ue-quantizer-{mark}"])
     return {
         "package": str(package.path),
