@@ -91,7 +91,7 @@ def fill(
             DATASET,
             "Overhead reduction compared to Float32 if high-resolution quantization of "
             "ground-truth CSI is applied",
-            None,
+            words.ground_truth_saving(link),
         ),
         (OTHER, "", words.assumptions(link)),
         *result_rows(compared, link),

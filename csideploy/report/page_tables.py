@@ -203,7 +203,7 @@ def targets(result: dict[str, Any]) -> Table | None:
                     figure(result, (*path, "latency_s"), duration),
                     _optional(result, path, own, "share", percent),
                     _optional(result, path, own, "preprocessing_s", duration),
-                    Cell(f"{target['mark']} [{target['confidence']}]"),
+                    Cell(f"{target['mark']} [{own['confidence']}]"),
                     Cell(
                         "" if fits is None else "yes" if fits else "NO", kind="" if fits else "fail"
                     ),

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary
-from csideploy.targets.files import CONFIDENCES, Figure, Target
+from csideploy.targets.files import CONFIDENCES, ESTIMATED, Figure, Target
 
 
 def figures(target: Target) -> dict[str, Any]:
@@ -69,6 +69,8 @@ def show_one(target: Target, console: Console) -> None:
     rest = ", ".join(f"{kind} {share:.3g}" for kind, share in shares.elements.model_dump().items())
     console.print(f"Of the element-wise rate: {rest}.")
     console.print(f"These: {shares.source} [{shares.confidence}]", style="dim")
+    if shares.estimated:
+        console.print(f"Estimates: {', '.join(shares.estimated)} [{ESTIMATED}]", style="dim")
     if target.calibration:
         about = ", ".join(f"{key} {value}" for key, value in target.calibration.items())
         console.print(f"Calibrated: {about}.", style="dim")

@@ -55,7 +55,7 @@ def _on_target(entry: dict[str, Any], side: str) -> list[str]:
     own = entry["sides"][side]
     place = own["weights_in"] if own["fits"] else "does not fit"
     return [
-        f"{entry['target']}, {entry['mark']} [{entry['confidence']}]",
+        f"{entry['target']}, {entry['mark']} [{own['confidence']}]",
         side.upper(),
         duration(own["latency_s"]),
         percent(own["share"]),
@@ -125,7 +125,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             said.append(f"{entry['target']}: float layers taken as {entry['precision']}.")
         if entry["note"]:
             said.append(f"{entry['target']}: {entry['note']}")
-    used = {entry["confidence"] for entry in result["targets"]}
+    used = {own["confidence"] for entry in result["targets"] for own in entry["sides"].values()}
     used |= {own["confidence"] for own in result["timing"]["sides"].values()}
     meanings = "; ".join(f"[{tag}] {text}" for tag, text in CONFIDENCES.items() if tag in used)
     said.append(f"Confidence, of the least sure figure used: {meanings}.")

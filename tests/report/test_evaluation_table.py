@@ -106,6 +106,8 @@ def test_rows_stand_in_order_and_hold_what_is_known(
         assert found[f"{part}: [Storage /Mbytes]"] == round(sides[side]["bundle_bytes"] / 1e6, 4)
     assert found["Dataset description: Train/k"] == 100
     assert found["Dataset description: Test/k"] == 20
+    saving = [value for row, value in found.items() if "Overhead reduction" in row]
+    assert saving == ["50 % (float16 as stored)"]
     quantization = found["Common description: Quantization/dequantization method"]
     assert "SQ" in quantization
     assert "768 bits" in quantization

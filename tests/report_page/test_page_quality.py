@@ -60,7 +60,12 @@ def test_quality_by_test_set(pages: Pages) -> None:
         (json.dumps({"channels": "", "rows": [{"system": "a", "payload_bits": 8}]}), "'nmse_db'"),
         (json.dumps({"channels": "", "rows": [row("a", 8, float("nan"), 0.5)]}), "'nmse_db'"),
         (json.dumps({"channels": "", "rows": [row("a", 10**400, -1.0, 0.5)]}), "'payload_bits'"),
-        (json.dumps({"channels": "", "rows": [row("a", 8, -(10**400), 0.5)]}), "'nmse_db'"),
+        (
+            json.dumps(
+                {"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"nmse_db": -(10**400)}]}
+            ),
+            "'nmse_db'",
+        ),
         (json.dumps({"channels": "", "rows": [row("a", 8, 1.7e308, 0.5)]}), "'nmse_db'"),
         (json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 7.5)]}), "'sgcs'"),
         (

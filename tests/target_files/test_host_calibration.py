@@ -1,11 +1,16 @@
 """Calibration writes a valid file of this host, from a few layers and rounds."""
 
 import math
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from csideploy.cli import app
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.targets import synthetic
-from csideploy.targets.calibrate import cache_sizes, calibrate, stream_sizes
+from csideploy.targets.calibrate import cache_sizes, calibrate, clock_hz, stream_sizes
 from csideploy.targets.check import check, median_error
 from csideploy.targets.files import parse
 from csideploy.targets.kinds import ELEMENTS, MULTIPLYING
@@ -58,6 +63,21 @@ def test_synthetic_layers_cover_the_kinds() -> None:
     # Searches and solves of native parts are the only ones without a layer.
     assert set(MULTIPLYING) - found == {"search"}
     assert set(ELEMENTS) <= found | {kind.removeprefix("int8 ") for kind in found}
+
+
+def test_where_the_system_names_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "model name : a core\n")
+    value, source, confidence = clock_hz()
+    assert (value, confidence) == (1e9, "M")
+    assert source.startswith("assumed")
+
+
+def test_what_cannot_be_written_is_said_first(tmp_path: Path) -> None:
+    for out in (tmp_path / "none" / "host.toml", tmp_path):
+        result = CliRunner().invoke(app, ["bench", "--calibrate", "--out", str(out)])
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert "folder" in line
 
 
 def test_this_cores_caches_grow() -> None:
