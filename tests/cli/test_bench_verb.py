@@ -82,7 +82,8 @@ def test_a_host_becomes_a_target(
     reported = run("report", package, "--target", "host", "--rounds", 1, "--json")
     targets = json.loads(reported.stdout)["targets"]
     assert [entry["target"] for entry in targets] == ["host", "host-model"]
-    assert targets[1]["confidence"] == "P"
+    # The few had no 1-bit layer, so that its share is an estimate.
+    assert targets[1]["confidence"] == "M"
     out = tmp_path / "mine.toml"
     assert run("bench", "--calibrate", "--rounds", 1, "--out", out).exit_code == 0
     assert run("targets", out).exit_code == 0

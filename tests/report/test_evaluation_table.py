@@ -85,6 +85,13 @@ def cells(table: dict[str, Any]) -> dict[str, Any]:
     return {f"{row['part']}: {row['row']}": row["value"] for row in table["rows"]}
 
 
+def test_a_report_says_how_far_it_is(pca: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    footprint.report(open_package(pca), rounds=1, progress=lambda *at: seen.append(at))
+    total = seen[0][1]
+    assert seen == [(done, total) for done in range(total + 1)]
+
+
 def test_rows_stand_in_order_and_hold_what_is_known(
     measured: tuple[dict[str, Any], LinkPackage],
 ) -> None:
