@@ -14,7 +14,7 @@ from csideploy.errors import InputError
 from csideploy.package import LinkPackage
 from csideploy.report import evaluation_words as words
 from csideploy.report.evaluation_gains import compare
-from csideploy.report.evaluation_results import Row, result_rows
+from csideploy.report.evaluation_results import Row, left_out, result_rows
 from csideploy.report.evaluation_text import as_rows, markdown
 
 TEMPLATE = (
@@ -73,6 +73,7 @@ def fill(
     notes = [*NOTES, *_remarks(compared, quality, result)]
     if "profile" in link.manifest:
         notes.append(f"{link.manifest['profile']['release']}: {link.manifest['profile']['status']}")
+    notes += left_out(quality, link, ue_macs=result["sides"]["ue"]["macs"])
     own: list[Row] = [
         *_part(GENERATION, link, "ue", counts["ue"]),
         *_part(RECONSTRUCTION, link, "bs", counts["bs"]),
@@ -80,8 +81,8 @@ def fill(
         (COMMON, "Output type", words.CSI),
         (COMMON, "Quantization/dequantization method", words.quantization(link)),
         (COMMON, "Rank/layer adaptation settings for rank>1", words.ranks(link)),
-        (DATASET, "Train/k", words.thousands(link, "data")),
-        (DATASET, "Test/k", words.thousands(link, "test_data")),
+        (DATASET, "Train/k", words.trained_on(link)),
+        (DATASET, "Test/k", words.tested_on(link, compared)),
         (
             DATASET,
             "Ground-truth CSI quantization method (incl. scalar/codebook based, parameters)",
@@ -93,7 +94,7 @@ def fill(
             "ground-truth CSI is applied",
             None,
         ),
-        (OTHER, "", words.assumptions(link)),
+        (OTHER, "", words.assumptions(link, compared)),
         *result_rows(compared, link),
         ("Notes", "", "; ".join([TEMPLATE, *notes])),
     ]
@@ -170,7 +171,8 @@ def _remarks(
         made.append("gain for SGCS = ours / benchmark - 1")
     if any(one["sgcs_of"] == "sgcs_subband" for one in compared):
         made.append("SGCS by sub-band, the same vectors for benchmark and network")
-    if any(one["benchmark"] for one in compared):
+    # By sub-band is what `evaluate` measures on the line of antennas that links see.
+    if any(one["benchmark"] and one["benchmark_sgcs_subband"] is not None for one in compared):
         made.append(
             "the benchmark takes the halves of an array with one polarisation for polarisations"
         )
