@@ -348,18 +348,25 @@ def encode(
     if as_json:
         print_json(result)
     else:
-        say(
-            f"{out}: {result['samples']} samples of {result['payload_bits']} bits "
-            f"({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes in all"
-        )
+        samples = f"{result['samples']} samples of {result['payload_bits']} bits"
         if rank is not None:
-            _say_reports(result["report"])
+            _say_reports(result, samples)
+            return
+        say(
+            f"{out}: {samples} ({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes "
+            "in all"
+        )
 
 
-def _say_reports(report: dict[str, Any]) -> None:
+def _say_reports(result: dict[str, Any], samples: str) -> None:
+    report = result["report"]
     say(
-        f"  {report['reports']} reports of rank {report['rank']}: part 1 {report['part1_bits']} "
-        f"bits, part 2 {report['part2_bits']} bits, {report['bytes']} bytes a report"
+        f"{result['out']}: {report['reports']} reports of rank {report['rank']} "
+        f"({report['bytes']} bytes), {result['file_bytes']:,} bytes in all"
+    )
+    say(
+        f"  {samples} are their layers; a report: part 1 {report['part1_bits']} bits, part 2 "
+        f"{report['part2_bits']} bits"
     )
     if report["not_strongest_first"]:
         say(
@@ -450,6 +457,12 @@ def decode(
             domain=domain.value,
             reference=known,
             progress=advance,
+        )
+    if raw and rank is None and "profile" in link.manifest:
+        # Many lengths are whole numbers of both, and any bits decode to some CSI.
+        say(
+            f"{payload}: taken for {result['samples']} samples of {result['payload_bytes']} bytes; "
+            "--rank takes it for reports"
         )
     if as_json:
         print_json(result)
