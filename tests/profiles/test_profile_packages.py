@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run
 
 from csideploy.errors import FormatError, InputError
 from csideploy.link_export import make_package
@@ -19,7 +20,7 @@ from csideploy.payload import Layout
 from csideploy.profiles.described import describe
 from csideploy.profiles.report_file import reports_of
 
-from .conftest import DATA, WANTED, Run
+from .conftest import DATA, WANTED
 
 
 def test_the_manifest_says_what_both_ends_need(profiled: Path) -> None:

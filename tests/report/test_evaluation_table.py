@@ -4,22 +4,18 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import Run
 
-from csideploy.cli import app
 from csideploy.package import LinkPackage, open_package
 from csideploy.report import evaluation_words as words
 from csideploy.report import footprint
 from csideploy.report.evaluation_gains import BINS, compare
 from csideploy.report.evaluation_table import fill
 from csideploy.report.evaluation_text import as_rows, markdown
-
-Run = Callable[..., Result]
 
 ROWS = (
     *(f"CSI generation part: {row}" for row in (
@@ -55,16 +51,6 @@ ROWS = (
     "Notes: ",
 )  # fmt: skip
 """The template, spelled out once more."""
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    runner = CliRunner()
-
-    def invoke(*arguments: object) -> Result:
-        return runner.invoke(app, [str(argument) for argument in arguments])
-
-    return invoke
 
 
 @pytest.fixture(scope="module")
