@@ -348,18 +348,19 @@ def encode(
     if as_json:
         print_json(result)
     else:
-        samples = f"{result['samples']} samples of {result['payload_bits']} bits"
-        if rank is not None:
-            _say_reports(result, samples)
-            return
+        _say_encoded(result)
+
+
+def _say_encoded(result: dict[str, Any]) -> None:
+    """What the file counts: samples, or reports that have them as layers."""
+    samples = f"{result['samples']} samples of {result['payload_bits']} bits"
+    report = result.get("report")
+    if report is None:
         say(
-            f"{out}: {samples} ({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes "
-            "in all"
+            f"{result['out']}: {samples} ({result['payload_bytes']} bytes), "
+            f"{result['file_bytes']:,} bytes in all"
         )
-
-
-def _say_reports(result: dict[str, Any], samples: str) -> None:
-    report = result["report"]
+        return
     say(
         f"{result['out']}: {report['reports']} reports of rank {report['rank']} "
         f"({report['bytes']} bytes), {result['file_bytes']:,} bytes in all"

@@ -133,7 +133,7 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     if not isinstance(profile, dict) or profile.get("release") != rules.NAME:
         raise FormatError(f"{path} has a 'profile' that is not of {rules.NAME}; export it again")
     wrong = [f"lacks {key}" for key in _KEYS if key not in profile]
-    wrong += [f"has {key}, which is none of its keys" for key in profile if key not in _KEYS]
+    wrong += [f"has {key!r}, which is none of its keys" for key in profile if key not in _KEYS]
     if wrong:
         raise FormatError(f"{path}: the profile {'; '.join(wrong)}; export the package again")
     own = Layout.uniform(payload["count"], payload["bits"])

@@ -55,15 +55,6 @@ def result_rows(compared: list[dict[str, Any]], link: LinkPackage) -> list[Row]:
     return made
 
 
-def left_out(quality: Sequence[Mapping[str, Any]], link: LinkPackage, *, ue_macs: int) -> list[str]:
-    """Notes on files that gave nothing; arguments as `evaluation_gains.compare`."""
-    return [
-        f"{file.get('channels')}: no row of this package, so that no benchmark is taken from it"
-        for file in quality
-        if not has_own(file, link, ue_macs=ue_macs)
-    ]
-
-
 def _against(one: dict[str, Any]) -> str:
     return f"paramCombination {one['combination']}, {one['benchmark_bits']} bits"
 
@@ -120,3 +111,12 @@ def _of_card(link: LinkPackage, bits: int) -> Mapping[str, Any]:
     if str(bits) in by_budget:
         return section(by_budget, str(bits))
     return section(link.manifest, "metrics") if bits == link.manifest["bits"] else {}
+
+
+def left_out(quality: Sequence[Mapping[str, Any]], link: LinkPackage, *, ue_macs: int) -> list[str]:
+    """Notes on files that gave nothing; arguments as `evaluation_gains.compare`."""
+    return [
+        f"{file.get('channels')}: no row of this package, so that no benchmark is taken from it"
+        for file in quality
+        if not has_own(file, link, ue_macs=ue_macs)
+    ]

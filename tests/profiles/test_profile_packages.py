@@ -292,7 +292,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     ),
     "a dataset that nobody names": (lambda m: m["profile"].update(dataset=None), "dataset is None"),
     "reading": (lambda m: m["profile"].update(reading=["{32, 2}"]), "reading is"),
-    "one key more": (lambda m: m["profile"].update(scope="all"), "has scope, which is none of"),
+    "one key more": (lambda m: m["profile"].update(scope="all"), "has 'scope', which is none of"),
     "two keys fewer": (
         lambda m: (m["profile"].pop("reading"), m["profile"].pop("n_subbands")),
         "lacks reading; lacks n_subbands",
