@@ -1,6 +1,7 @@
 """Rows of 3GPP's evaluation table: their order, empty cells, numbers of the JSON, tags, gains."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -12,10 +13,11 @@ from command_line import Run
 
 from csideploy.package import LinkPackage, open_package
 from csideploy.report import evaluation_words as words
-from csideploy.report import footprint
+from csideploy.report import footprint, render
 from csideploy.report.evaluation_gains import BINS, compare
 from csideploy.report.evaluation_table import fill
 from csideploy.report.evaluation_text import as_rows, markdown
+from csideploy.report.network_count import NOTE
 
 ROWS = (
     *(f"CSI generation part: {row}" for row in (
@@ -135,6 +137,52 @@ def test_the_verb_writes_markdown_csv_and_json(pca: Path, tmp_path: Path, run: R
     # MACs and float32 storage are told, but not in the template's rows.
     assert f"| {table['appendix'][0]['ue']:,} |" in appendix
     assert not any("MACs" in row["row"] for row in table["rows"])
+
+
+def test_a_network_counts_the_same_at_every_precision(
+    pca: Path, measured: tuple[dict[str, Any], LinkPackage], tmp_path: Path, run: Run
+) -> None:
+    """`auto` runs its layers twice: executed operations grow, those of the network do not."""
+    out = tmp_path / "auto"
+    options = ("--bits", "2,3", "--precision", "auto", "--emit", "bundle")
+    result = run("export", "--model", "pca-cr8", *options, "--out", out)
+    assert result.exit_code == 0, result.output
+    link = open_package(out)
+    integers, plain = footprint.report(link, rounds=1), measured[0]
+    assert integers["papers_count"] == plain["papers_count"] is not None
+    for side, data in integers["sides"].items():
+        assert any(layer["name"].endswith(".rest") for layer in data["layers"])
+        assert data["macs"] == 2 * plain["sides"][side]["macs"]
+        for key in ("macs", "flops", "parameters"):
+            assert data[f"network_{key}"] == plain["sides"][side][key]
+            assert data[f"network_{key}"] < data[key]
+    rows = {row[0]: row[1:] for row in render.summary_rows(integers)}
+    assert rows["MACs of the network"] == ["524,288"] * 2
+    assert rows["MACs"] == ["1,048,576"] * 2
+    assert not any("of the network" in row[0] for row in render.summary_rows(plain))
+    assert NOTE in integers["notes"]
+    assert NOTE not in plain["notes"]
+
+    before, after = cells(fill(*measured, [])), fill(integers, link, [])
+    for part in ("CSI generation part", "CSI reconstruction part"):
+        for row in ("FLOPs/M", "Number of parameters/M"):
+            assert cells(after)[f"{part}: {row}"] == before[f"{part}: {row}"]
+    figures = {row["figure"]: row["ue"] for row in after["appendix"]}
+    assert (figures["MACs"], figures["MACs as executed"]) == (524_288, 1_048_576)
+
+    # A package from before these counts says what its integers execute, and no more.
+    stored = json.loads((out / "report.json").read_text())
+    for data in stored["sides"].values():
+        for key in ("macs", "flops", "parameters"):
+            del data[f"network_{key}"]
+    text = json.dumps(stored).encode()
+    (out / "report.json").write_bytes(text)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["files"]["report.json"]["sha256"] = hashlib.sha256(text).hexdigest()
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    older = open_package(out)
+    table = fill(footprint.report(older, rounds=1), older, [])
+    assert "export again for the network's own" in cells(table)["Notes: "]
 
 
 def file(*rows: dict[str, Any], channels: str = "a file") -> dict[str, Any]:
