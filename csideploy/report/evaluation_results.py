@@ -6,12 +6,13 @@ spreadsheet would take it for a formula.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from csideploy.package import LinkPackage
 from csideploy.profiles.described import about, section
-from csideploy.report.evaluation_gains import BINS, Bin
+from csideploy.report import evaluation_words as words
+from csideploy.report.evaluation_gains import BINS, Bin, has_own
 
 BENCHMARK, RESULTS = "Benchmark", "Evaluation results"
 LOADS = ("RU <=39%", "RU 40-69%", "RU >=70%")
@@ -56,11 +57,13 @@ def result_rows(compared: list[dict[str, Any]], link: LinkPackage) -> list[Row]:
 
 
 _AGAINST = "(paramCombination {combination}, {benchmark_bits} bits)"
+# Payloads of a bin are not the same: a gain says both.
+_BITS = "at {bits} bits against {benchmark_bits})"
 # Which figure, and how it is written.
 _BENCHMARK_SGCS = ("benchmark_sgcs", "{benchmark_sgcs} " + _AGAINST)
 _BENCHMARK_NMSE = ("benchmark_nmse_db", "NMSE {benchmark_nmse_db} dB " + _AGAINST)
-_SGCS_GAIN = ("sgcs_gain_percent", "gain {sgcs_gain_percent} % ({sgcs} at {bits} bits)")
-_NMSE_GAIN = ("nmse_gain_db", "gain {nmse_gain_db} dB ({nmse_db} dB at {bits} bits)")
+_SGCS_GAIN = ("sgcs_gain_percent", "gain {sgcs_gain_percent} % ({sgcs} " + _BITS)
+_NMSE_GAIN = ("nmse_gain_db", "gain {nmse_gain_db} dB ({nmse_db} dB " + _BITS)
 
 
 def _cell(one: dict[str, Any], form: tuple[str, str]) -> Value:
@@ -79,7 +82,8 @@ def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
         measured = _of_card(link, link.bits_of(inside[-1]))
         figures = {**measured, "bits": inside[-1].payload_bits}
         where = "card of the weights, fp32" if link.is_integer else "card of the weights"
-        where += "; SGCS by subcarrier"
+        tested = words.tested_by_card(link)
+        where += f"{', ' if tested else ''}{tested or ''}; SGCS by subcarrier"
     parts = [
         f"{name} {figures[key]}{unit}"
         for name, key, unit in _QUALITY
@@ -94,3 +98,12 @@ def _of_card(link: LinkPackage, bits: int) -> Mapping[str, Any]:
     if str(bits) in by_budget:
         return section(by_budget, str(bits))
     return section(link.manifest, "metrics") if bits == link.manifest["bits"] else {}
+
+
+def left_out(quality: Sequence[Mapping[str, Any]], link: LinkPackage, *, ue_macs: int) -> list[str]:
+    """Notes on files that gave nothing; arguments as `evaluation_gains.compare`."""
+    return [
+        f"{file.get('channels')}: no row of this package, so that no benchmark is taken from it"
+        for file in quality
+        if not has_own(file, link, ue_macs=ue_macs)
+    ]

@@ -107,7 +107,8 @@ def _wrong(row: object) -> str | None:
             and interval[0] <= interval[1]
         ):
             return f"'{key}_interval' is two numbers from {least:g} to {most:g}, the lower first"
-    for key, kinds in (("combination", (int, str)), ("rank", (int,)), ("ue_macs", (int,))):
+    whole = {"combination": (int, str), "rank": (int,), "ue_macs": (int,), "samples": (int,)}
+    for key, kinds in whole.items():
         value = row.get(key)
         if value is not None and type(value) not in kinds:
             return f"'{key}' is a whole number, or null"

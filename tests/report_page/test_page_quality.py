@@ -82,6 +82,12 @@ def test_quality_by_test_set(pages: Pages) -> None:
             json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"rank": "x"}]}),
             "'rank'",
         ),
+        (
+            json.dumps(
+                {"channels": "", "rows": [row("a", 8, -1.0, 0.5) | {"samples": 10**400 + 1}]}
+            ),
+            "'samples'",
+        ),
         ("[" * 100_000, "no JSON"),
         (json.dumps({"channels": "", "rows": [row("a", 8, None, None)]}), "neither"),  # type: ignore[arg-type]
         (
