@@ -9,6 +9,7 @@ from csideploy.planning.footprints import Link
 from csideploy.planning.limits import Limit
 from csideploy.registry import ANGLES, DELAYS
 from csideploy.targets import Target, load
+from csideploy.targets.files import ESTIMATED
 from csideploy.targets.side import side_time
 
 
@@ -59,7 +60,8 @@ class Devices:
                 "target": target.name,
                 "title": target.title,
                 "mark": "modelled",
-                "confidence": target.confidence,
+                # Whichever kinds of layers the candidates have.
+                "confidence": ESTIMATED if target.shares.estimated else target.confidence,
             }
             for side, target in self.targets.items()
         }
