@@ -97,9 +97,14 @@ def show_directions(result: dict[str, Any], console: Console) -> None:
         "directions themselves, which all need.",
         style="dim",
     )
+    for text in result["notes"]:
+        console.print(text)
+    if result["left_out"]:
+        console.print(f"Left out: {'; '.join(result['left_out'])}.", style="dim")
 
 
 def _name(row: dict[str, Any]) -> str:
     """A system, and of eType II the combination."""
-    combination = row.get("combination")
-    return str(row["system"]) if combination is None else f"{row['system']}, PC {combination}"
+    combination, note = row.get("combination"), row.get("note")
+    name = str(row["system"]) if combination is None else f"{row['system']}, PC {combination}"
+    return f"{name} ({note})" if note else name

@@ -115,14 +115,47 @@ def test_beside_links(run: Run, package: Path, csi_file: Path, tmp_path: Path) -
         (["etype2", "--channel", "{panel}", "--snr", "3"], "--snr goes with other channels"),
         (["etype2", "--channel", "{panel}", "--set", "rank=5"], "rank=1 to rank=4"),
         (["etype2", "--channel", "{panel}", "--samples", "2", "--chart", "q.bmp"], ".svg"),
-        (["pca-ports", "--channel", "{panel}", "--samples", "3"], "10 are needed"),
+        (["pca-ports", "--channel", "{panel}", "--samples", "52"], "needs 53 samples"),
+        (["pca-ports", "--channel", "{panel}", "--samples", "52"], "52 samples of {panel}"),
     ],
 )
 def test_bad_use_of_a_panel(run: Run, panel: Path, arguments: list[str], says: str) -> None:
     result = run("evaluate", *(item.format(panel=panel) for item in arguments))
     assert result.exit_code == 2
-    assert says in result.stderr
+    assert says.format(panel=panel) in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_few_samples_to_fit_on_are_said(run: Run, panel: Path) -> None:
+    """53 are the first that give components enough for 328 bits."""
+    command = ("evaluate", "pca-ports,etype2", "--channel", panel, "--samples", 53)
+    found = json.loads(run(*command, "--json").stdout)
+    assert found["fitted_samples"] == 42
+    notes = {row["system"]: row["note"] for row in found["rows"]}
+    assert notes == {"pca-ports": "fitted on 42", "etype2": None}
+    shown = run(*command).stdout
+    assert "pca-ports (fitted on 42)" in shown
+    assert "fitted on 42 samples only" in " ".join(shown.split())
+    alone = run("evaluate", "etype2", "--channel", panel, "--samples", 20, "--json")
+    assert json.loads(alone.stdout)["notes"] == []
+
+
+def test_a_combination_with_too_few_coefficients_is_left_out(
+    run: Run, panel: Path, tmp_path: Path
+) -> None:
+    """With 4 sub-bands combination 1 has 2 coefficients in all, and 3 layers need one each."""
+    whole = np.load(panel)
+    for bands in (1, 4):
+        np.savez(tmp_path / f"{bands}.npz", H=whole["H"][:20, :bands], n1=8, n2=2)
+    command = ("evaluate", "etype2", "--channel", tmp_path / "4.npz", "--set", "rank=3")
+    found = json.loads(run(*command, "--json").stdout)
+    assert [row["combination"] for row in found["rows"]] == [2, 3, 4, 5, 6]
+    assert "paramCombination 1 has 2 coefficients at 4 sub-bands" in found["left_out"][0]
+    assert "paramCombination 8 is barred" in found["left_out"][2]
+    assert "Left out: paramCombination 1 has" in " ".join(run(*command).stdout.split())
+    one = run("evaluate", "etype2", "--channel", tmp_path / "1.npz")
+    assert one.exit_code == 2
+    assert f"{tmp_path / '1.npz'}, panel 8x2: eType II with 1 sub-bands" in one.stderr
 
 
 def test_a_panel_is_no_csi(run: Run, panel: Path, package: Path, tmp_path: Path) -> None:
