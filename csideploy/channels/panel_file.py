@@ -19,7 +19,6 @@ from rich.console import Console
 
 from csideploy.channels.parts import PartFolder, write_npz
 from csideploy.channels.umi_panel import (
-    CARRIER_GHZ,
     FARTHEST_M,
     RECEIVE,
     SECTOR_DEG,
@@ -29,6 +28,7 @@ from csideploy.channels.umi_panel import (
     Sector,
     draw_sector,
 )
+from csideploy.channels.umi_parameters import CARRIER_GHZ
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
 

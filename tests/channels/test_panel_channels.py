@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from csideploy.channels import umi_panel
+from csideploy.channels import umi_panel, umi_parameters
 from csideploy.channels.files import read_csi
 from csideploy.channels.panel_file import (
     PART,
@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rays(in_sight: bool, count: int, flat: float) -> Any:
-    kind = umi_panel._LOS if in_sight else umi_panel._NLOS
+    kind = umi_parameters.LOS if in_sight else umi_parameters.NLOS
     rng = np.random.default_rng(3)
     return umi_panel._draw_rays(np.full(count, flat), np.zeros(count), kind, rng)
 
