@@ -26,7 +26,7 @@ from csideploy.channels.generate import generate
 from csideploy.directions import cosines
 from csideploy.errors import InputError
 from csideploy.evaluate_codebook import NAME as ETYPE2
-from csideploy.evaluate_codebook import etype2_rows
+from csideploy.evaluate_codebook import etype2_left_out, etype2_rows
 from csideploy.feedback import check_shape
 from csideploy.link_export import Wanted, make_package
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
@@ -113,7 +113,8 @@ def evaluate(
 
     Returns:
         `rows`, one a system and budget, by payload bits; `channels`, what they were measured on;
-        `warnings`, one for each system that was trained on these very channels.
+        `warnings`, one for each system that was trained on these very channels; `left_out`, why
+        combinations of eType II have no row.
         Rows of eType II have no NMSE, as it sends directions without scale or phase.
 
     Raises:
@@ -162,6 +163,7 @@ def evaluate(
             for name, package, _ in links
             if data.drawn is not None and _trained_on(package) == data.drawn
         ],
+        "left_out": [] if directions is None else etype2_left_out(data.h.shape[1]),
         "rows": rows,
     }
 

@@ -41,17 +41,12 @@ class EType2:
     bits: NDArray[np.int64]
 
 
-def codebooks(n1: int, n2: int, rank: int, units: int) -> list[Codebook]:
-    """All combinations that the standard allows there, in order.
+def combinations(n1: int, n2: int, rank: int, units: int) -> tuple[list[Codebook], list[str]]:
+    """All combinations that the standard allows there, in order, and why others are left out.
 
     Raises:
-        InputError: none.
+        InputError: there is none.
     """
-    return combinations(n1, n2, rank, units)[0]
-
-
-def combinations(n1: int, n2: int, rank: int, units: int) -> tuple[list[Codebook], list[str]]:
-    """`codebooks`, and why each of the others is left out."""
     found, why = [], []
     for combination in COMBINATIONS:
         try:

@@ -54,6 +54,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             "coefficients that may be there.",
             style="dim",
         )
+    _show_left_out(result, console)
     console.print(
         "Through our runtime, payload bits as sent. Spread: standard deviations of the encoder's "
         "outputs over their mean, 5 % and 95 % quantile: bits allocated pay where they differ.",
@@ -99,6 +100,10 @@ def show_directions(result: dict[str, Any], console: Console) -> None:
     )
     for text in result["notes"]:
         console.print(text)
+    _show_left_out(result, console)
+
+
+def _show_left_out(result: dict[str, Any], console: Console) -> None:
     if result["left_out"]:
         console.print(f"Left out: {'; '.join(result['left_out'])}.", style="dim")
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from csideploy.channels.files import read_csi
+from csideploy.channels.panel_file import draw_panel
+from csideploy.channels.umi_panel import Panel
+from csideploy.evaluate_panel import evaluate_panel
 from csideploy.subbands import subband_directions
 
 from .conftest import Run
@@ -104,6 +107,35 @@ def test_beside_links(run: Run, package: Path, csi_file: Path, tmp_path: Path) -
     assert link["sgcs_subband"] == pytest.approx(cosine.mean(), abs=1e-5)
     shown = run("evaluate", f"{package},etype2", *common[:-1])
     assert "etype2, PC 7" in shown.stdout
+    assert "Left out" not in shown.stdout
+
+
+def test_short_lines_leave_combinations_out(run: Run, tmp_path: Path) -> None:
+    """16 antennas are a panel of (8, 1): 7 and 8 are for 32 ports."""
+    rng = np.random.default_rng(4)
+    np.save(tmp_path / "csi.npy", rng.normal(size=(40, 16, 32, 2)).view(complex)[..., 0])
+    command = ("evaluate", "etype2", "--channel", tmp_path / "csi.npy", "--samples", 40)
+    found = json.loads(run(*command, "--json").stdout)
+    assert [row["combination"] for row in found["rows"]] == [1, 2, 3, 4, 5, 6]
+    assert [text.split(" is ")[0] for text in found["left_out"]] == [
+        "paramCombination 7", "paramCombination 8",
+    ]  # fmt: skip
+    assert "Left out: paramCombination 7 is barred" in " ".join(run(*command).stdout.split())
+
+
+def test_progress_never_goes_back_and_ends() -> None:
+    told: list[tuple[int, int]] = []
+    data = draw_panel(Panel(4, 2), 2, 700, seed=3)
+    evaluate_panel(
+        ["pca-ports", "etype2"], data=data, seed=1, progress=lambda *both: told.append(both)
+    )
+    # The directions, the fit, and 6 combinations of two systems.
+    assert {total for _, total in told} == {100 * 14}
+    done = [part for part, _ in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, 1400)
+    # 500 of 700 samples, before the first step is done.
+    assert 0 < done[1] < 100
 
 
 @pytest.mark.parametrize(
