@@ -148,7 +148,7 @@ class _Steps:
 
 
 _TOO_FEW = (
-    "pca-ports was fitted on {fitted} samples only, and its SGCS is understated: about "
+    "* pca-ports was fitted on {fitted} samples only, and its SGCS is understated: about "
     f"{ENOUGH:,} to fit on are right, {ENOUGH / FIT_SHARE:,.0f} in all."
 )
 
@@ -192,12 +192,16 @@ def _fitted(samples: int, books: list[Codebook]) -> int:
     """
     bits = max(book.payload_bits() for book in books)
     to_fit = PrincipalDirections.least_samples(bits)
-    fitted = int(FIT_SHARE * samples)
-    if fitted >= to_fit and samples - fitted >= 2:
-        return fitted
-    needed = next(n for n in count(to_fit) if int(FIT_SHARE * n) >= to_fit)
+
+    def enough(number: int) -> bool:
+        own = int(FIT_SHARE * number)
+        return own >= to_fit and number - own >= 2
+
+    if enough(samples):
+        return int(FIT_SHARE * samples)
+    needed = next(number for number in count(to_fit) if enough(number))
     raise InputError(
-        f"pca-ports at {bits} bits needs {max(needed, 10)} samples, 80 % of them to fit on; "
+        f"pca-ports at {bits} bits needs {needed} samples, 80 % of them to fit on; "
         f"{ENOUGH / FIT_SHARE:,.0f} are right. Give more, or leave pca-ports out"
     )
 

@@ -21,7 +21,7 @@ from csideploy.quantizers.scalar import MOST_BITS, Tables, allocate, distortions
 MOST_COMPONENTS = 256
 ENOUGH = 1000
 """Samples to fit on below which quality is understated: at 62 bits on 8 x 2 elements SGCS is 0.53
-from 80 samples and 0.69 from 8,000."""
+from 80 samples, 0.66 from 1,000 and 0.67 from 8,000."""
 
 Complex = NDArray[np.complexfloating]
 Real = NDArray[np.float32]

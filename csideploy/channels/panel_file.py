@@ -209,7 +209,7 @@ def _extras(path: Path) -> tuple[float | None, Any]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: sight or parameters cannot be read: {error}") from error
     if told is not None:
-        if told.dtype.kind != "b" or told.ndim != 1 or not told.size:
+        if told.dtype.kind not in "bui" or told.ndim != 1 or not told.size or told.max() > 1:
             raise InputError(f"{path}: sight {told.dtype} {told.shape}; bool (n,) is needed")
         sight = float(told.mean())
     with suppress(ValueError):

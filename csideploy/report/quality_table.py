@@ -112,4 +112,4 @@ def _name(row: dict[str, Any]) -> str:
     """A system, and of eType II the combination."""
     combination, note = row.get("combination"), row.get("note")
     name = str(row["system"]) if combination is None else f"{row['system']}, PC {combination}"
-    return f"{name} ({note})" if note else name
+    return f"{name} *" if note else name

@@ -166,8 +166,8 @@ def test_few_samples_to_fit_on_are_said(run: Run, panel: Path) -> None:
     notes = {row["system"]: row["note"] for row in found["rows"]}
     assert notes == {"pca-ports": "fitted on 42", "etype2": None}
     shown = run(*command).stdout
-    assert "pca-ports (fitted on 42)" in shown
-    assert "fitted on 42 samples only" in " ".join(shown.split())
+    assert "pca-ports *" in shown
+    assert "* pca-ports was fitted on 42 samples only" in " ".join(shown.split())
     alone = run("evaluate", "etype2", "--channel", panel, "--samples", 20, "--json")
     assert json.loads(alone.stdout)["notes"] == []
 
