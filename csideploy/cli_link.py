@@ -348,18 +348,26 @@ def encode(
     if as_json:
         print_json(result)
     else:
+        _say_encoded(result)
+
+
+def _say_encoded(result: dict[str, Any]) -> None:
+    """What the file counts: samples, or reports that have them as layers."""
+    samples = f"{result['samples']} samples of {result['payload_bits']} bits"
+    report = result.get("report")
+    if report is None:
         say(
-            f"{out}: {result['samples']} samples of {result['payload_bits']} bits "
-            f"({result['payload_bytes']} bytes), {result['file_bytes']:,} bytes in all"
+            f"{result['out']}: {samples} ({result['payload_bytes']} bytes), "
+            f"{result['file_bytes']:,} bytes in all"
         )
-        if rank is not None:
-            _say_reports(result["report"])
-
-
-def _say_reports(report: dict[str, Any]) -> None:
+        return
     say(
-        f"  {report['reports']} reports of rank {report['rank']}: part 1 {report['part1_bits']} "
-        f"bits, part 2 {report['part2_bits']} bits, {report['bytes']} bytes a report"
+        f"{result['out']}: {report['reports']} reports of rank {report['rank']} "
+        f"({report['bytes']} bytes), {result['file_bytes']:,} bytes in all"
+    )
+    say(
+        f"  {samples} are their layers; a report: part 1 {report['part1_bits']} bits, part 2 "
+        f"{report['part2_bits']} bits"
     )
     if report["not_strongest_first"]:
         say(
@@ -450,6 +458,12 @@ def decode(
             domain=domain.value,
             reference=known,
             progress=advance,
+        )
+    if raw and rank is None and "profile" in link.manifest:
+        # Many lengths are whole numbers of both, and any bits decode to some CSI.
+        say(
+            f"{payload}: taken for {result['samples']} samples of {result['payload_bytes']} bytes; "
+            "--rank takes it for reports"
         )
     if as_json:
         print_json(result)

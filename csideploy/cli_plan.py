@@ -10,7 +10,7 @@ import typer
 from csideploy.cli_shell import Json, print_json, table_console
 from csideploy.errors import CheckFailedError, InputError
 
-MACS = "Multiply-accumulates at most, such as 5e6."
+MACS = "Multiply-accumulates executed at most, such as 5e6."
 
 
 def plan(
@@ -73,7 +73,7 @@ def plan(
     from csideploy.planning.request import plan as search
     from csideploy.planning.search import PRECISIONS
 
-    wanted = tuple(precision.split(",")) if precision else PRECISIONS
+    wanted = tuple(part.strip() for part in precision.split(",")) if precision else PRECISIONS
     unknown = sorted(set(wanted) - set(PRECISIONS))
     if unknown:
         raise InputError(f"--precision {precision}: some of {', '.join(PRECISIONS)}, with commas")

@@ -31,7 +31,7 @@ from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.profiles import described, r20_case0
 from csideploy.progress import Advance, quiet
 from csideploy.quantize import Quantized, quantize_link
-from csideploy.report import footprint
+from csideploy.report import footprint, network_count
 from csideploy.report.page import report_files
 
 VECTORS = 20
@@ -158,7 +158,9 @@ def make_package(
         bundles = {f"{running[stem][0]}.csib": write_bundle(plan) for stem, plan in plans.items()}
     if "bundle" in wanted.emit:
         files |= bundles
-        files |= report_files(footprint.of_bundles(list(bundles.values())), manifest)
+        figures = footprint.of_bundles(list(bundles.values()))
+        network_count.add(figures, _network(link, manifest, figures, quantized))
+        files |= report_files(figures, manifest)
     sources = {}
     if "c" in wanted.emit:
         for part, (name, data) in zip(link.parts, bundles.items(), strict=True):
@@ -329,6 +331,15 @@ def _plan(network: bytes, part: LinkPart, manifest: dict[str, Any]) -> Plan:
         payload=payload,
         metadata={**about, "precision": precision},
     )
+
+
+def _network(
+    link: LinkParts, manifest: dict[str, Any], figures: dict[str, Any], quantized: Quantized | None
+) -> network_count.Sides:
+    """What the network counts at each side, whatever it runs in."""
+    if quantized is None:
+        return network_count.of_executed(figures["sides"])
+    return network_count.of_plans(_plan(part.network, part, manifest) for part in link.parts)
 
 
 def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from command_line import Run, invoke
 from hypothesis import settings
 
 # What is tested is text; on some machines these ask for colours even where nobody looks.
@@ -21,6 +22,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def repository() -> Path:
     """The checkout's root."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Calls the command line in this process."""
+    return invoke
 
 
 @pytest.fixture(scope="session")

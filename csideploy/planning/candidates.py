@@ -59,7 +59,8 @@ class Candidate:
         ready: whether they are.
         footprint: by side.
         figures: what limits are about: `nmse_db`, `sgcs`, `payload_bits`, and with "ue_" and "bs_"
-            in front `memory` (bytes), `macs` and, on a device, `latency` (s) and `fit` (1 or 0).
+            in front `memory` (bytes), `macs` (executed) and, on a device, `latency` (s) and `fit`
+            (1 or 0). Besides `network_macs`, the same at every precision.
     """
 
     line: ResultLine
@@ -101,21 +102,33 @@ def named(system: str, identity: Identity) -> str:
     return f"{name} {identity.precision}"
 
 
-def base_figures(footprint: Link, payload_bits: int) -> dict[str, float]:
-    """What needs no measuring: payload, memory and operations."""
+def base_figures(
+    footprint: Link, payload_bits: int, network: Link | None = None
+) -> dict[str, float]:
+    """What needs no measuring: payload, memory and operations.
+
+    Args:
+        footprint: of what runs.
+        payload_bits: of a sample.
+        network: the footprint of the same network in fp32; None: that is what runs.
+    """
     figures: dict[str, float] = {"payload_bits": payload_bits}
-    for key in ("memory", "macs"):
-        for side, own in footprint.items():
-            figures[f"{side}_{key}"] = own.memory_bytes if key == "memory" else own.total("macs")
+    figures |= {f"{side}_memory": own.memory_bytes for side, own in footprint.items()}
+    for key, link in (("macs", footprint), ("network_macs", network or footprint)):
+        figures |= {f"{side}_{key}": own.total("macs") for side, own in link.items()}
     return figures
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Candidates, and how many lines were passed over for what reason."""
+    """Candidates, and how many lines were passed over for what reason.
+
+    without_zoo: where there is no zoo, what to do about it.
+    """
 
     candidates: tuple[Candidate, ...]
     passed_over: Mapping[str, int]
+    without_zoo: str | None = None
 
     def tests(self) -> list[tuple[TestSet, int]]:
         """Test sets with the number of figures on each, the largest first."""
@@ -131,13 +144,24 @@ def collect(results: Sequence[Path], footprints: Footprints) -> Collected:
         footprints: the tables.
 
     Raises:
-        InputError: a result file cannot be read; FormatError: a card is broken.
+        InputError: there is neither a zoo nor a result file, or one cannot be read.
+        FormatError: a card is broken.
     """
-    entries = {entry.path.name: entry for entry in zoo.entries()}
-    own = zoo.folder() / RESULTS
-    files = [*([own] if own.is_file() else []), *results]
-    sourced = [(line, path) for path in files for line in read_results(path)]
     skipped: Counter[str] = Counter()
+    without_zoo = None
+    files = list(results)
+    entries: dict[str, zoo.ZooEntry] = {}
+    try:
+        own = zoo.folder() / RESULTS
+    except InputError as error:
+        # An installed package has none beside it: result files alone then.
+        without_zoo = f"{error}, or name measured results with --results FILE"
+        if not results:
+            raise InputError(without_zoo) from error
+    else:
+        entries = {entry.path.name: entry for entry in zoo.entries()}
+        files = [*([own] if own.is_file() else []), *results]
+    sourced = [(line, path) for path in files for line in read_results(path)]
     found = []
     for entry in entries.values():
         found += [
@@ -156,7 +180,7 @@ def collect(results: Sequence[Path], footprints: Footprints) -> Collected:
             skipped["measured with older weights of a zoo entry"] += 1
         else:
             found.append(_of_zoo(line, named_entry, path.name, footprints, skipped))
-    return Collected(_best([c for c in found if c is not None]), dict(skipped))
+    return Collected(_best([c for c in found if c is not None]), dict(skipped), without_zoo)
 
 
 def _card_lines(entry: zoo.ZooEntry, skipped: Counter[str]) -> list[ResultLine]:
@@ -198,12 +222,14 @@ def _of_zoo(
     skipped: Counter[str],
 ) -> Candidate | None:
     footprint = footprints.of_zoo(entry, line.bits, line.precision)
-    if footprint is None:
+    network = footprints.of_zoo(entry, line.bits, "fp32")
+    if footprint is None or network is None:
         skipped["the tables have no footprint of a zoo entry's weights"] += 1
         return None
     options = zoo_options(entry.path.name, entry.budgets, line.bits, line.precision)
     folder = _folder(entry.path.name, entry.budgets, line)
-    return _candidate(line, source, (f"csideploy export {options} --out {folder}",), footprint)
+    commands = (f"csideploy export {options} --out {folder}",)
+    return _candidate(line, source, commands, footprint, network)
 
 
 def _folder(entry: str, budgets: tuple[int | None, ...], line: ResultLine) -> str:
@@ -234,7 +260,8 @@ def _of_line(
     folder = registry.entry_name(spec, line.cr, line.bits, line.binarize)
     export = f"csideploy export {options} --out {folder}"
     commands = (export,) if ready else (line.command, export)
-    return _candidate(line, path.name, commands, footprint, ready=ready)
+    # In fp32: what runs is the network.
+    return _candidate(line, path.name, commands, footprint, footprint, ready=ready)
 
 
 def _candidate(
@@ -242,12 +269,14 @@ def _candidate(
     source: str,
     commands: tuple[str, ...],
     footprint: Link,
+    network: Link,
     *,
     ready: bool = True,
 ) -> Candidate:
     assert line.bits is not None
     payload = line.payload_bits or registry.payload_bits(line.cr, line.bits)
-    figures = {"nmse_db": line.nmse_db, "sgcs": line.sgcs, **base_figures(footprint, payload)}
+    figures = {"nmse_db": line.nmse_db, "sgcs": line.sgcs}
+    figures |= base_figures(footprint, payload, network)
     return Candidate(line, source, commands, ready, footprint, figures)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from csideploy.planning.footprints import Footprints
 from csideploy.planning.latency import Devices
 from csideploy.planning.limits import FIT, Limit, written
 from csideploy.planning.results import TestSet
-from csideploy.planning.search import PRECISIONS, Search, choose, front, meets
+from csideploy.planning.search import PRECISIONS, Search, choose, front, meets, order
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,12 @@ def read_limits(
         devices: that latencies are of.
 
     Raises:
-        InputError: a size or time cannot be read, or a latency has no device.
+        InputError: a size or time cannot be read, a number is none, or a latency has no device.
     """
+    numbers = {f"--{side}-macs": count for side, count in macs.items()}
+    for option, number in (numbers | {"--min-nmse": min_nmse, "--min-sgcs": min_sgcs}).items():
+        if number is not None and not math.isfinite(number):
+            raise InputError(f"{option} {number}: a finite number")
     limits = []
     if max_bits is not None:
         limits.append(Limit("payload_bits", max_bits, str(max_bits)))
@@ -117,20 +122,20 @@ def plan(asked: Asked, limits: Sequence[Limit], devices: Devices) -> dict[str, A
     footprints = Footprints.load()
     collected = collect(asked.results, footprints)
     test = _test_set(collected, asked)
-    group = [
+    measured = [
         replace(own, figures=own.figures | devices.figures(own.footprint))
         for own in collected.candidates
         if own.line.test == test
-        and own.line.precision in asked.precisions
-        and (not asked.systems or own.line.system in asked.systems)
     ]
+    group = [own for own in measured if not _left_out_by(own, asked)]
+    left_out = [(own, option) for own in measured if (option := _left_out_by(own, asked))]
     if not group:
         raise InputError(
             f"nothing of {', '.join(asked.systems) or 'that precision'} was measured on "
             f"{_test_text(test)}; `csideploy plan --all` lists what was"
         )
     able = [own for own in group if own.ready or asked.trainable]
-    search = Search(group, limits, footprints, devices, asked.precisions)
+    search = Search(group, limits, footprints, devices, asked.precisions, left_out)
     choice = choose(able, limits)
     others = [
         {**found.model_dump(), "figures": count}
@@ -144,7 +149,12 @@ def plan(asked: Asked, limits: Sequence[Limit], devices: Devices) -> dict[str, A
         "other_tests": others,
         "measured": len(group),
         "passed_over": dict(collected.passed_over),
-        "front": [_listed(own, limits) for own in _listing(group, limits, asked)],
+        "without_zoo": collected.without_zoo,
+        "listed": "all" if asked.every else "front",
+        "front": [
+            _listed(own, limits, chosen=own is choice)
+            for own in _listing(group, limits, asked, choice)
+        ],
         "choice": None,
         "neighbours": [],
         "more_accurate": [],
@@ -155,19 +165,33 @@ def plan(asked: Asked, limits: Sequence[Limit], devices: Devices) -> dict[str, A
         result["neighbours"] = [own.describe() for own in search.neighbours(choice)]
         result["more_accurate"] = [own.describe() for own in search.more_accurate(choice)]
     else:
-        result["conflict"] = _conflict(replace(search, candidates=able), group)
+        # Where nothing is ready, limits are to blame only if nothing at all meets them.
+        result["conflict"] = _conflict(replace(search, candidates=able or group), group)
     return result
 
 
-def _listing(group: list[Candidate], limits: Sequence[Limit], asked: Asked) -> list[Candidate]:
+def _left_out_by(own: Candidate, asked: Asked) -> str:
+    """The option that does not ask for it; "" for none."""
+    if asked.systems and own.line.system not in asked.systems:
+        return "--system"
+    return "" if own.line.precision in asked.precisions else "--precision"
+
+
+def _listing(
+    group: list[Candidate], limits: Sequence[Limit], asked: Asked, choice: Candidate | None
+) -> list[Candidate]:
     if asked.every:
-        return sorted(group, key=lambda own: own.figures["nmse_db"])
-    return front([own for own in group if meets(own.figures, limits)])
+        return sorted(group, key=order)
+    found = front([own for own in group if meets(own.figures, limits)])
+    # Latency and single sides are on the front, but do not decide between equals.
+    if choice is not None and not any(own is choice for own in found):
+        found = sorted([*found, choice], key=order)
+    return found
 
 
-def _listed(own: Candidate, limits: Sequence[Limit]) -> dict[str, Any]:
+def _listed(own: Candidate, limits: Sequence[Limit], *, chosen: bool) -> dict[str, Any]:
     broken = [limit.broken_by(own.figures) for limit in limits if not limit.holds(own.figures)]
-    return own.describe() | {"broken": broken}
+    return own.describe() | {"broken": broken, "chosen": chosen}
 
 
 def _test_set(collected: Collected, asked: Asked) -> TestSet:
@@ -180,7 +204,9 @@ def _test_set(collected: Collected, asked: Asked) -> TestSet:
     ]
     if able:
         return able[0]
-    there = ", ".join(_test_text(test) for test in tests) or "none"
+    if not tests:
+        raise InputError("plan: nothing was measured: the zoo has no cards; name --results FILE")
+    there = ", ".join(_test_text(test) for test in tests)
     words = [f"--scenario {asked.scenario}"] if asked.scenario else []
     words += [f"--test {asked.test}"] if asked.test else []
     raise InputError(
@@ -228,6 +254,11 @@ def conflict_text(conflict: dict[str, Any]) -> str:
         )
         for own in conflict["nearest"]
     ]
+    if not conflict["limits"]:
+        return (
+            "nothing that was measured has its weights at hand; one that is to be trained meets "
+            "all limits: add --trainable"
+        )
     if conflict["alone"]:
         text = f"nothing measured meets {'; nor '.join(least or conflict['limits'])}"
     else:

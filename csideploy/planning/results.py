@@ -90,11 +90,25 @@ class ResultLine(_Strict):
         registry.check_options(spec, self.cr, self.bits, self.binarize)
         if self.quantizer == "codebook" and self.payload_bits is None:
             raise InputError("a codebook's payload_bits must be said")
+        self._check_payload()
         if self.checkpoint is None:
             if self.train is None:
                 raise InputError("without a checkpoint, train must say how it was trained")
             self.run_folder()
         return self
+
+    def _check_payload(self) -> None:
+        """Codes of equal length leave no choice of payload bits."""
+        if self.payload_bits is None or self.quantizer not in ("uniform", "round"):
+            return
+        if self.bits is None:
+            raise InputError("payload_bits: float features have no payload")
+        right = registry.payload_bits(self.cr, self.bits)
+        if self.payload_bits != right:
+            raise InputError(
+                f"payload_bits {self.payload_bits}: {self.bits} bits a feature at cr {self.cr} are "
+                f"{right}; leave it out"
+            )
 
     def run_folder(self) -> str:
         """Where the command leaves the weights.

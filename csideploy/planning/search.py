@@ -33,25 +33,30 @@ def front(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other is at least as good as in everything, the most accurate first.
 
     Accuracy, payload, memory and operations of both sides, and latency where there is a target.
+    What is still to be trained takes nothing away that is ready.
     """
-    ordered = sorted(candidates, key=_order)
+    ordered = sorted(candidates, key=order)
     return [own for own in ordered if not any(_dominates(other, own) for other in ordered)]
 
 
 def _costs(candidate: Candidate) -> dict[str, float]:
     # SGCS says what NMSE says; as a cost of its own it would keep ties of noise on the front.
-    apart = ("sgcs", "ue_fit", "bs_fit")
+    # A device pays for what is executed, not for the network's own count.
+    apart = ("sgcs", "ue_fit", "bs_fit", "ue_network_macs", "bs_network_macs")
     return {key: value for key, value in candidate.figures.items() if key not in apart}
 
 
 def _dominates(one: Candidate, other: Candidate) -> bool:
+    if other.ready and not one.ready:
+        return False
     a, b = _costs(one), _costs(other)
     if a == b:  # Of equals the one that is ready stays.
         return one.ready and not other.ready
     return all(a[key] <= b[key] for key in a)
 
 
-def _order(candidate: Candidate) -> tuple[float, ...]:
+def order(candidate: Candidate) -> tuple[float, ...]:
+    """A key to sort by: the most accurate first, of equals the smaller one."""
     figures = candidate.figures
     return (
         figures["nmse_db"],
@@ -65,7 +70,7 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
 def choose(candidates: Sequence[Candidate], limits: Sequence[Limit]) -> Candidate | None:
     """The most accurate that meets the limits; of equals the smaller one."""
     fit = [own for own in candidates if meets(own.figures, limits)]
-    return min(fit, key=_order, default=None)
+    return min(fit, key=order, default=None)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Neighbour:
     axis: "width", "eta", "B", "binarize" or "precision"; "widest" for the largest width that fits,
         step 1 of the algorithm; "" for one that was only more accurate.
     broken: limits that it misses, one sentence each. candidate: None, if it was not measured.
+    left_out_by: the option that left it out, if it was measured but not asked for.
     """
 
     axis: str
@@ -83,10 +89,13 @@ class Neighbour:
     figures: dict[str, float]
     candidate: Candidate | None
     gap_db: float | None
+    left_out_by: str = ""
 
     @property
     def why(self) -> str:
         """Why it was not chosen."""
+        if self.left_out_by:
+            return "; ".join([f"measured, but filtered by {self.left_out_by}", *self.broken])
         unmeasured = "not measured"
         if self.candidate is None and not self.figures:
             return unmeasured
@@ -112,6 +121,7 @@ class Neighbour:
             "figures": self.figures,
             "worse_by_db": self.gap_db,
             "broken": list(self.broken),
+            "left_out_by": self.left_out_by or None,
             "why": self.why,
         }
 
@@ -126,6 +136,7 @@ class Search:
         footprints: of what was not measured.
         devices: that latencies are of.
         precisions: that may be chosen.
+        left_out: candidates of the test set that were not asked for, with the option that says so.
     """
 
     candidates: Sequence[Candidate]
@@ -133,6 +144,7 @@ class Search:
     footprints: Footprints
     devices: Devices
     precisions: Sequence[str] = PRECISIONS
+    left_out: Sequence[tuple[Candidate, str]] = ()
 
     def neighbours(self, choice: Candidate) -> list[Neighbour]:
         """All one step from the choice: on each axis the nearest measured, else the very next."""
@@ -162,7 +174,7 @@ class Search:
         ]
         return [
             self._judged("", own.name, own.figures, own, choice)
-            for own in sorted(better, key=_order)
+            for own in sorted(better, key=order)
         ]
 
     def _next(self, own: Identity, field: str, values: Sequence[int]) -> list[int]:
@@ -170,7 +182,7 @@ class Search:
         here = getattr(own, field)
         known = {
             getattr(other.identity, field)
-            for other in self.candidates
+            for other in (*self.candidates, *(other for other, _ in self.left_out))
             if replace(other.identity, **{field: here}) == own
         }
         found = []
@@ -201,6 +213,10 @@ class Search:
             # The ready one, if there are two: it could have been the choice.
             own = min(same, key=lambda one: (not one.ready, one.figures["nmse_db"]))
             return self._judged(axis, own.name, own.figures, own, choice)
+        for other, option in self.left_out:
+            if other.identity == identity:
+                found = self._judged(axis, other.name, other.figures, other, choice)
+                return replace(found, left_out_by=option)
         system = _system(identity, choice.line.system)
         figures: dict[str, float] = {}
         footprint = self._footprint(identity, system)
@@ -258,7 +274,7 @@ class Search:
 
 
 def _system(identity: Identity, like: str) -> str:
-    """The name of a system; of ACRNet's two names the one that the choice has."""
+    """The name of a system: ACRNet's with 1-bit layers is BACRNet."""
     if identity.family != "acrnet":
         return like
-    return f"{like.split('acrnet')[0]}acrnet{identity.width}x"
+    return f"{'acrnet' if identity.binarize == 'none' else 'bacrnet'}{identity.width}x"

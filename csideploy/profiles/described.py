@@ -21,6 +21,13 @@ from csideploy.registry import ANGLES
 
 _DIGITS = set("0123456789abcdef")
 _FIELDS = ("cri_bits", "ri_bits", "cqi_bits")
+_KEYS = (
+    *("release", "status", "reading", "pairing_id", "dataset_sha256", "dataset"),
+    *("target_csi_domain", "ports", "n_subbands", "rank", "layer_payload_pairs", "sq_codebook"),
+    *("bit_order", "perf_target_sgcs", "encoder_onnx_sha256", "decoder_onnx_sha256"),
+    "report_fields",
+)
+"""Of the object, all of them and no others."""
 
 
 def describe(
@@ -46,10 +53,7 @@ def describe(
     """
     pair = Pair(layout.count, layout.bits)
     rank = rules.layers_of(pair)
-    digest = section(about(provenance), "data").get("sha256")
-    if not _is_digest(digest):
-        digest = None
-    target = {"1": metrics.get("sgcs")}
+    digest = _dataset(provenance)
     return {
         "release": rules.NAME,
         "status": rules.STATUS,
@@ -64,11 +68,23 @@ def describe(
         "layer_payload_pairs": [list(pair)] * rank,
         "sq_codebook": list(rules.CODEBOOKS[pair.bits]),
         "bit_order": rules.BIT_ORDER,
-        "perf_target_sgcs": target if _is_target(target) else None,
+        "perf_target_sgcs": _target(metrics),
         "encoder_onnx_sha256": encoder_sha256,
         "decoder_onnx_sha256": decoder_sha256,
         "report_fields": {"cri_bits": 0, "ri_bits": RI_BITS, "cqi_bits": CQI_BITS},
     }
+
+
+def _dataset(provenance: object) -> str | None:
+    """SHA-256 of the training samples as the weights say; None where they do not."""
+    digest = section(about(provenance), "data").get("sha256")
+    return str(digest) if _is_digest(digest) else None
+
+
+def _target(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The measured SGCS as that of layer 1; None where there is none."""
+    target = {"1": metrics.get("sgcs")}
+    return target if _is_target(target) else None
 
 
 def about(provenance: object) -> Mapping[str, Any]:
@@ -116,6 +132,10 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         raise FormatError(f"{path} has a 'profile', which goes with one payload of CSI feedback")
     if not isinstance(profile, dict) or profile.get("release") != rules.NAME:
         raise FormatError(f"{path} has a 'profile' that is not of {rules.NAME}; export it again")
+    wrong = [f"lacks {key}" for key in _KEYS if key not in profile]
+    wrong += [f"has {key!r}, which is none of its keys" for key in profile if key not in _KEYS]
+    if wrong:
+        raise FormatError(f"{path}: the profile {'; '.join(wrong)}; export the package again")
     own = Layout.uniform(payload["count"], payload["bits"])
     try:
         if "widths" in payload:
@@ -130,7 +150,14 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         "layer_payload_pairs": [list(pair)] * rank,
         "sq_codebook": list(rules.CODEBOOKS[pair.bits]),
         "bit_order": rules.BIT_ORDER,
+        "ports": ANGLES,
     }
+    # Nobody has to say these two; where the weights do, the profile says the same.
+    dataset, target = _dataset(manifest.get("provenance")), _target(section(manifest, "metrics"))
+    if dataset is not None:
+        derived["dataset_sha256"] = dataset
+    if target is not None:
+        derived["perf_target_sgcs"] = target
     for side, key in (("ue", "encoder_onnx_sha256"), ("bs", "decoder_onnx_sha256")):
         entry = manifest["files"].get(f"{side}.onnx")
         if isinstance(entry, dict):
@@ -153,15 +180,16 @@ def _loose(profile: Mapping[str, Any]) -> list[tuple[str, bool, str]]:
     target, sizes = profile.get("perf_target_sgcs", ...), ", ".join(_FIELDS)
     digits = "64 hexadecimal digits are right"
     return [
-        ("status", isinstance(profile.get("status"), str), "text is right"),
-        ("target_csi_domain", isinstance(profile.get("target_csi_domain"), str), "text is right"),
+        *(
+            (key, isinstance(profile.get(key), str), "text is right")
+            for key in ("status", "reading", "dataset", "target_csi_domain")
+        ),
         ("dataset_sha256", dataset is None or _is_digest(dataset), f"null or {digits}"),
         *(
             (key, _is_digest(profile.get(key)), digits)
             for key in ("encoder_onnx_sha256", "decoder_onnx_sha256")
         ),
-        ("ports", _within(profile.get("ports"), rules.MOST_PORTS), "1 to 128 are right"),
-        ("n_subbands", bands is None or _within(bands, rules.MOST_SUBBANDS), "null or 1 to 19"),
+        ("n_subbands", bands is None or _is_bands(bands), "null or 1 to 19"),
         ("perf_target_sgcs", _is_target(target), "null or layer: 0 to 1"),
         ("report_fields", _are_fields(profile), f"{sizes}: widths of 0 to 16 that hold the rank"),
     ]
@@ -180,8 +208,8 @@ def _are_fields(profile: Mapping[str, Any]) -> bool:
     return True
 
 
-def _within(value: object, most: int) -> bool:
-    return type(value) is int and 1 <= value <= most
+def _is_bands(value: object) -> bool:
+    return type(value) is int and 1 <= value <= rules.MOST_SUBBANDS
 
 
 def _is_digest(value: object) -> bool:

@@ -2,7 +2,9 @@
 
 Payload bins: X up to 80 bits, Y 100 to 140, Z from 230 [M]. A benchmark row is one of Rel-16 eType
 II in the bin; ours is the row of this package. Both must stand in one file, so that both were
-measured on the same channels, and in the same unit: by sub-band (`sgcs_subband`), if both have it.
+measured on the same channels: a file without a row of this package, such as one of a panel's
+channels, gives no benchmark either. They are compared in one unit, by sub-band (`sgcs_subband`), if
+both have it.
 
 Z has no upper end. A payload of thousands of bits against one of hundreds would be no gain of a
 network, so that none is claimed against a benchmark with less than 90 % of our bits.
@@ -55,6 +57,7 @@ class Compared:
         benchmark, ours: rows of `evaluate`; None where there is none.
         sgcs_key: the column that both have, or the benchmark has.
         comparable: whether the benchmark has bits enough for a gain to mean something.
+        channels: what the file was measured on.
     """
 
     bin: Bin
@@ -62,6 +65,7 @@ class Compared:
     ours: Mapping[str, Any] | None
     sgcs_key: str = "sgcs"
     comparable: bool = False
+    channels: str | None = None
 
     def figures(self) -> dict[str, Any]:
         """For the JSON; a gain of SGCS is ours / benchmark - 1 in percent, of NMSE in dB."""
@@ -80,10 +84,13 @@ class Compared:
             "benchmark_bits": known.get("payload_bits"),
             "benchmark_sgcs": theirs,
             "benchmark_nmse_db": theirs_nmse,
+            "benchmark_sgcs_subband": known.get("sgcs_subband"),
             "bits": own.get("payload_bits"),
             "sgcs": sgcs,
             "nmse_db": nmse,
             "rho": own.get("rho"),
+            "samples": own["samples"] if type(own.get("samples")) is int else None,
+            "channels": self.channels,
             "sgcs_of": self.sgcs_key if known or own else None,
             "sgcs_gain_percent": gain,
             "nmse_gain_db": gain_db,
@@ -100,10 +107,11 @@ def compare(
         link: the package. A row is its own if its system has the name of the package's folder, of
             its zoo entry or of its checkpoint, and one of its payloads.
         quality: objects of `evaluate --out`, each with `rows`; the first that has something for a
-            bin counts.
+            bin counts, of those that have a row of this package.
         ue_macs: of the encoder: a row of another network of the same name has others.
     """
-    found = [[_in(own, link, file["rows"], ue_macs) for file in quality] for own in BINS]
+    known = [file for file in quality if has_own(file, link, ue_macs=ue_macs)]
+    found = [[_in(own, link, file, ue_macs) for file in known] for own in BINS]
     chosen = []
     for own, candidates in zip(BINS, found, strict=True):
         ranked = sorted(
@@ -113,7 +121,13 @@ def compare(
     return chosen
 
 
-def _in(own: Bin, link: LinkPackage, rows: Sequence[Mapping[str, Any]], ue_macs: int) -> Compared:
+def has_own(file: Mapping[str, Any], link: LinkPackage, *, ue_macs: int) -> bool:
+    """Whether a file of `evaluate` has a row of this package; arguments as `compare`."""
+    return any(_is_ours(row, link, ue_macs) for row in file["rows"])
+
+
+def _in(own: Bin, link: LinkPackage, file: Mapping[str, Any], ue_macs: int) -> Compared:
+    rows: Sequence[Mapping[str, Any]] = file["rows"]
     ours = [row for row in rows if _is_ours(row, link, ue_macs) and row["payload_bits"] in own]
     theirs = [row for row in rows if _is_benchmark(row) and row["payload_bits"] in own]
     mine = max(ours, key=lambda row: row["payload_bits"], default=None)
@@ -124,7 +138,8 @@ def _in(own: Bin, link: LinkPackage, rows: Sequence[Mapping[str, Any]], ue_macs:
     enough = [row for row in rated if mine is None or _enough(row, mine, own)]
     # The best one that may be compared with; if there is none, the best one.
     best = max(enough or rated, key=lambda row: row[key], default=None)
-    return Compared(own, best, mine, key, comparable=mine is not None and bool(enough))
+    comparable = mine is not None and bool(enough)
+    return Compared(own, best, mine, key, comparable, file.get("channels"))
 
 
 def _enough(row: Mapping[str, Any], mine: Mapping[str, Any], own: Bin) -> bool:

@@ -6,12 +6,13 @@ spreadsheet would take it for a formula.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from csideploy.package import LinkPackage
 from csideploy.profiles.described import about, section
-from csideploy.report.evaluation_gains import BINS, Bin
+from csideploy.report import evaluation_words as words
+from csideploy.report.evaluation_gains import BINS, Bin, has_own
 
 BENCHMARK, RESULTS = "Benchmark", "Evaluation results"
 LOADS = ("RU <=39%", "RU 40-69%", "RU >=70%")
@@ -70,12 +71,17 @@ def _benchmark_nmse(one: dict[str, Any]) -> Value:
 
 def _sgcs_gain(one: dict[str, Any]) -> Value:
     gain = one["sgcs_gain_percent"]
-    return None if gain is None else f"gain {gain} % ({one['sgcs']} at {one['bits']} bits)"
+    return None if gain is None else f"gain {gain} % ({one['sgcs']} at {_bits(one)})"
 
 
 def _nmse_gain(one: dict[str, Any]) -> Value:
     gain = one["nmse_gain_db"]
-    return None if gain is None else f"gain {gain} dB ({one['nmse_db']} dB at {one['bits']} bits)"
+    return None if gain is None else f"gain {gain} dB ({one['nmse_db']} dB at {_bits(one)})"
+
+
+def _bits(one: dict[str, Any]) -> str:
+    """Payloads of a bin are not the same: a gain says both."""
+    return f"{one['bits']} bits against {one['benchmark_bits']}"
 
 
 def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
@@ -89,7 +95,8 @@ def _kpi(one: dict[str, Any], own: Bin, link: LinkPackage) -> Value:
         measured = _of_card(link, link.bits_of(inside[-1]))
         figures = {**measured, "bits": inside[-1].payload_bits}
         where = "card of the weights, fp32" if link.is_integer else "card of the weights"
-        where += "; SGCS by subcarrier"
+        tested = words.tested_by_card(link)
+        where += f"{', ' if tested else ''}{tested or ''}; SGCS by subcarrier"
     parts = [
         f"{name} {figures[key]}{unit}"
         for name, key, unit in _QUALITY
@@ -104,3 +111,12 @@ def _of_card(link: LinkPackage, bits: int) -> Mapping[str, Any]:
     if str(bits) in by_budget:
         return section(by_budget, str(bits))
     return section(link.manifest, "metrics") if bits == link.manifest["bits"] else {}
+
+
+def left_out(quality: Sequence[Mapping[str, Any]], link: LinkPackage, *, ue_macs: int) -> list[str]:
+    """Notes on files that gave nothing; arguments as `evaluation_gains.compare`."""
+    return [
+        f"{file.get('channels')}: no row of this package, so that no benchmark is taken from it"
+        for file in quality
+        if not has_own(file, link, ue_macs=ue_macs)
+    ]

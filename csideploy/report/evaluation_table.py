@@ -13,8 +13,9 @@ from typing import Any
 from csideploy.errors import InputError
 from csideploy.package import LinkPackage
 from csideploy.report import evaluation_words as words
+from csideploy.report import network_count
 from csideploy.report.evaluation_gains import compare
-from csideploy.report.evaluation_results import Row, result_rows
+from csideploy.report.evaluation_results import Row, left_out, result_rows
 from csideploy.report.evaluation_text import as_rows, markdown
 
 TEMPLATE = (
@@ -70,9 +71,10 @@ def fill(
     check(link)
     counts = {side: _counts(result, side) for side in ("ue", "bs")}
     compared = compare(link, quality, ue_macs=result["sides"]["ue"]["macs"])
-    notes = [*NOTES, *_remarks(compared, quality, result)]
+    notes = [*NOTES, *_remarks(compared, quality, result, link)]
     if "profile" in link.manifest:
         notes.append(f"{link.manifest['profile']['release']}: {link.manifest['profile']['status']}")
+    notes += left_out(quality, link, ue_macs=result["sides"]["ue"]["macs"])
     own: list[Row] = [
         *_part(GENERATION, link, "ue", counts["ue"]),
         *_part(RECONSTRUCTION, link, "bs", counts["bs"]),
@@ -80,8 +82,8 @@ def fill(
         (COMMON, "Output type", words.CSI),
         (COMMON, "Quantization/dequantization method", words.quantization(link)),
         (COMMON, "Rank/layer adaptation settings for rank>1", words.ranks(link)),
-        (DATASET, "Train/k", words.thousands(link, "data")),
-        (DATASET, "Test/k", words.thousands(link, "test_data")),
+        (DATASET, "Train/k", words.trained_on(link)),
+        (DATASET, "Test/k", words.tested_on(link, compared)),
         (
             DATASET,
             "Ground-truth CSI quantization method (incl. scalar/codebook based, parameters)",
@@ -93,7 +95,7 @@ def fill(
             "ground-truth CSI is applied",
             None,
         ),
-        (OTHER, "", words.assumptions(link)),
+        (OTHER, "", words.assumptions(link, compared)),
         *result_rows(compared, link),
         ("Notes", "", "; ".join([TEMPLATE, *notes])),
     ]
@@ -121,15 +123,23 @@ def check(link: LinkPackage) -> None:
 
 
 def _counts(result: dict[str, Any], side: str) -> dict[str, int]:
-    """Operations of one run: of several bit budgets the quantizer of the largest."""
+    """Operations of one run: of several bit budgets the quantizer of the largest.
+
+    With `network_` in front those of the network, whatever it runs in.
+    """
     bits = result["latency"]["bits"]
     layers = [
         layer for layer in result["sides"][side]["layers"] if layer.get("budget", bits) == bits
     ]
     keys = ("macs", "binary_macs", "elementwise", "flops")
-    return {key: sum(layer[key] for layer in layers) for key in keys} | {
-        key: result["sides"][side][key] for key in ("parameters", "bundle_bytes", "arena_bytes")
+    data = result["sides"][side]
+    counts = {key: sum(layer[key] for layer in layers) for key in keys} | {
+        key: data[key] for key in ("parameters", "bundle_bytes", "arena_bytes")
     }
+    for key, executed in network_count.EXECUTED.items():
+        # Quantizers of other budgets run in fp32 at every precision.
+        counts[key] = data.get(key, data[executed]) - (data[executed] - counts[executed])
+    return counts
 
 
 def _part(part: str, link: LinkPackage, side: str, counts: dict[str, int]) -> list[Row]:
@@ -143,8 +153,8 @@ def _part(part: str, link: LinkPackage, side: str, counts: dict[str, int]) -> li
         (part, "AI/ML model backbone", words.backbone(link, side)),
         (part, before, texts[0]),
         (part, after, texts[1]),
-        (part, "FLOPs/M", _millions(counts["flops"])),
-        (part, "Number of parameters/M", _millions(counts["parameters"])),
+        (part, "FLOPs/M", _millions(counts["network_flops"])),
+        (part, "Number of parameters/M", _millions(counts["network_parameters"])),
         (part, "[Storage /Mbytes]", _millions(counts["bundle_bytes"])),
     ]
 
@@ -154,7 +164,10 @@ def _millions(number: int) -> float:
 
 
 def _remarks(
-    compared: list[dict[str, Any]], quality: Sequence[dict[str, Any]], result: dict[str, Any]
+    compared: list[dict[str, Any]],
+    quality: Sequence[dict[str, Any]],
+    result: dict[str, Any],
+    link: LinkPackage,
 ) -> list[str]:
     """Notes that depend on what there is."""
     made = [f"quality: {file.get('channels', 'a file of evaluate')}" for file in quality]
@@ -170,9 +183,19 @@ def _remarks(
         made.append("gain for SGCS = ours / benchmark - 1")
     if any(one["sgcs_of"] == "sgcs_subband" for one in compared):
         made.append("SGCS by sub-band, the same vectors for benchmark and network")
-    if any(one["benchmark"] for one in compared):
+    # By sub-band is what `evaluate` measures on the line of antennas that links see.
+    if any(one["benchmark"] and one["benchmark_sgcs_subband"] is not None for one in compared):
         made.append(
             "the benchmark takes the halves of an array with one polarisation for polarisations"
+        )
+    if link.is_integer:
+        sides = result["sides"].values()
+        made.append(
+            "FLOPs and parameters are the network's, as in fp32; what its integers execute is in "
+            "the appendix"
+            if all("network_flops" in side for side in sides)
+            else "FLOPs and parameters are those of the integers that run: export again for the "
+            "network's own"
         )
     if len(result["budgets"]) > 1:
         made.append(
@@ -184,16 +207,19 @@ def _remarks(
 
 def _appendix(result: dict[str, Any], counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """Figures without a row in the template: figure, unit, ue, bs."""
-    float32 = {side: 4 * own["parameters"] for side, own in counts.items()}
+    float32 = {side: 4 * own["network_parameters"] for side, own in counts.items()}
     times = {side: result["sides"][side]["run_latency_s"]["median"] for side in counts}
     made: list[dict[str, Any]] = [
         {"figure": figure, "unit": unit, **{side: own[key] for side, own in counts.items()}}
         for figure, unit, key in (
-            ("MACs", "", "macs"),
-            ("MACs with 1-bit weights", "", "binary_macs"),
-            ("element-wise operations", "", "elementwise"),
-            ("FLOPs = 2 x MACs + element-wise", "", "flops"),
-            ("parameters", "", "parameters"),
+            ("MACs", "", "network_macs"),
+            ("FLOPs = 2 x MACs + element-wise", "", "network_flops"),
+            ("parameters", "", "network_parameters"),
+            ("MACs as executed", "", "macs"),
+            ("MACs with 1-bit weights, as executed", "", "binary_macs"),
+            ("element-wise operations, as executed", "", "elementwise"),
+            ("FLOPs as executed", "", "flops"),
+            ("numbers stored, as deployed", "", "parameters"),
             ("storage as deployed", "bytes", "bundle_bytes"),
             ("arena", "bytes", "arena_bytes"),
         )

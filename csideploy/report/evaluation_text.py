@@ -24,8 +24,13 @@ def as_rows(table: dict[str, Any]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("", "", table["column"]))
     for row in table["rows"]:
-        writer.writerow((row["part"], row["row"], _cell(row["value"])))
+        writer.writerow((row["part"], row["row"], _plain(_cell(row["value"]))))
     return stream.getvalue().removesuffix("\n")
+
+
+def _plain(text: str) -> str:
+    """No formula: names come from files, and a spreadsheet would compute what begins so."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def markdown(table: dict[str, Any]) -> str:
@@ -54,4 +59,5 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    """Within one cell of one line."""
+    return " ".join(text.split()).replace("|", "\\|")

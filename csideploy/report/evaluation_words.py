@@ -6,7 +6,7 @@ of its weights. What none of them says is None, an empty cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from csideploy.package import LinkPackage
@@ -108,16 +108,47 @@ def ranks(link: LinkPackage) -> str:
     )
 
 
-def thousands(link: LinkPackage, key: str) -> float | None:
-    """Samples / 1000 of the data that weights were trained or tested on.
+def trained_on(link: LinkPackage) -> float | None:
+    """Samples / 1000 that the weights were trained on."""
+    return _thousands(section(_about(link), "data").get("samples"))
+
+
+def tested_on(link: LinkPackage, compared: Sequence[Mapping[str, Any]]) -> str | float | None:
+    """Samples / 1000 that the table's figures come from.
 
     Args:
         link: the package.
-        key: "data" or "test_data".
+        compared: of `evaluation_gains.compare`. If a file has figures of the package, they are
+            its samples; otherwise those of the weights' card.
     """
-    samples = section(_about(link), key).get("samples")
-    if samples is None and key == "test_data":
-        samples = section(link.manifest, "metrics").get("samples")
+    files = _files(compared)
+    if not files:
+        return _thousands(_card_samples(link))
+    if len(files) == 1:
+        return _thousands(files[0][1])
+    return "; ".join(f"{_thousands(samples)} ({channels})" for channels, samples in files)
+
+
+def tested_by_card(link: LinkPackage) -> str | None:
+    """What the card's own figures were measured on: `20,000 samples, generated indoor ...`."""
+    samples = _card_samples(link)
+    channels = _generated(section(_about(link), "test_data"))
+    count = f"{samples:,} samples" if type(samples) is int else None
+    return ", ".join(own for own in (count, channels) if own) or None
+
+
+def _card_samples(link: LinkPackage) -> object:
+    samples = section(_about(link), "test_data").get("samples")
+    return section(link.manifest, "metrics").get("samples") if samples is None else samples
+
+
+def _files(compared: Sequence[Mapping[str, Any]]) -> list[tuple[str | None, object]]:
+    """Channels and samples of the files that have figures of the package, each once."""
+    own = [(one["channels"], one["samples"]) for one in compared if one["bits"] is not None]
+    return list(dict.fromkeys(own))
+
+
+def _thousands(samples: object) -> float | None:
     if type(samples) is not int:
         return None
     return samples // 1000 if samples % 1000 == 0 else samples / 1000
@@ -130,14 +161,21 @@ def ground_truth(link: LinkPackage) -> str | None:
     return f"none; {ELEMENTS:,} numbers a sample, float16 as stored"
 
 
-def assumptions(link: LinkPackage) -> str | None:
-    """Channels, as the card says."""
-    words = []
-    for key, what in (("data", "trained on"), ("test_data", "tested on")):
-        data = section(_about(link), key)
-        if data.get("scenario") not in (None, "unknown"):
-            words.append(f"{what} generated {data['scenario']} channels, seed {data.get('seed')}")
+def assumptions(link: LinkPackage, compared: Sequence[Mapping[str, Any]]) -> str | None:
+    """Channels: of the training as the card says, of the test as `tested_on`."""
+    trained = _generated(section(_about(link), "data"))
+    tested = [channels for channels, _ in _files(compared)]
+    if not tested:
+        tested = [_generated(section(_about(link), "test_data"))]
+    words = [f"trained on {trained}"] if trained else []
+    words += [f"tested on {own}" for own in tested if own]
     return "; ".join(words) or None
+
+
+def _generated(data: Mapping[str, Any]) -> str | None:
+    if data.get("scenario") in (None, "unknown"):
+        return None
+    return f"generated {data['scenario']} channels, seed {data.get('seed')}"
 
 
 def _about(link: LinkPackage) -> Mapping[str, Any]:

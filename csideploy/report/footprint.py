@@ -7,6 +7,7 @@ batch norm was folded, not from the network that was trained.
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from csideploy.export.memory_bound import fullest_step
 from csideploy.export.plan import OPS, Plan, Step
 from csideploy.package import LinkPackage
 from csideploy.profiles import exchange
-from csideploy.report import ru_bandwidth
+from csideploy.report import network_count, ru_bandwidth
 from csideploy.report.code_size import runtime_code_bytes
 from csideploy.report.papers_count import papers_count
 from csideploy.report.precoder_figures import precoder_figures
@@ -128,6 +129,7 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
     if package.is_precoder:
         result["precoder"] = precoder_figures(package.manifest)
     else:
+        network_count.add(result, _network(package, result["sides"]))
         result["papers_count"] = papers_count(package.manifest, result["sides"])
     for side, data in result["sides"].items():
         running = package.stems(side, default)
@@ -146,6 +148,16 @@ def report(package: LinkPackage, *, rounds: int) -> dict[str, Any]:
             package, parameters=ue["parameters"], bundle_bytes=ue["bundle_bytes"]
         )
     return result
+
+
+def _network(package: LinkPackage, sides: dict[str, Any]) -> network_count.Sides:
+    """Counts of the network; of integers those that the export left in its report.json."""
+    if not package.is_integer:
+        return network_count.of_executed(sides)
+    if "report.json" not in package.manifest["files"]:
+        return {}
+    stored = json.loads(package.read("report.json"))["sides"]
+    return network_count.of_stored({side: stored[side] for side in sides})
 
 
 def _fronthaul_report(package: LinkPackage, rounds: int) -> dict[str, Any]:

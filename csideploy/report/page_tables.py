@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from csideploy.report import network_count
 from csideploy.report.page_memory import layer_name
 from csideploy.report.units import binary, count, duration, percent, short_shape
 
@@ -61,6 +62,7 @@ SUMMARY: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("element-wise operations", "elementwise", count),
     ("FLOPs = 2 x MACs + element-wise", "flops", count),
     ("bit operations", "bit_operations", count),
+    *((words, key, count) for words, key in network_count.ROWS),
 )
 """Words, key and form of a side's figures."""
 

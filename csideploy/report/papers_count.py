@@ -5,7 +5,8 @@ scale beside 1-bit weights. With C the outputs of all convolutions that had a ba
 
     parameters of the paper = parameters of the fp32 bundle + C - scales
 
-and MACs are the same. `tests/report/test_papers_count.py` holds that against the networks.
+and MACs are the same; of a package in integers those of its network (`network_count`).
+`tests/report/test_papers_count.py` holds that against the networks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def papers_count(
 
     Args:
         manifest: of a CSI feedback link.
-        sides: of the report; their MACs must be the paper's, or this is another network.
+        sides: of the report; the MACs of the network must be the paper's, or this is another one.
 
     Returns:
         By side `macs`, `parameters` (a 1-bit weight is one) and `parameters_packed` (it is 1/32);
@@ -36,7 +37,8 @@ def papers_count(
         return None
     spec, cr = registry.get(name), manifest["cr"]
     macs = registry.macs(spec, cr, manifest["binarize"])
-    if any(sides[side]["macs"] != macs[part] for side, part in PARTS.items()):
+    own = {side: data.get("network_macs", data["macs"]) for side, data in sides.items()}
+    if any(own[side] != macs[part] for side, part in PARTS.items()):
         return None
     whole = registry.parameters(spec, cr, "none")
     packed = registry.parameters(spec, cr, manifest["binarize"])

@@ -19,6 +19,8 @@ AXES = {
     "binarize": "1-bit layers",
     "precision": "precision",
 }
+WIDE = 110
+"""Columns of a terminal, and ten more for each latency."""
 MORE_ACCURATE = 6
 """Lines; --json has all."""
 
@@ -47,6 +49,10 @@ def show(result: dict[str, Any], console: Console) -> None:
             style="dim",
             soft_wrap=True,
         )
+    if result["without_zoo"] is not None:
+        console.print(
+            f"Only --results was read: {result['without_zoo']}.", style="dim", soft_wrap=True
+        )
     for reason, count in result["passed_over"].items():
         console.print(f"Passed over: {count} ({reason}).", style="dim", soft_wrap=True)
     if result["choice"] is not None:
@@ -65,35 +71,54 @@ def _limits(result: dict[str, Any]) -> str:
 def _show_front(result: dict[str, Any], console: Console) -> None:
     latencies = [side for side in _SIDES if side in result["targets"]]
     table = plain_table("What was measured and meets the limits: the Pareto front")
-    if any(row["broken"] for row in result["front"]):
+    if result["listed"] == "all":
         table.title = "All that was measured"
-    table.add_column("system", no_wrap=True)
-    for column in ("NMSE\ndB", "\nSGCS", "payload\nbits", "UE\nmemory", "BS\nmemory"):
+    # A narrow terminal breaks names, not figures, and goes without SGCS, and without operations
+    # where there are latencies.
+    wide = console.width >= WIDE + 10 * len(latencies)
+    counted = _SIDES if wide or not latencies else ()
+    table.add_column("system", overflow="fold", no_wrap=wide)
+    sgcs = ["\nSGCS"] if wide else []
+    for column in ("NMSE\ndB", *sgcs, "payload\nbits", "UE\nmemory", "BS\nmemory"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("UE\nMMAC", "BS\nMMAC", *(f"{side.upper()}\nlatency" for side in latencies)):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("")
-    choice = result["choice"]
+    for what, shown in (("MMAC", counted), ("latency", latencies)):
+        for side in shown:
+            table.add_column(f"{side.upper()}\n{what}", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
     for row in result["front"]:
         figures = row["figures"]
         mark = "" if row["ready"] else "to be trained"
-        if choice is not None and (row["name"], row["ready"]) == (choice["name"], choice["ready"]):
+        if row["chosen"]:
             mark = "chosen"
         if row["broken"]:
             mark = "breaks a limit"
         table.add_row(
             row["name"],
             f"{figures['nmse_db']:.2f}",
-            f"{figures['sgcs']:.4f}",
+            *([f"{figures['sgcs']:.4f}"] if wide else []),
             *(f"{figures[key]:,.0f}" for key in ("payload_bits", "ue_memory", "bs_memory")),
-            *(f"{figures[f'{side}_macs'] / 1e6:.2f}" for side in _SIDES),
+            *(_millions(figures, side) for side in counted),
             *(duration(figures[f"{side}_latency"]) for side in latencies),
             mark,
         )
     if not result["front"]:
         console.print("Nothing that was measured meets the limits.")
-    else:
-        console.print(table)
+        return
+    console.print(table)
+    if any("(" in _millions(row["figures"], side) for row in result["front"] for side in counted):
+        console.print(
+            "MMAC: executed, which limits are about; in brackets the network's own, where a layer "
+            "with weights of 16 bits runs as two.",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def _millions(figures: dict[str, Any], side: str) -> str:
+    """`42.21`: MACs executed; below them (23.11), those of the network, where they differ."""
+    executed, network = (figures[f"{side}_{key}"] for key in ("macs", "network_macs"))
+    also = "" if executed == network else f"\n({network / 1e6:.2f})"
+    return f"{executed / 1e6:.2f}{also}"
 
 
 def _show_choice(result: dict[str, Any], console: Console) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from csideploy.profiles import exchange
 from csideploy.report import (
     build_table,
+    network_count,
     papers_count,
     precoder_figures,
     ru_bandwidth,
@@ -99,6 +100,10 @@ def summary_rows(result: dict[str, Any]) -> list[list[str]]:
         ("bits packed and unpacked", "bit_operations"),
     ):
         rows.append([text, *(f"{side[key]:,}" for side in sides)])
+    differing = network_count.differing(shown_sides(result))
+    for text, key in network_count.ROWS:
+        if key in differing:
+            rows.append([text, *(f"{side[key]:,}" for side in sides)])
     for which in ("min", "median"):
         rows.append(
             [

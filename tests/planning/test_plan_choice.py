@@ -54,6 +54,39 @@ def test_the_table_has_the_choice_and_its_command() -> None:
     assert "figures of another test are left out" in result.stdout
 
 
+def test_limits_are_about_what_is_executed_and_the_networks_own_is_shown() -> None:
+    options = ["plan", "--all", "--system", "bacrnet10x", "--bs-macs", "30e6"]
+    result = CliRunner().invoke(app, [*options, "--json"])
+    assert result.exit_code == 0, result.output
+    listed = json.loads(result.stdout)["front"]
+    rows = {row["name"]: row for row in listed if row["ready"]}
+    own = [rows[f"bacrnet10x-both {kind}"] for kind in ("fp32", "auto", "int8")]
+    assert {row["figures"]["bs_network_macs"] for row in own} == {23_105_536}
+    for row in own:
+        # Weights of 16 bits run as two layers of 8.
+        assert bool(row["broken"]) == (row["figures"]["bs_macs"] > 30e6)
+    assert own[1]["broken"][0].startswith("BS MACs 42,213,376 MACs is")
+    shown = CliRunner().invoke(app, options, env={"COLUMNS": "140"}).stdout
+    executed, own = shown[shown.index("bacrnet10x-both auto") :].splitlines()[:2]
+    assert "42.21" in executed
+    assert "(23.11)" in own
+    assert "in brackets the network's own" in shown
+
+
+@pytest.mark.parametrize("target", [[], ["--target", "cortex-a76"]])
+@pytest.mark.parametrize("columns", ["80", "112", "130"])
+def test_figures_are_whole_and_the_choice_marked_in_any_terminal(
+    columns: str, target: list[str]
+) -> None:
+    options = ["plan", *LIMITS, *target]
+    shown = CliRunner().invoke(app, options, env={"COLUMNS": columns}).stdout
+    table = shown[shown.index("Pareto front") : shown.index("were measured on")]
+    table = table.split("\nMMAC: ")[0]
+    assert max(len(row) for row in table.splitlines()) <= int(columns)
+    assert "\u2026" not in table
+    assert "chosen" in table
+
+
 def test_impossible_limits_exit_with_1_and_their_name() -> None:
     result = CliRunner().invoke(app, ["plan", "--max-bits", "2048", "--bs-memory", "10kB"])
     assert result.exit_code == 1

@@ -105,7 +105,7 @@ def test_why_the_neighbours_lost(results: Path) -> None:
     assert rows["precision", "bacrnet1x-both int8"]["why"] == "not measured"
     float_decoder = rows["binarize", "bacrnet1x fp32"]
     assert "above --bs-memory" in float_decoder["why"]
-    assert rows["binarize", "bacrnet1x-none fp32"]["measured"] is False
+    assert rows["binarize", "acrnet1x fp32"]["measured"] is False
     better = [row["name"] for row in found["more_accurate"]]
     assert better == ["bacrnet10x-both fp32", "bacrnet1x fp32"]
 
@@ -136,10 +136,79 @@ def test_the_front_holds_what_nothing_beats(results: Path) -> None:
     }
 
 
+def test_the_choice_is_in_the_table_though_one_to_be_trained_beats_it(results: Path) -> None:
+    # Older weights of bacrnet1x-both are there; LINES has a better training without them.
+    weights = results.parent / "weights.safetensors"
+    weights.write_bytes(b"there")
+    with results.open("a") as file:
+        file.write(json.dumps(line("bacrnet1x", -9.0, checkpoint=weights.name)) + "\n")
+    found = plan(results, "--bs-memory", "300kB")
+    (chosen,) = [row for row in found["front"] if row["chosen"]]
+    assert (chosen["name"], chosen["ready"]) == ("bacrnet1x-both fp32", True)
+    assert chosen["figures"] == found["choice"]["figures"]
+    names = [(row["name"], row["ready"]) for row in found["front"]]
+    assert ("bacrnet1x-both fp32", False) in names
+    options = ["plan", "--test", "cccc", "--results", str(results)]
+    shown = CliRunner().invoke(app, options, env={"COLUMNS": "140"})
+    assert shown.exit_code == 0, shown.output
+    (row,) = [row for row in shown.stdout.splitlines() if row.rstrip().endswith("chosen")]
+    assert "bacrnet1x-both fp32" in row
+    assert "-9.00" in row
+
+
+def test_all_is_called_so_though_nothing_breaks_a_limit(results: Path) -> None:
+    options = ["plan", "--trainable", "--test", "cccc", "--results", str(results)]
+    front = CliRunner().invoke(app, options).stdout
+    everything = CliRunner().invoke(app, [*options, "--all"]).stdout
+    assert "Pareto front" in front
+    assert "Pareto front" not in everything
+    assert "All that was measured" in everything
+
+
+def test_what_was_not_asked_for_is_not_called_unmeasured(results: Path) -> None:
+    found = plan(results, "--trainable", "--system", "bacrnet10x", "--precision", "fp32, int8")
+    assert found["measured"] == 1
+    rows = {(row["axis"], row["name"]): row for row in found["neighbours"]}
+    narrow = rows["width", "bacrnet1x-both fp32"]
+    assert narrow["why"] == "measured, but filtered by --system"
+    assert narrow["figures"]["nmse_db"] == -16.0
+    assert rows["width", "bacrnet11x-both fp32"]["why"] == "not measured; it would fit"
+    assert rows["binarize", "acrnet10x fp32"]["measured"] is False
+
+
+def test_without_a_zoo_only_result_files_count(
+    results: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CSIDEPLOY_ZOO", str(tmp_path / "absent"))
+    none = CliRunner().invoke(app, ["plan", "--max-bits", "2048"])
+    assert none.exit_code == 2
+    (said,) = none.stderr.splitlines()
+    assert f"no zoo in {tmp_path / 'absent'}" in said
+    assert "--results FILE" in said
+    found = plan(results, "--trainable")
+    assert found["choice"]["name"] == "bacrnet10x-both fp32"
+    assert "no zoo in" in found["without_zoo"]
+    shown = CliRunner().invoke(app, ["plan", "--trainable", "--results", str(results)])
+    assert shown.exit_code == 0, shown.output
+    assert "Only --results was read: no zoo in" in shown.stdout
+    (tmp_path / "absent").mkdir()
+    empty = CliRunner().invoke(app, ["plan"])
+    assert empty.exit_code == 2
+    assert "the zoo has no cards" in empty.stderr
+
+
 def test_what_is_to_be_trained_is_no_choice_unless_it_may(results: Path) -> None:
     found = plan(results, code=1)
     assert found["choice"] is None
     assert found["conflict"]["trainable_would"]
+    options = ["plan", "--test", "cccc", "--results", str(results)]
+    for limits in ([], ["--max-bits", "4096"]):
+        (said,) = CliRunner().invoke(app, [*options, *limits]).stderr.splitlines()
+        assert "nothing that was measured has its weights at hand; one" in said
+        assert said.endswith("meets all limits: add --trainable")
+    # Nothing to be trained meets this either: then the limit is named.
+    (said,) = CliRunner().invoke(app, [*options, "--max-bits", "9"]).stderr.splitlines()
+    assert "nothing measured meets --max-bits 9: the nearest is 1,024 bits" in said
     weights = results.parent / "weights.safetensors"
     weights.write_bytes(b"there")
     with results.open("a") as file:
@@ -235,6 +304,13 @@ def test_what_does_not_fit_the_memories_of_its_device_is_not_chosen(results: Pat
         (("--scenario", "mars"), "--scenario mars"),
         (("--target", "cortex-m99"), "cortex-m99"),
         (("--results", "absent.jsonl"), "absent.jsonl"),
+        (("--min-nmse", "nan"), "--min-nmse nan: a finite number"),
+        (("--min-nmse", "-inf"), "--min-nmse -inf: a finite number"),
+        (("--min-sgcs", "nan"), "--min-sgcs"),
+        (("--ue-macs", "nan"), "--ue-macs"),
+        (("--bs-macs", "inf"), "--bs-macs inf: a finite number"),
+        (("--ue-memory", "nan"), "--ue-memory nan: a size"),
+        (("--ue-target", "cortex-m55", "--ue-latency", "inf"), "--ue-latency inf: a time"),
     ],
 )
 def test_bad_use_is_one_line(options: tuple[str, ...], words: str) -> None:

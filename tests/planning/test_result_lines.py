@@ -40,6 +40,8 @@ def test_a_line_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert (first.quantizer, first.precision, first.rho) == ("uniform", "fp32", None)
     assert second.precision == "auto"
     assert first.run_folder() == "runs/a b"
+    path.write_text(json.dumps({**LINE, "payload_bits": 2048}))
+    assert read_results(path)[0].payload_bits == 2048
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,9 @@ def test_a_line_is_read_with_its_defaults(tmp_path: Path) -> None:
         ({"bits": 9}, "9 bits"),
         ({"binarize": "some"}, "binarize"),
         ({"quantizer": "codebook"}, "payload_bits"),
+        ({"payload_bits": 1024}, "payload_bits 1024: 4 bits a feature at cr 4 are 2048"),
+        ({"quantizer": "round", "payload_bits": 2049}, "are 2048"),
+        ({"bits": None, "payload_bits": 2048}, "float features have no payload"),
         ({"train": None}, "train must say"),
         ({"command": "csideploy train bacrnet1x"}, "--out DIR"),
         ({"command": "csideploy train 'x --out"}, "line 2"),

@@ -1,18 +1,14 @@
 """A link of 64 outputs of 2 bits with untrained weights, exported with the profile."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from untrained_link import untrained
 
 from csideploy.channels.generate import generate
-from csideploy.cli import app
 from csideploy.link_export import Wanted, make_package
 from csideploy.link_source import Bits, LinkSource
-
-Run = Callable[..., Result]
 
 WANTED = Wanted(
     *("csinet", None, Bits(), None, frozenset({"onnx", "bundle"}), False, 7), profile="r20-case0"
@@ -23,25 +19,12 @@ DATA = {"samples": 400, "scenario": "indoor", "seed": 12, "sha256": "ab" * 32}
 @pytest.fixture(scope="session")
 def profile_source() -> LinkSource:
     """csinet at 1/32 and 2 bits, random weights, with what a card would say."""
-    torch = pytest.importorskip("torch", reason="weights of the test link come from torch")
-    from csideploy.export.torch_onnx import export_part
-    from csideploy.systems import build
-
-    torch.manual_seed(4)
-    link = build("csinet", cr=32, bits=2)
-    parts = {"ue": link.encoder, "bs": link.decoder}
-    files = {
-        side: export_part(part, side, bits=2, features=64).SerializeToString()
-        for side, part in parts.items()
-    }
-    return LinkSource(
-        system="csinet",
+    return untrained(
+        "csinet",
         cr=32,
         bits=2,
+        seed=4,
         binarize="none",
-        ue=files["ue"],
-        bs=files["bs"],
-        scenario="indoor",
         provenance={"source": "zoo", "entry": "csinet-cr32-b2", "card": {"data": DATA}},
         metrics={"nmse_db": -3.0, "rho": 0.7, "sgcs": 0.61, "samples": 260},
     )
@@ -64,14 +47,3 @@ def layers_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     order = np.argsort(-energy, axis=1) + 4 * np.arange(len(energy))[:, None]
     np.savez(path, H=h[order.ravel()])
     return path
-
-
-@pytest.fixture(scope="session")
-def run() -> Run:
-    """Calls the command line in this process; streams are kept apart."""
-    runner = CliRunner()
-
-    def invoke(*arguments: object) -> Result:
-        return runner.invoke(app, [str(argument) for argument in arguments])
-
-    return invoke

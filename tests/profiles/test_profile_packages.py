@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run
 
 from csideploy.errors import FormatError, InputError
 from csideploy.link_export import make_package
@@ -19,7 +20,7 @@ from csideploy.payload import Layout
 from csideploy.profiles.described import describe
 from csideploy.profiles.report_file import reports_of
 
-from .conftest import DATA, WANTED, Run
+from .conftest import DATA, WANTED
 
 
 def test_the_manifest_says_what_both_ends_need(profiled: Path) -> None:
@@ -234,9 +235,35 @@ def test_layers_in_another_order_are_told(
     result = run("encode", profiled, tmp_path / "rising.npz", "--rank", 4, "--out", tmp_path / "p")
     assert result.exit_code == 0, result.output
     assert "125 of them have a layer with more energy" in result.stderr
+    # 6 + 512 bits are 65 bytes.
+    assert "p: 125 reports of rank 4 (65 bytes), 8,157 bytes in all" in result.stderr
+    assert "500 samples of 128 bits are their layers" in result.stderr
+
+
+def test_a_raw_payload_is_taken_for_what_it_is_called(
+    profiled: Path, layers_file: Path, tmp_path: Path, run: Run
+) -> None:
+    """16 reports of rank 1 are 272 bytes, and so are 17 samples."""
+    with np.load(layers_file) as archive:
+        np.savez(tmp_path / "16.npz", H=archive["H"][:16])
+    file, h = tmp_path / "r", tmp_path / "h.npy"
+    done = run("encode", profiled, tmp_path / "16.npz", "--rank", 1, "--raw", "--out", file)
+    assert done.exit_code == 0, done.output
+    taken = run("decode", profiled, file, "--raw", "--out", h)
+    assert taken.exit_code == 0, taken.output
+    assert "r: taken for 17 samples of 16 bytes; --rank takes it for reports" in taken.stderr
+    told = run("decode", profiled, file, "--raw", "--rank", 1, "--out", h)
+    assert "taken for" not in told.stderr
+    assert np.load(h).shape == (16, 32, 32)
 
 
 Change = Callable[[dict[str, Any]], object]
+
+
+def unmeasured(target: object) -> Change:
+    """A target in a package whose weights say no figure."""
+    return lambda m: (m.update(metrics={}), m["profile"].update(perf_target_sgcs=target))
+
 
 TAMPERED: dict[str, tuple[Change, str]] = {
     "no object": (lambda m: m.update(profile=[1]), "not of r20-case0"),
@@ -258,14 +285,31 @@ TAMPERED: dict[str, tuple[Change, str]] = {
         "64 hexadecimal digits",
     ),
     "dataset": (lambda m: m["profile"].update(dataset_sha256="XY"), "dataset_sha256"),
-    "no dataset": (lambda m: m["profile"].pop("dataset_sha256"), "dataset_sha256"),
+    "no dataset": (lambda m: m["profile"].pop("dataset_sha256"), "lacks dataset_sha256"),
+    "another dataset": (
+        lambda m: m["profile"].update(dataset_sha256="cd" * 32),
+        f"and '{'ab' * 32}' by the rest",
+    ),
+    "a dataset that nobody names": (lambda m: m["profile"].update(dataset=None), "dataset is None"),
+    "reading": (lambda m: m["profile"].update(reading=["{32, 2}"]), "reading is"),
+    "one key more": (lambda m: m["profile"].update(scope="all"), "has 'scope', which is none of"),
+    "two keys fewer": (
+        lambda m: (m["profile"].pop("reading"), m["profile"].pop("n_subbands")),
+        "lacks reading; lacks n_subbands",
+    ),
     "status": (lambda m: m["profile"].update(status=None), "status"),
     "domain": (lambda m: m["profile"].update(target_csi_domain=2), "target_csi_domain"),
-    "ports": (lambda m: m["profile"].update(ports=129), "1 to 128"),
+    "ports": (lambda m: m["profile"].update(ports=64), "ports is 64, and 32 by"),
     "bands": (lambda m: m["profile"].update(n_subbands=20), "1 to 19"),
-    "target": (lambda m: m["profile"].update(perf_target_sgcs={"1": 1.5}), "perf_target_sgcs"),
-    "target's layer": (lambda m: m["profile"].update(perf_target_sgcs={"5": 0.5}), "layer: 0"),
-    "target is a number": (lambda m: m["profile"].update(perf_target_sgcs=0.5), "layer: 0"),
+    "target": (
+        lambda m: m["profile"].update(perf_target_sgcs={"1": 0.9}),
+        "{'1': 0.9}, and {'1': 0.61} by the rest",
+    ),
+    "no target": (lambda m: m["profile"].update(perf_target_sgcs=None), "is None, and {'1': 0.61}"),
+    **{
+        f"unmeasured target {target}": (unmeasured(target), "layer: 0")
+        for target in ({"1": 1.5}, {"5": 0.5}, 0.5)
+    },
     "fields": (lambda m: m["profile"].update(report_fields={"ri_bits": 2}), "report_fields"),
     "field": (lambda m: m["profile"]["report_fields"].update(cqi_bits=99), "report_fields"),
     "field of floats": (lambda m: m["profile"]["report_fields"].update(cqi_bits=4.0), "cqi_bits"),
@@ -302,6 +346,11 @@ def test_an_older_package_opens_as_before(profiled: Path, tmp_path: Path) -> Non
     folder = tmp_path / "older"
     shutil.copytree(profiled, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
+    # What the weights do not say is free.
+    silent = {**manifest, "metrics": {}, "provenance": {"source": "elsewhere"}}
+    silent["profile"] = {**manifest["profile"], "perf_target_sgcs": {"1": 0.9, "2": 0.8}}
+    (folder / "manifest.json").write_text(json.dumps(silent))
+    assert open_package(folder).manifest["profile"]["perf_target_sgcs"]["2"] == 0.8
     del manifest["profile"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     link = open_package(folder)

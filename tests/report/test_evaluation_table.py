@@ -1,24 +1,23 @@
 """Rows of 3GPP's evaluation table: their order, empty cells, numbers of the JSON, tags, gains."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import Run
 
-from csideploy.cli import app
 from csideploy.package import LinkPackage, open_package
 from csideploy.report import evaluation_words as words
-from csideploy.report import footprint
+from csideploy.report import footprint, render
 from csideploy.report.evaluation_gains import BINS, compare
 from csideploy.report.evaluation_table import fill
-
-Run = Callable[..., Result]
+from csideploy.report.evaluation_text import as_rows, markdown
+from csideploy.report.network_count import NOTE
 
 ROWS = (
     *(f"CSI generation part: {row}" for row in (
@@ -54,16 +53,6 @@ ROWS = (
     "Notes: ",
 )  # fmt: skip
 """The template, spelled out once more."""
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    runner = CliRunner()
-
-    def invoke(*arguments: object) -> Result:
-        return runner.invoke(app, [str(argument) for argument in arguments])
-
-    return invoke
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +139,52 @@ def test_the_verb_writes_markdown_csv_and_json(pca: Path, tmp_path: Path, run: R
     assert not any("MACs" in row["row"] for row in table["rows"])
 
 
+def test_a_network_counts_the_same_at_every_precision(
+    pca: Path, measured: tuple[dict[str, Any], LinkPackage], tmp_path: Path, run: Run
+) -> None:
+    """`auto` runs its layers twice: executed operations grow, those of the network do not."""
+    out = tmp_path / "auto"
+    options = ("--bits", "2,3", "--precision", "auto", "--emit", "bundle")
+    result = run("export", "--model", "pca-cr8", *options, "--out", out)
+    assert result.exit_code == 0, result.output
+    link = open_package(out)
+    integers, plain = footprint.report(link, rounds=1), measured[0]
+    assert integers["papers_count"] == plain["papers_count"] is not None
+    for side, data in integers["sides"].items():
+        assert any(layer["name"].endswith(".rest") for layer in data["layers"])
+        assert data["macs"] == 2 * plain["sides"][side]["macs"]
+        for key in ("macs", "flops", "parameters"):
+            assert data[f"network_{key}"] == plain["sides"][side][key]
+            assert data[f"network_{key}"] < data[key]
+    rows = {row[0]: row[1:] for row in render.summary_rows(integers)}
+    assert rows["MACs of the network"] == ["524,288"] * 2
+    assert rows["MACs"] == ["1,048,576"] * 2
+    assert not any("of the network" in row[0] for row in render.summary_rows(plain))
+    assert NOTE in integers["notes"]
+    assert NOTE not in plain["notes"]
+
+    before, after = cells(fill(*measured, [])), fill(integers, link, [])
+    for part in ("CSI generation part", "CSI reconstruction part"):
+        for row in ("FLOPs/M", "Number of parameters/M"):
+            assert cells(after)[f"{part}: {row}"] == before[f"{part}: {row}"]
+    figures = {row["figure"]: row["ue"] for row in after["appendix"]}
+    assert (figures["MACs"], figures["MACs as executed"]) == (524_288, 1_048_576)
+
+    # A package from before these counts says what its integers execute, and no more.
+    stored = json.loads((out / "report.json").read_text())
+    for data in stored["sides"].values():
+        for key in ("macs", "flops", "parameters"):
+            del data[f"network_{key}"]
+    text = json.dumps(stored).encode()
+    (out / "report.json").write_bytes(text)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["files"]["report.json"]["sha256"] = hashlib.sha256(text).hexdigest()
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    older = open_package(out)
+    table = fill(footprint.report(older, rounds=1), older, [])
+    assert "export again for the network's own" in cells(table)["Notes: "]
+
+
 def file(*rows: dict[str, Any], channels: str = "a file") -> dict[str, Any]:
     return {"channels": channels, "rows": list(rows)}
 
@@ -214,7 +249,10 @@ def test_in_the_open_bin_a_benchmark_needs_as_many_bits(
 )
 def test_rows_of_another_network_are_not_ours(row: dict[str, Any], tmp_path: Path) -> None:
     found = compare(link_of(tmp_path, 128), [file(etype2(3, 109, 0.8), row)], ue_macs=1000)[1]
-    assert (found["bits"], found["sgcs_gain_percent"], found["benchmark_bits"]) == (None, None, 109)
+    # Nor is a benchmark taken from channels that this network never saw.
+    assert {key: found[key] for key in ("bits", "sgcs_gain_percent", "benchmark_bits")} == (
+        dict.fromkeys(("bits", "sgcs_gain_percent", "benchmark_bits"))
+    )
 
 
 def test_units_are_the_same_and_files_are_not_mixed(tmp_path: Path) -> None:
@@ -278,7 +316,7 @@ def test_quality_files_reach_the_rows(pca: Path, tmp_path: Path, run: Run) -> No
     macs = footprint.of_bundles(
         [(pca / "ue.csib").read_bytes(), (pca / "ue-quantizer-3.csib").read_bytes()]
     )["sides"]["ue"]["macs"]
-    row = ours(512, 0.91, system="pca", ue_macs=macs)
+    row = ours(512, 0.91, system="pca", ue_macs=macs, samples=1500)
     (tmp_path / "q.json").write_text(
         json.dumps(file(etype2(8, 500, 0.8), etype2(3, 111, 0.7), row, channels="test channels"))
     )
@@ -292,12 +330,65 @@ def test_quality_files_reach_the_rows(pca: Path, tmp_path: Path, run: Run) -> No
         "0.7 (paramCombination 3, 111 bits)"
     )
     assert found[f"{results}Gain for SGCS, [layer 1]: Z (>=230 bits)"] == (
-        "gain 13.75 % (0.91 at 512 bits)"
+        "gain 13.75 % (0.91 at 512 bits against 500)"
     )
     assert "paramCombination 3 (Y), 8 (Z)" in found[ROWS[21]]
     assert found[f"{results}NMSE of benchmark, [layer 1]: Z (>=230 bits)"] is None
     assert "quality: test channels" in found["Notes: "]
     assert "has no NMSE" in found["Notes: "]
+    assert "halves of an array" in found["Notes: "]
+    # The figures are the file's, and so is what they were measured on.
+    assert found["Dataset description: Test/k"] == 1.5
+    other = found["[Other assumptions/settings agreed to be reported]: "]
+    assert other.startswith("trained on generated indoor channels")
+    assert other.endswith("tested on test channels")
+
+
+def test_a_file_for_one_budget_leaves_the_card_the_other(
+    measured: tuple[dict[str, Any], LinkPackage],
+) -> None:
+    result, link = measured
+    macs = result["sides"]["ue"]["macs"]
+    first, second = (
+        ours(bits, 0.9, system="pca", ue_macs=macs, samples=bits) for bits in (512, 768)
+    )
+    found = cells(fill(result, link, [file(first)]))
+    assert found["Dataset description: Test/k"] == 0.512
+    # 768 bits in the second file: Z takes what the first has.
+    found = cells(fill(result, link, [file(first), file(second)]))
+    assert found["Dataset description: Test/k"] == 0.512
+    apart = [{"bits": 64, "channels": "a", "samples": 100}]
+    apart += [{"bits": 512, "channels": "b", "samples": 2000}]
+    assert words.tested_on(link, apart) == "0.1 (a); 2 (b)"
+    kpi = cells(fill(result, link, []))[ROWS[36]]
+    assert "card of the weights, 20,000 samples, generated indoor channels, seed" in kpi
+
+
+def test_channels_of_a_panel_give_no_benchmark(pca: Path, tmp_path: Path, run: Run) -> None:
+    """They are no channels that this package was measured on."""
+    out = tmp_path / "panel.json"
+    done = run("evaluate", "etype2,pca-ports", "--channel", "umi-panel", "--samples", 60,
+               "--out", out)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    options = ("--format", "3gpp", "--rounds", 1, "--quality", out, "--json")
+    result = run("report", pca, *options)
+    assert result.exit_code == 0, result.output
+    found = cells(json.loads(result.stdout)["3gpp"])
+    assert not [row for row in ROWS[21:34] if found[row] is not None]
+    assert "rank 1: no row of this package, so that no benchmark" in found["Notes: "]
+    assert "halves" not in found["Notes: "]
+    # The figures are the card's.
+    assert found["Dataset description: Test/k"] == 20
+
+
+def test_no_cell_is_a_formula(measured: tuple[dict[str, Any], LinkPackage], tmp_path: Path) -> None:
+    """A system's name comes from a manifest that others wrote."""
+    result, link = measured
+    named = LinkPackage(link.path, {**link.manifest, "system": "=1+1\n|"})
+    lines = list(csv.reader(io.StringIO(as_rows(fill(result, named, [])))))
+    assert lines[1][2] == "'=1+1\n|"
+    text = markdown(fill(result, named, []))
+    assert "| CSI generation part | AI/ML model backbone | =1+1 \\| |" in text.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,16 @@
 """Packages of every kind from the zoo, with their pages and the JSON of the same runs."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run
 from quality_rows import QUALITY
-from typer.testing import CliRunner, Result
 
 from csideploy.channels.generate import generate
-from csideploy.cli import app
 
-Run = Callable[..., Result]
 ZOO: dict[str, tuple[object, ...]] = {
     "fp32": ("bacrnet10x",),
     "int8": ("bacrnet1x", "--precision", "int8"),
@@ -24,17 +21,6 @@ ZOO: dict[str, tuple[object, ...]] = {
 }
 TARGETS = ("--target", "cortex-m55", "--target", "cortex-a76")
 Pages = dict[str, tuple[str, dict[str, Any]]]
-
-
-@pytest.fixture(scope="session")
-def run() -> Run:
-    """Calls the command line in this process; streams are kept apart."""
-    runner = CliRunner()
-
-    def invoke(*arguments: object) -> Result:
-        return runner.invoke(app, [str(argument) for argument in arguments])
-
-    return invoke
 
 
 @pytest.fixture(scope="session")
