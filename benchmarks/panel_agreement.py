@@ -20,15 +20,17 @@ from rich.table import Table
 
 from csideploy.channels.panel_file import PanelChannels, draw_panel
 from csideploy.channels.umi_panel import (
-    CARRIER_GHZ,
     FARTHEST_M,
-    GNB_HEIGHT_M,
-    NEAREST_M,
     SECTOR_DEG,
     SUBBAND_HZ,
     SUBBANDS,
-    USER_HEIGHT_M,
     Panel,
+)
+from csideploy.channels.umi_parameters import (
+    CARRIER_GHZ,
+    NEAREST_M,
+    SITE_HEIGHT_M,
+    USER_HEIGHT_M,
 )
 from csideploy.directions import cosines, eigenvectors
 from csideploy.evaluate_panel import evaluate_panel
@@ -105,7 +107,7 @@ def sionna_channels(panel: Panel, samples: int, seed: int) -> Channels:
         turned[:, 0, 0] = rng.uniform(0, 2 * np.pi, STEP)
         topology = {
             "ut_loc": np.concatenate([at, heights], axis=1)[:, None],
-            "bs_loc": np.tile([0.0, 0.0, GNB_HEIGHT_M], (STEP, 1, 1)),
+            "bs_loc": np.tile([0.0, 0.0, SITE_HEIGHT_M], (STEP, 1, 1)),
             "ut_orientations": turned,
             "bs_orientations": np.zeros((STEP, 1, 3)),
             "ut_velocities": np.zeros((STEP, 1, 3)),

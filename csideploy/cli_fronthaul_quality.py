@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csideploy.cli_shell import print_json, progress, say, table_console
+from rich.console import Console
+
+from csideploy.cli_figures import Figures
+from csideploy.cli_shell import progress, say
 from csideploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,20 +31,15 @@ def evaluate(
     iterations: str | None,
     receiver: Receiver,
     samples: int | None,
-    out: Path | None,
-    chart: Path | None,
     seed: int,
-    as_json: bool,
+    figures: Figures,
 ) -> None:
     """Efficiency and symbol errors against bits; over users, SNR or iterations if several."""
     from csideploy.fronthaul.evaluate import evaluate_fronthaul, sweep
     from csideploy.fronthaul.request import EVALUATE, parse_asked
     from csideploy.fronthaul.wanted import parse_channels, parse_values, scene_setup, systems_of
-    from csideploy.outputs import file_aside
-    from csideploy.report import fronthaul_chart, fronthaul_table, quality_chart
+    from csideploy.report import fronthaul_chart, fronthaul_table
 
-    if chart is not None:
-        quality_chart.check_format(chart)
     kinds = parse_channels(channel)
     budgets = parse_values(bits, "--bits", whole=True) if bits is not None else []
     changed = {
@@ -59,8 +56,6 @@ def evaluate(
         raise InputError(f"{' and '.join(several)}: one thing changes at a time")
     if several and "cp" in names:
         raise InputError(f"cp: against --bits only, not over {several[0]}; leave it out")
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: no folder {out.parent}")
     fixed = {over: values[0] for over, values in changed.items() if len(values) == 1}
     asked = parse_asked(
         settings,
@@ -109,25 +104,18 @@ def evaluate(
                 )
             )
     whole = results[0] if len(results) == 1 else {"sweeps": results}
-    if out is not None:
-        with file_aside(out) as file:
-            file.write((json.dumps(whole, indent=2) + "\n").encode())
-        say(f"{out}: figures")
-    if chart is not None:
-        (fronthaul_chart.draw_sweep if several else _draw)(results, chart)
-        say(f"{chart}: chart")
-    if as_json:
-        print_json(whole)
-        return
-    for result in results:
-        show = fronthaul_table.show_sweep if several else fronthaul_table.show
-        show(result, table_console())
 
+    def draw(path: Path) -> None:
+        if several:
+            fronthaul_chart.draw_sweep(results, path)
+        else:
+            fronthaul_chart.draw(results[0], path)
 
-def _draw(results: list[dict[str, Any]], path: Path) -> None:
-    from csideploy.report import fronthaul_chart
+    def show(console: Console) -> None:
+        for result in results:
+            (fronthaul_table.show_sweep if several else fronthaul_table.show)(result, console)
 
-    fronthaul_chart.draw(results[0], path)
+    figures.give(whole, draw=draw, show=show)
 
 
 def _check(

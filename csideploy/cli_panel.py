@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 
+from csideploy.cli_figures import Figures
 from csideploy.cli_shell import print_json, progress, say, table_console
 from csideploy.errors import InputError
 
@@ -60,21 +61,16 @@ def evaluate(
     *,
     channel: str,
     samples: int | None,
-    out: Path | None,
-    chart: Path | None,
     seed: int,
-    as_json: bool,
+    figures: Figures,
 ) -> None:
     """SGCS against bits of codebooks and principal components, on a panel's channels."""
     from csideploy.channels.panel_file import SCENARIO, PanelChannels, draw_panel, load_panel
     from csideploy.channels.umi_panel import Panel
     from csideploy.evaluate_panel import evaluate_panel
-    from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
 
     rank = _rank(settings)
-    if chart is not None:
-        quality_chart.check_format(chart)
     if channel == SCENARIO:
         data = draw_panel(Panel.parse(PANEL), RECEIVE, samples or SAMPLES, seed=seed)
     else:
@@ -83,17 +79,11 @@ def evaluate(
         data = PanelChannels(h, found.panel, f"{len(h)} samples of {channel}, panel {found.panel}")
     with progress("evaluate") as advance:
         result = evaluate_panel(names, data=data, rank=rank, seed=seed, progress=advance)
-    if out is not None:
-        with file_aside(out) as file:
-            file.write((json.dumps(result, indent=2) + "\n").encode())
-        say(f"{out}: figures")
-    if chart is not None:
-        quality_chart.draw(result, chart)
-        say(f"{chart}: chart")
-    if as_json:
-        print_json(result)
-    else:
-        quality_table.show_directions(result, table_console())
+    figures.give(
+        result,
+        draw=partial(quality_chart.draw, result),
+        show=partial(quality_table.show_directions, result),
+    )
 
 
 def _rank(settings: list[str]) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
 
+from csideploy.cli_figures import Figures
 from csideploy.cli_shell import print_json, progress, say, table_console
 from csideploy.errors import InputError
 
@@ -74,20 +77,13 @@ def evaluate(
     snr: str | None,
     samples: int,
     distance: Distance | None,
-    out: Path | None,
-    chart: Path | None,
     seed: int,
-    as_json: bool,
+    figures: Figures,
 ) -> None:
     """Sum rates, once for each number of users."""
-    import json
-
     from csideploy.downlink.evaluate import evaluate_precoders, parse_snrs, setups
-    from csideploy.outputs import file_aside
-    from csideploy.report import quality_chart, rate_chart, rate_table
+    from csideploy.report import rate_chart, rate_table
 
-    if chart is not None:
-        quality_chart.check_format(chart)
     snrs = parse_snrs(snr)
     results: list[dict[str, Any]] = []
     every = setups(names, sizes, users)
@@ -109,18 +105,12 @@ def evaluate(
                 )
             )
     whole = results[0] if len(results) == 1 else {"users": results}
-    if out is not None:
-        with file_aside(out) as file:
-            file.write((json.dumps(whole, indent=2) + "\n").encode())
-        say(f"{out}: figures")
-    if chart is not None:
-        rate_chart.draw(results, chart)
-        say(f"{chart}: chart")
-    if as_json:
-        print_json(whole)
-        return
-    for result in results:
-        rate_table.show(result, table_console())
+
+    def show(console: Console) -> None:
+        for result in results:
+            rate_table.show(result, console)
+
+    figures.give(whole, draw=partial(rate_chart.draw, results), show=show)
 
 
 def encode(package: LinkPackage, pilots: Path, out: Path, *, raw: bool, as_json: bool) -> None:

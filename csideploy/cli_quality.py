@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from csideploy.cli_figures import Figures
 from csideploy.cli_shell import (
     Distances,
     Json,
     Receivers,
     Seed,
     given,
-    print_json,
     progress,
     refuse_given,
     say,
-    table_console,
 )
 
 
@@ -87,8 +87,6 @@ def evaluate(
     Rel-16 eType II beside links: csideploy evaluate bacrnet10x,pca-cr8,etype2 --channel indoor;
     on a panel of two polarisations: csideploy evaluate etype2,pca-ports --channel panel.npz
     """
-    import json
-
     from csideploy import cli_fronthaul_quality, cli_panel, cli_precoder, cli_transceiver
     from csideploy.channels.panel_file import SCENARIO as PANEL
     from csideploy.channels.panel_file import holds_panel
@@ -99,11 +97,12 @@ def evaluate(
     from csideploy.fronthaul.request import is_fronthaul
     from csideploy.link_source import parse_bits
     from csideploy.options import parse_number
-    from csideploy.outputs import file_aside
     from csideploy.report import quality_chart, quality_table
     from csideploy.transceiver.request import is_transceiver
     from csideploy.transceiver.users import holds_users
 
+    figures = Figures(out, chart, as_json)
+    figures.check()
     names = [name.strip() for name in systems.split(",") if name.strip()]
     if not names:
         raise InputError("evaluate needs systems, with commas between them")
@@ -114,10 +113,8 @@ def evaluate(
             settings or [],
             channel=channel,
             samples=samples,
-            out=out,
-            chart=chart,
             seed=seed,
-            as_json=as_json,
+            figures=figures,
         )
         return
     if "pca-ports" in names:
@@ -141,10 +138,8 @@ def evaluate(
             iterations=iterations,
             receiver="localized" if receiver is None else receiver.value,
             samples=samples,
-            out=out,
-            chart=chart,
             seed=seed,
-            as_json=as_json,
+            figures=figures,
         )
         return
     refuse_given(context, ("iterations", "receiver"), "the fronthaul")
@@ -162,10 +157,8 @@ def evaluate(
             users=users,
             bits=bits,
             samples=samples,
-            out=out,
-            chart=chart,
             seed=seed,
-            as_json=as_json,
+            figures=figures,
         )
         return
     refuse_given(context, ("fit",), "transceivers")
@@ -184,10 +177,8 @@ def evaluate(
             snr=snr,
             samples=20_000 if samples is None else samples,
             distance=None if distance is None else distance.value,
-            out=out,
-            chart=chart,
             seed=seed,
-            as_json=as_json,
+            figures=figures,
         )
         return
     if any(kinds.values()):
@@ -199,8 +190,6 @@ def evaluate(
             "rbd-infinite, kd-precoder, a zoo entry, a package or a trained run"
         )
     refuse_given(context, ("snr", "users", "distance", "settings"), "precoders")
-    if chart is not None:
-        quality_chart.check_format(chart)
     with progress("evaluate") as advance:
         result = run(
             names,
@@ -209,17 +198,13 @@ def evaluate(
             seed=seed,
             progress=advance,
         )
-    if out is not None:
-        with file_aside(out) as file:
-            file.write((json.dumps(result, indent=2) + "\n").encode())
-        say(f"{out}: figures")
-    if chart is not None:
-        quality_chart.draw(result, chart)
-        say(f"{chart}: chart")
-    if as_json:
-        print_json(result)
-    else:
-        quality_table.show(result, table_console())
+    for warning in result["warnings"]:
+        say(f"warning: {warning}")
+    figures.give(
+        result,
+        draw=partial(quality_chart.draw, result),
+        show=partial(quality_table.show, result),
+    )
 
 
 _NOT_OF_PANEL = ("snr", "users", "bits", "iterations", "receiver", "distance", "fit")

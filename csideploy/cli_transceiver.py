@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csideploy.cli_shell import print_json, progress, say, table_console
+from csideploy.cli_figures import Figures
+from csideploy.cli_shell import print_json, progress, say
 from csideploy.errors import InputError
 from csideploy.transceiver.weights import SYSTEM
 
@@ -93,19 +94,14 @@ def evaluate(
     users: str | None,
     bits: str | None,
     samples: int | None,
-    out: Path | None,
-    chart: Path | None,
     seed: int,
-    as_json: bool,
+    figures: Figures,
 ) -> None:
     """Sum rates on a file's test users."""
-    from csideploy.outputs import file_aside
-    from csideploy.report import quality_chart, transceiver_chart, transceiver_table
+    from csideploy.report import transceiver_chart, transceiver_table
     from csideploy.transceiver import evaluate as measuring
     from csideploy.transceiver.request import find_trained, parse_numbers
 
-    if chart is not None:
-        quality_chart.check_format(chart)
     if channel is None:
         raise InputError(
             f"{SYSTEM} is measured on the test users of a file: give --channel F; `csideploy data "
@@ -135,17 +131,11 @@ def evaluate(
             seed=seed,
             progress=advance,
         )
-    if out is not None:
-        with file_aside(out) as file:
-            file.write((json.dumps(result, indent=2) + "\n").encode())
-        say(f"{out}: figures")
-    if chart is not None:
-        transceiver_chart.draw(result, chart)
-        say(f"{chart}: chart")
-    if as_json:
-        print_json(result)
-    else:
-        transceiver_table.show(result, table_console())
+    figures.give(
+        result,
+        draw=partial(transceiver_chart.draw, result),
+        show=partial(transceiver_table.show, result),
+    )
 
 
 def _snrs(text: str | None, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.errors import InputError
+from csideploy.progress import Advance, quiet
 
 Complex = NDArray[np.complexfloating]
 _CHUNK = 500
 
 
-def eigenvectors(h: Complex, rank: int = 1) -> NDArray[np.complex64]:
+def eigenvectors(h: Complex, rank: int = 1, *, progress: Advance = quiet) -> NDArray[np.complex64]:
     """The strongest right singular vectors of every channel: y = H x, x along them.
 
     Args:
         h: channels, complex (n, units, rows, ports). Rows are receive antennas; several channels of
             one unit are stacked, and the vectors are those of the sum of H^H H.
         rank: layers, the strongest first.
+        progress: called with samples done.
 
     Returns:
         complex64 (n, rank, units, ports), unit vectors; 0 where a channel is zero.
@@ -45,6 +47,7 @@ def eigenvectors(h: Complex, rank: int = 1) -> NDArray[np.complex64]:
             raise InputError(f"a channel near sample {start} has fewer than {rank} directions")
         unit = np.divide(v, size, out=np.zeros_like(v), where=size > 0)
         made[start : start + len(part)] = np.moveaxis(unit, 3, 1)
+        progress(start + len(part), len(h))
     return made
 
 

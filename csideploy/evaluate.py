@@ -26,7 +26,7 @@ from csideploy.channels.generate import generate
 from csideploy.directions import cosines
 from csideploy.errors import InputError
 from csideploy.evaluate_codebook import NAME as ETYPE2
-from csideploy.evaluate_codebook import etype2_rows
+from csideploy.evaluate_codebook import etype2_left_out, etype2_rows
 from csideploy.feedback import check_shape
 from csideploy.link_export import Wanted, make_package
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
@@ -52,11 +52,15 @@ _COMBINATIONS = 8
 
 @dataclass(frozen=True)
 class Channels:
-    """What all systems are measured on: complex64 (n, angle, delay), n a multiple of `block`."""
+    """What all systems are measured on: complex64 (n, angle, delay), n a multiple of `block`.
+
+    `drawn`: scenario and seed of generated ones.
+    """
 
     h: NDArray[np.complex64]
     block: int
     description: str
+    drawn: tuple[str, int] | None = None
 
 
 def channels(channel: str, samples: int, *, seed: int) -> Channels:
@@ -86,7 +90,7 @@ def channels(channel: str, samples: int, *, seed: int) -> Channels:
         )
     if len(h) < 2 * block:
         raise InputError(f"{description}: at least {2 * block} are needed for an interval")
-    return Channels(h, block, description)
+    return Channels(h, block, description, (channel, seed) if channel in SCENARIOS else None)
 
 
 def evaluate(
@@ -108,7 +112,9 @@ def evaluate(
         progress: called with samples done and samples in all.
 
     Returns:
-        `rows`, one a system and budget, by payload bits; `channels`, what they were measured on.
+        `rows`, one a system and budget, by payload bits; `channels`, what they were measured on;
+        `warnings`, one for each system that was trained on these very channels; `left_out`, why
+        combinations of eType II have no row.
         Rows of eType II have no NMSE, as it sends directions without scale or phase.
 
     Raises:
@@ -148,7 +154,26 @@ def evaluate(
             done += len(data.h)
             progress(min(done, total), total)
     rows.sort(key=lambda row: (row["payload_bits"], row["sgcs"]))
-    return {"channels": data.description, "interval": "95 %, environments resampled", "rows": rows}
+    return {
+        "channels": data.description,
+        "interval": "95 %, environments resampled",
+        "warnings": [
+            f"{name} was trained on {data.drawn[0]} channels of seed {data.drawn[1]}, which these "
+            "are too: no test; give another --seed"
+            for name, package, _ in links
+            if data.drawn is not None and _trained_on(package) == data.drawn
+        ],
+        "left_out": [] if directions is None else etype2_left_out(data.h.shape[1]),
+        "rows": rows,
+    }
+
+
+def _trained_on(package: LinkPackage) -> tuple[str, int] | None:
+    """Scenario and seed of generated training data, as the card says."""
+    about = package.manifest.get("provenance") or {}
+    made = (about.get("card") or about).get("data") or {}
+    scenario, seed = made.get("scenario"), made.get("seed")
+    return (scenario, seed) if isinstance(scenario, str) and type(seed) is int else None
 
 
 def _title(name: str) -> str:

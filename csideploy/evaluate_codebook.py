@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 
 from csideploy.directions import cosines
 from csideploy.errors import InputError
-from csideploy.evaluate_panel import about_etype2, codebooks, send_etype2
+from csideploy.evaluate_panel import about_etype2, combinations, send_etype2
 from csideploy.subbands import SUBBANDS, by_subcarrier
 
 NAME = "etype2"
+
+
+def etype2_left_out(antennas: int) -> list[str]:
+    """Why combinations are left out on a line of so many antennas; errors as `etype2_rows`."""
+    return combinations(_half(antennas), 1, 1, SUBBANDS)[1]
 
 
 def etype2_rows(
@@ -38,10 +43,7 @@ def etype2_rows(
     Raises:
         InputError: the standard has no panel of so many antennas.
     """
-    antennas = h.shape[1]
-    if antennas % 2:
-        raise InputError(f"etype2 on {antennas} antennas: two halves are needed")
-    for book in codebooks(antennas // 2, 1, 1, SUBBANDS):
+    for book in combinations(_half(h.shape[1]), 1, 1, SUBBANDS)[0]:
         sent = send_etype2(book, directions)
         squared = by_subcarrier(h, sent.v)
         values = [
@@ -50,3 +52,9 @@ def etype2_rows(
             cosines(directions, sent.v)[:, 0].mean(axis=1),
         ]
         yield about_etype2(book, sent.bits), np.stack(values)
+
+
+def _half(antennas: int) -> int:
+    if antennas % 2:
+        raise InputError(f"etype2 on {antennas} antennas: two halves are needed")
+    return antennas // 2

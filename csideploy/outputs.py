@@ -30,21 +30,12 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: the folder is missing or not writable, the disk is full, `path` is a folder.
     """
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder; name a file")
-    if path.is_symlink():
-        path = path.resolve()
+    path = _followed(path)
     if path.exists() and not path.is_file():
         with _device(path) as device:
             yield device
         return
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {reason(error)} in folder {path.parent}"
-        ) from error
-    aside = Path(name)
+    handle, aside = _sibling(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
@@ -57,6 +48,40 @@ def file_aside(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place for a file that cannot be written, before any work is done for it.
+
+    Raises:
+        OutputError: as `file_aside`.
+    """
+    path = _followed(path)
+    if path.exists() and not path.is_file():
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"cannot write {path}: permission denied")
+        return
+    # Permissions alone do not tell: the superuser has them on a read-only file system too.
+    handle, aside = _sibling(path)
+    os.close(handle)
+    aside.unlink(missing_ok=True)
+
+
+def _followed(path: Path) -> Path:
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    return path.resolve() if path.is_symlink() else path
+
+
+def _sibling(path: Path) -> tuple[int, Path]:
+    """A new hidden file beside `path`, open."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {reason(error)} in folder {path.parent}"
+        ) from error
+    return handle, Path(name)
 
 
 @contextmanager

@@ -69,7 +69,8 @@ class Codebook:
         units: N3, sub-bands, 2 to 19.
 
     Raises:
-        InputError: a number out of range, or a combination that the standard bars.
+        InputError: a number out of range, a combination that the standard bars, or one that has
+            fewer coefficients than layers.
     """
 
     combination: int
@@ -87,7 +88,7 @@ class Codebook:
         if not 1 <= self.rank <= MOST_RANK:
             raise InputError(f"rank {self.rank}: 1 to {MOST_RANK} are right")
         if not 2 <= self.units <= MOST_UNITS:
-            raise InputError(f"{self.units} sub-bands: 2 to {MOST_UNITS} are right")
+            raise InputError(f"eType II with {self.units} sub-bands: 2 to {MOST_UNITS} are right")
         if self.ports == 4 and self.combination > 2:
             raise InputError(
                 f"paramCombination {self.combination} is barred for 4 ports: 1 and 2 are right"
@@ -99,6 +100,11 @@ class Codebook:
         if self.combination > 6 and self.rank > 2:
             raise InputError(
                 f"paramCombination {self.combination} is barred for rank {self.rank}: 1 or 2 needed"
+            )
+        if self.rank > self.most:
+            raise InputError(
+                f"paramCombination {self.combination} has {self.most} coefficients at "
+                f"{self.units} sub-bands, too few for rank {self.rank}: 1 a layer needed"
             )
 
     @property

@@ -27,6 +27,8 @@ from csideploy.errors import FormatError, InputError
 
 ORDERS = (2, 4, 6, 8)
 """Bits of a symbol: QPSK, 16-, 64-, 256-QAM."""
+MOST_CODE_RATE = 948 / 1024
+"""The highest code rate of NR's tables of modulation and coding [M]."""
 SYMBOLS_A_SECOND = 28_000
 """At 30 kHz, 14 symbols in each of 2,000 slots."""
 

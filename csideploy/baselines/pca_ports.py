@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from csideploy.directions import align
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
-from csideploy.quantizers.scalar import Tables, allocate, distortions
+from csideploy.quantizers.scalar import MOST_BITS, Tables, allocate, distortions
 
 MOST_COMPONENTS = 256
+ENOUGH = 1000
+"""Samples to fit on below which quality is understated: at 62 bits on 8 x 2 elements SGCS is 0.53
+from 80 samples, 0.66 from 1,000 and 0.67 from 8,000."""
 
 Complex = NDArray[np.complexfloating]
 Real = NDArray[np.float32]
@@ -46,6 +49,11 @@ class PrincipalDirections:
     mean: Real
     vectors: Real
     tables: Tables
+
+    @staticmethod
+    def least_samples(bits: int) -> int:
+        """Samples to fit on that give enough components for so many bits a report."""
+        return 1 + -(-bits // MOST_BITS)
 
     @staticmethod
     def fit(v: Complex, *, progress: Advance = quiet) -> PrincipalDirections:

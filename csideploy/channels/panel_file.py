@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from rich.console import Console
 
 from csideploy.channels.parts import PartFolder, write_npz
 from csideploy.channels.umi_panel import (
-    CARRIER_GHZ,
     FARTHEST_M,
     RECEIVE,
     SECTOR_DEG,
@@ -28,6 +28,7 @@ from csideploy.channels.umi_panel import (
     Sector,
     draw_sector,
 )
+from csideploy.channels.umi_parameters import CARRIER_GHZ
 from csideploy.errors import InputError
 from csideploy.progress import Advance, quiet
 
@@ -158,16 +159,20 @@ def load_panel(path: str | Path) -> PanelChannels:
     """Reads such a file.
 
     Raises:
-        InputError: damaged, another shape, a panel that does not fit, values that are not finite,
-            or a sample that is zero.
+        InputError: damaged, another shape, a panel that does not fit, values that are not finite in
+            32-bit floats, or a sample that is zero.
     """
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            h = archive["H"]
-            panel = Panel(int(archive["n1"]), int(archive["n2"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            h, n1, n2 = (archive[name] for name in ("H", "n1", "n2"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as channels of a panel: {error}") from error
+    columns, rows = (_whole(path, name, value) for name, value in (("n1", n1), ("n2", n2)))
+    try:
+        panel = Panel(columns, rows)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if h.ndim != 4 or not np.iscomplexobj(h) or h.shape[3] != panel.ports or not h.size:
         raise InputError(
             f"{path}: H {h.dtype} {h.shape} of a panel {panel}; complex (n, sub-bands, receive, "
@@ -175,11 +180,41 @@ def load_panel(path: str | Path) -> PanelChannels:
         )
     if not np.isfinite(h).all():
         raise InputError(f"{path}: a value of H is not finite")
+    with np.errstate(over="ignore", under="ignore"):
+        h = h.astype(np.complex64)
+    if not np.isfinite(h).all():
+        raise InputError(f"{path}: a value of H is too large for 32-bit floats")
     zero = np.flatnonzero(~h.any(axis=(2, 3)).all(axis=1))
     if zero.size:
         raise InputError(f"{path}: sample {zero[0]} is zero in a sub-band")
     text = f"{len(h)} samples of {path}, panel {panel}"
-    return PanelChannels(h.astype(np.complex64), panel, text)
+    return PanelChannels(h, panel, text)
+
+
+def _whole(path: Path, name: str, value: NDArray[Any]) -> int:
+    """A number of elements. 8.0 is one, 8.7 and "8" are none."""
+    if value.shape != () or value.dtype.kind not in "iuf" or not 1 <= value <= 1024 or value % 1:
+        text = str(value) if value.shape == () else f"an array {value.shape}"
+        raise InputError(f"{path}: {name} is {text}; one whole number of elements is needed")
+    return int(value)
+
+
+def _extras(path: Path) -> tuple[float | None, Any]:
+    """Share of users in sight, and parameters, of a file that `load_panel` took; None without."""
+    sight, parameters = None, None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            told = archive["sight"] if "sight" in archive.files else None
+            text = str(archive["parameters"]) if "parameters" in archive.files else "null"
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: sight or parameters cannot be read: {error}") from error
+    if told is not None:
+        if told.dtype.kind not in "bui" or told.ndim != 1 or not told.size or told.max() > 1:
+            raise InputError(f"{path}: sight {told.dtype} {told.shape}; bool (n,) is needed")
+        sight = float(told.mean())
+    with suppress(ValueError):
+        parameters = json.loads(text)
+    return sight, parameters
 
 
 def describe_panel(path: str | Path) -> dict[str, Any]:
@@ -192,23 +227,17 @@ def describe_panel(path: str | Path) -> dict[str, Any]:
         `parameters` of a generated file.
 
     Raises:
-        InputError: as `load_panel`.
+        InputError: as `load_panel`; sight that is no truth value a sample.
     """
     from csideploy.directions import cosines, eigenvectors
 
     found = load_panel(path)
+    sight, parameters = _extras(Path(path))
     step = -(-len(found.h) // _MOST_DESCRIBED)
     h = found.h[::step]
     values = np.linalg.svd(h, compute_uv=False).astype(np.float64) ** 2
     shares = (values / values.sum(axis=-1, keepdims=True)).mean(axis=(0, 1))[:4]
     v = eigenvectors(h)
-    with np.load(path, allow_pickle=False) as archive:
-        sight = float(archive["sight"].mean()) if "sight" in archive.files else None
-        text = str(archive["parameters"]) if "parameters" in archive.files else "null"
-    try:
-        parameters = json.loads(text)
-    except ValueError:
-        parameters = None
     return {
         "file": str(path),
         "taken_for": "channels of a panel by sub-band, complex (n, sub-bands, receive, ports)",

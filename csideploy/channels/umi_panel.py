@@ -10,7 +10,7 @@ Clusters and rays are drawn after section 7.5 with the parameters of tables 7.5-
 powers, azimuth and elevation at both ends, ray offsets of table 7.5-3, cross-polarisation ratio.
 Left out: path loss and shadowing (every sample is scaled to unit mean gain), the correlation of
 large-scale parameters with each other and between users, the sub-clusters of the two strongest
-clusters, users indoors.
+clusters, the removal of clusters 25 dB below the strongest (step 6), users indoors.
 
 Frequencies are those of 52 resource blocks at 15 kHz: 13 sub-bands of 4 blocks, the channel of each
 being that in its middle.
@@ -23,11 +23,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.channels.umi_parameters import (
+    CLUSTER_SHADOW_DB,
+    K_DB,
+    LOS,
+    MOST_AZIMUTH_DEG,
+    MOST_ZENITH_DEG,
+    NEAREST_M,
+    NLOS,
+    SITE_HEIGHT_M,
+    USER_HEIGHT_M,
+    Sight,
+    sight_probability,
+)
 from csideploy.errors import InputError
 
-CARRIER_GHZ = 3.5
-GNB_HEIGHT_M, USER_HEIGHT_M = 10.0, 1.5
-NEAREST_M, FARTHEST_M = 10.0, 115.0
+FARTHEST_M = 115.0
 """Of users in the plane; 200 m between sites make sectors of 115 m."""
 SECTOR_DEG = 120.0
 SUBBANDS = 13
@@ -40,9 +51,6 @@ _OFFSETS = np.array(
 )
 _RAYS = np.concatenate([_OFFSETS, -_OFFSETS])
 """Table 7.5-3: offsets of the rays in a cluster, for an rms spread of 1."""
-_MOST_AZIMUTH, _MOST_ZENITH = 104.0, 52.0
-_CLUSTER_SHADOW_DB = 3.0
-_K_DB = (9.0, 5.0)
 
 Real = NDArray[np.float64]
 
@@ -83,34 +91,6 @@ class Panel:
         return f"{self.n1}x{self.n2}"
 
 
-@dataclass(frozen=True)
-class _Sight:
-    """Table 7.5-6 at the carrier, in or out of sight; spreads as (mean, deviation) of lg."""
-
-    clusters: int
-    delay: tuple[float, float]
-    departure: tuple[float, float]
-    arrival: tuple[float, float]
-    zenith_arrival: tuple[float, float]
-    delay_scaling: float
-    azimuth_scaling: float
-    zenith_scaling: float
-    ray_departure_deg: float
-    ray_arrival_deg: float
-    cross_db: tuple[float, float]
-
-
-_F = np.log10(1 + CARRIER_GHZ)
-_LOS = _Sight(
-    12, (-0.24 * _F - 7.14, 0.38), (-0.05 * _F + 1.21, 0.41),
-    (-0.08 * _F + 1.73, 0.014 * _F + 0.28), (-0.1 * _F + 0.73, -0.04 * _F + 0.34),
-    3.0, 1.146, 1.104, 3.0, 17.0, (9.0, 3.0),
-)  # fmt: skip
-_NLOS = _Sight(
-    19, (-0.24 * _F - 6.83, 0.16 * _F + 0.28), (-0.23 * _F + 1.53, 0.11 * _F + 0.33),
-    (-0.08 * _F + 1.81, 0.05 * _F + 0.3), (-0.04 * _F + 0.92, -0.07 * _F + 0.41),
-    2.1, 1.273, 1.184, 10.0, 22.0, (8.0, 3.0),
-)  # fmt: skip
 _RAY_ZENITH_DEG = 7.0
 _ZSD_DEVIATION = 0.35
 
@@ -165,11 +145,11 @@ def draw_sector(
         raise InputError(f"receive {receive}: {', '.join(map(str, RECEIVE))} antennas are right")
     flat = np.sqrt(rng.uniform(NEAREST_M**2, FARTHEST_M**2, count))
     bearing = np.deg2rad(rng.uniform(-SECTOR_DEG / 2, SECTOR_DEG / 2, count))
-    sight = rng.uniform(size=count) < _sight_probability(flat)
+    sight = rng.uniform(size=count) < sight_probability(flat)
     turned = rng.uniform(0, 2 * np.pi, count)
     offsets = SUBBAND_HZ * (np.arange(subbands, dtype=np.float64) - (subbands - 1) / 2)
     h = np.empty((count, subbands, receive, panel.ports), np.complex64)
-    for kind, at in ((_LOS, np.flatnonzero(sight)), (_NLOS, np.flatnonzero(~sight))):
+    for kind, at in ((LOS, np.flatnonzero(sight)), (NLOS, np.flatnonzero(~sight))):
         if at.size:
             rays = _draw_rays(flat[at], bearing[at], kind, rng)
             h[at] = _respond(rays, panel, receive, turned[at], offsets)
@@ -179,25 +159,20 @@ def draw_sector(
     return Sector(h, sight, xy.astype(np.float32))
 
 
-def _sight_probability(flat: Real) -> Real:
-    """Table 7.4.2-1, users outdoors."""
-    return np.where(flat <= 18, 1.0, 18 / flat + np.exp(-flat / 36) * (1 - 18 / flat))
-
-
-def _draw_rays(flat: Real, bearing: Real, kind: _Sight, rng: np.random.Generator) -> Rays:
+def _draw_rays(flat: Real, bearing: Real, kind: Sight, rng: np.random.Generator) -> Rays:
     """Section 7.5, steps 4 to 10. In line of sight cluster 0 has the straight path as one ray more.
 
     All clusters have that ray, so that the arrays are full; outside of cluster 0 its power is 0.
     """
     shape = (len(flat), kind.clusters)
-    in_sight = kind is _LOS
-    k_db = (_K_DB[0] + _K_DB[1] * rng.standard_normal(len(flat)))[:, None]
+    in_sight = kind is LOS
+    k_db = (K_DB[0] + K_DB[1] * rng.standard_normal(len(flat)))[:, None]
     k = 10 ** (k_db / 10) if in_sight else np.zeros_like(k_db)
     spread = _spread(kind.delay, len(flat), rng)
     delay = np.sort(-kind.delay_scaling * spread * np.log(rng.uniform(1e-12, 1, shape)), axis=1)
     delay -= delay[:, :1]
     decay = delay * (kind.delay_scaling - 1) / (kind.delay_scaling * spread)
-    power = np.exp(-decay) * 10 ** (-_CLUSTER_SHADOW_DB * rng.standard_normal(shape) / 10)
+    power = np.exp(-decay) * 10 ** (-CLUSTER_SHADOW_DB * rng.standard_normal(shape) / 10)
     power /= power.sum(axis=1, keepdims=True)
     # Step 6: for the angles the straight path counts as part of cluster 0.
     strength = power / (k + 1)
@@ -207,7 +182,7 @@ def _draw_rays(flat: Real, bearing: Real, kind: _Sight, rng: np.random.Generator
         delay /= 0.7705 - 0.0433 * k_db + 0.0002 * k_db**2 + 0.000017 * k_db**3
     share = np.log(strength.max(axis=1, keepdims=True) / strength)
 
-    direct = np.arctan2(flat, USER_HEIGHT_M - GNB_HEIGHT_M)
+    direct = np.arctan2(flat, USER_HEIGHT_M - SITE_HEIGHT_M)
     zsd_mean, offset = _zenith_departure(flat, in_sight)
     azimuth_scale = np.full_like(k_db, kind.azimuth_scaling)
     zenith_scale = np.full_like(k_db, kind.zenith_scaling)
@@ -218,13 +193,13 @@ def _draw_rays(flat: Real, bearing: Real, kind: _Sight, rng: np.random.Generator
     zenith_reach = share / zenith_scale
     zsd = 10 ** (zsd_mean + _ZSD_DEVIATION * rng.standard_normal(len(flat)))[:, None]
     around = {
-        "departure": (_spread(kind.departure, len(flat), rng), azimuth_reach, _MOST_AZIMUTH),
-        "arrival": (_spread(kind.arrival, len(flat), rng), azimuth_reach, _MOST_AZIMUTH),
-        "zenith_departure": (zsd, zenith_reach, _MOST_ZENITH),
+        "departure": (_spread(kind.departure, len(flat), rng), azimuth_reach, MOST_AZIMUTH_DEG),
+        "arrival": (_spread(kind.arrival, len(flat), rng), azimuth_reach, MOST_AZIMUTH_DEG),
+        "zenith_departure": (zsd, zenith_reach, MOST_ZENITH_DEG),
         "zenith_arrival": (
             _spread(kind.zenith_arrival, len(flat), rng),
             zenith_reach,
-            _MOST_ZENITH,
+            MOST_ZENITH_DEG,
         ),
     }
     straight = {
@@ -281,11 +256,11 @@ def _spread(of: tuple[float, float], count: int, rng: np.random.Generator) -> Re
 
 def _zenith_departure(flat: Real, in_sight: bool) -> tuple[Real, Real]:
     """Table 7.5-8: mean of lg(ZSD), and the offset of the zenith of departure in degrees."""
-    fall = abs(USER_HEIGHT_M - GNB_HEIGHT_M)
+    fall = abs(USER_HEIGHT_M - SITE_HEIGHT_M)
     if in_sight:
         mean = np.maximum(-0.21, -14.8 * flat / 1000 + 0.01 * fall + 0.83)
         return mean, np.zeros_like(flat)
-    mean = np.maximum(-0.5, -3.1 * flat / 1000 + 0.01 * max(USER_HEIGHT_M - GNB_HEIGHT_M, 0) + 0.2)
+    mean = np.maximum(-0.5, -3.1 * flat / 1000 + 0.01 * max(USER_HEIGHT_M - SITE_HEIGHT_M, 0) + 0.2)
     return mean, -(10 ** (-1.5 * np.log10(np.maximum(10, flat)) + 3.3))
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.channels.heard import MOST_IN_A_ROW, Heard, join, panel
+from csideploy.channels.umi_parameters import SITE_HEIGHT_M
 from csideploy.errors import InputError
 from csideploy.fronthaul.setup import Setup
 from csideploy.fronthaul.sionna_umi import one_bs
-from csideploy.fronthaul.umi import RU_HEIGHT_M, drop, positions
+from csideploy.fronthaul.umi import drop, positions
 
 MODELS = ("umi", "umi-light")
 DROP = 100
@@ -58,7 +59,7 @@ def umi_users(model: str, antennas: int, first: int, last: int, seed: int) -> He
         xy = (places - positions(1)[0]).astype(np.float32)
         environment = np.full(DROP, number, np.int32)
         heard = h.any(axis=1)
-        bs = np.array([[0, 0, RU_HEIGHT_M]], np.float32)
+        bs = np.array([[0, 0, SITE_HEIGHT_M]], np.float32)
         parts.append(Heard(h[heard], environment[heard], xy[heard], bs, int((~heard).sum())))
     return join(parts)
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.baselines.compress_precode import CODE_RATE
-from csideploy.baselines.modulation_compression import ORDERS
+from csideploy.baselines.modulation_compression import MOST_CODE_RATE, ORDERS
 from csideploy.errors import InputError
 from csideploy.fronthaul import schemes
 from csideploy.fronthaul.channels import Drop, carrier, draw
@@ -199,8 +198,9 @@ def modulation_rows(place: Scene) -> list[dict[str, Any]]:
     """CP as O-RAN has it: layers by modulation compression, weights in block floating point.
 
     One row a constellation, with the sharing of weights that is best there, of equal ones that with
-    the fewest symbol errors. A constellation carries its bits at the code rate of CP, whatever the
-    channel would take; 16-QAM has the error rate.
+    the fewest symbol errors. The links carry coded bits, so that the efficiency is the mutual
+    information of the radio link, but at most the symbols' bits at NR's highest code rate; CP
+    itself has the paper's code rate. 16-QAM has the error rate.
     """
     setup = place.setup
     channels = schemes.band(place.drop)
@@ -211,7 +211,7 @@ def modulation_rows(place: Scene) -> list[dict[str, Any]]:
     }
     rows = []
     for order in ORDERS:
-        most = order * setup.total_streams * CODE_RATE
+        most = order * setup.total_streams * MOST_CODE_RATE
         held = {shared: np.minimum(sent.efficiency, most) for shared, sent in free.items()}
         best = max(held, key=lambda one: (held[one].mean(), -float(free[one].symbol_errors.mean())))
         full = bool(held[best].mean() < free[best].efficiency.mean() - 1e-9)

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.channels.umi_parameters import CARRIER_GHZ, SITE_HEIGHT_M, USER_HEIGHT_M
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.fronthaul.setup import Setup
 from csideploy.fronthaul.umi import (
-    CARRIER_GHZ,
     RAYS,
-    RU_HEIGHT_M,
-    USER_HEIGHT_M,
     facing,
     place_users,
     positions,
@@ -216,13 +214,13 @@ def _draw(
     )
     model.set_topology(
         ut_loc=_tensor(torch, _raised(users, USER_HEIGHT_M)),
-        bs_loc=_tensor(torch, np.tile([*positions(rus)[m], RU_HEIGHT_M], (size, 1, 1))),
+        bs_loc=_tensor(torch, np.tile([*positions(rus)[m], SITE_HEIGHT_M], (size, 1, 1))),
         ut_orientations=_tensor(torch, _yawed(turned)),
         bs_orientations=_tensor(torch, _yawed(np.full((size, 1), facing(rus)[m]))),
         ut_velocities=_tensor(torch, np.zeros((size, number, 3))),
         in_state=torch.zeros((size, number), dtype=torch.bool),
         los="random",
-        bs_virtual_loc=_tensor(torch, _raised(seen, RU_HEIGHT_M)[:, None]),
+        bs_virtual_loc=_tensor(torch, _raised(seen, SITE_HEIGHT_M)[:, None]),
     )
     gain, delay = model(1, 1.0)
     return gain.numpy()[:, :, :, 0, :, :, 0], delay.numpy()[:, :, 0].astype(np.float64)

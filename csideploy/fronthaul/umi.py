@@ -13,44 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csideploy.channels.umi_parameters import (
+    CARRIER_GHZ,
+    CLUSTER_SHADOW_DB,
+    K_DB,
+    LOS,
+    MOST_AZIMUTH_DEG,
+    NEAREST_M,
+    NLOS,
+    SITE_HEIGHT_M,
+    USER_HEIGHT_M,
+    Sight,
+    sight_probability,
+)
 from csideploy.fronthaul.setup import Setup
 
-CARRIER_GHZ = 3.5
 SIDE_M = 200.0
 """Users are uniform on a square of this side."""
-RU_HEIGHT_M, USER_HEIGHT_M = 10.0, 1.5
-NEAREST_M = 10.0
 RAYS = 20
 _LIGHT = 299_792_458.0
-
-
-@dataclass(frozen=True)
-class _Sight:
-    """Parameters of table 7.5-6 at the carrier, in or out of line of sight."""
-
-    clusters: int
-    delay: tuple[float, float]
-    departure: tuple[float, float]
-    arrival: tuple[float, float]
-    delay_scaling: float
-    angle_scaling: float
-    ray_departure_deg: float
-    ray_arrival_deg: float
-    shadow_db: float
-
-
-_F = np.log10(1 + CARRIER_GHZ)
-_LOS = _Sight(
-    12, (-0.24 * _F - 7.14, 0.38), (-0.05 * _F + 1.21, 0.41),
-    (-0.08 * _F + 1.73, 0.014 * _F + 0.28), 3.0, 1.146, 3.0, 17.0, 4.0,
-)  # fmt: skip
-_NLOS = _Sight(
-    19, (-0.24 * _F - 6.83, 0.16 * _F + 0.28), (-0.23 * _F + 1.53, 0.11 * _F + 0.33),
-    (-0.08 * _F + 1.81, 0.05 * _F + 0.3), 2.1, 1.273, 10.0, 22.0, 7.82,
-)  # fmt: skip
-_K_DB = (9.0, 5.0)
-_CLUSTER_SHADOW_DB = 3.0
-_MOST_ASD, _MOST_ASA = 104.0, 104.0
 
 
 def positions(rus: int) -> NDArray[np.float64]:
@@ -147,15 +128,15 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
         unit_links: scale every link to unit mean gain over its antennas, else every channel.
     """
     users, flat, bearing = place_users(setup, count, rng)
-    sight = rng.uniform(size=flat.shape) < _sight_probability(flat)
+    sight = rng.uniform(size=flat.shape) < sight_probability(flat)
     turned = rng.uniform(0, 2 * np.pi, (count, setup.users, 1))
-    draws = [_paths(flat, kind, rng) for kind in (_LOS, _NLOS)]
+    draws = [_paths(flat, kind, rng) for kind in (LOS, NLOS)]
     most = max(one[0].shape[-1] for one in draws)
     gain, delay, departure, arrival = (
         np.where(sight[..., None], *(_padded(one[k], most) for one in draws)) for k in range(4)
     )
     loss_db = np.where(sight, _loss_sight_db(flat), _loss_blocked_db(flat))
-    shadow = rng.standard_normal(flat.shape) * np.where(sight, _LOS.shadow_db, _NLOS.shadow_db)
+    shadow = rng.standard_normal(flat.shape) * np.where(sight, LOS.shadow_db, NLOS.shadow_db)
     amplitude = 10 ** (-(loss_db + shadow) / 20)
     phase = np.exp(2j * np.pi * rng.uniform(size=gain.shape))
     return UmiDrop(
@@ -170,7 +151,7 @@ def drop(setup: Setup, count: int, rng: np.random.Generator, *, unit_links: bool
 
 
 def _paths(
-    flat: NDArray[np.float64], kind: _Sight, rng: np.random.Generator
+    flat: NDArray[np.float64], kind: Sight, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], ...]:
     """Amplitude, delay (s), departure and arrival beside the straight line (degrees).
 
@@ -182,19 +163,19 @@ def _paths(
     delay = np.sort(delay, axis=-1)
     delay -= delay[..., :1]
     decay = delay * (kind.delay_scaling - 1) / (kind.delay_scaling * spread)
-    shadow = _CLUSTER_SHADOW_DB * rng.standard_normal(shape)
+    shadow = CLUSTER_SHADOW_DB * rng.standard_normal(shape)
     power = np.exp(-decay) * 10 ** (-shadow / 10)
     power /= power.sum(axis=-1, keepdims=True)
     # Read in line of sight alone.
-    k_db = (_K_DB[0] + _K_DB[1] * rng.standard_normal(flat.shape))[..., None]
-    k = 10 ** (k_db / 10) if kind is _LOS else np.zeros_like(k_db)
+    k_db = (K_DB[0] + K_DB[1] * rng.standard_normal(flat.shape))[..., None]
+    k = 10 ** (k_db / 10) if kind is LOS else np.zeros_like(k_db)
     angles = _angles(power, k, k_db, kind, rng)
     powers = np.repeat(power / (k + 1) / RAYS, RAYS, axis=-1)
-    if kind is _LOS:
+    if kind is LOS:
         # Eq. 7.5-3 and 7.5-4: the straight path without delay must not shrink the delay spread.
         delay /= 0.7705 - 0.0433 * k_db + 0.0002 * k_db**2 + 0.000017 * k_db**3
     delays = np.repeat(delay, RAYS, axis=-1)
-    if kind is _LOS:
+    if kind is LOS:
         powers = np.concatenate([k / (k + 1), powers], axis=-1)
         delays, *angles = (
             np.concatenate([np.zeros_like(k), item], axis=-1) for item in (delays, *angles)
@@ -206,7 +187,7 @@ def _angles(
     power: NDArray[np.float64],
     k: NDArray[np.float64],
     k_db: NDArray[np.float64],
-    kind: _Sight,
+    kind: Sight,
     rng: np.random.Generator,
 ) -> list[NDArray[np.float64]]:
     """Departure and arrival of rays beside the straight line, degrees (..., clusters * RAYS).
@@ -222,21 +203,21 @@ def _angles(
         rng: of spreads, sides and rays.
     """
     strength = power / (k + 1)
-    scale = np.full_like(k_db, kind.angle_scaling)
-    if kind is _LOS:
+    scale = np.full_like(k_db, kind.azimuth_scaling)
+    if kind is LOS:
         strength[..., :1] += k / (k + 1)
         scale *= 1.1035 - 0.028 * k_db - 0.002 * k_db**2 + 0.0001 * k_db**3
     reach = 2 / 1.4 * np.sqrt(-np.log(strength / strength.max(axis=-1, keepdims=True))) / scale
     angles = []
     for (mean, deviation), most, ray in (
-        (kind.departure, _MOST_ASD, kind.ray_departure_deg),
-        (kind.arrival, _MOST_ASA, kind.ray_arrival_deg),
+        (kind.departure, MOST_AZIMUTH_DEG, kind.ray_departure_deg),
+        (kind.arrival, MOST_AZIMUTH_DEG, kind.ray_arrival_deg),
     ):
         spread = rng.standard_normal(power.shape[:-1])
         width = np.minimum(10 ** (mean + deviation * spread), most)[..., None]
         side = rng.choice((-1.0, 1.0), power.shape)
         cluster = width * (side * reach + rng.standard_normal(power.shape) / 7)
-        if kind is _LOS:
+        if kind is LOS:
             cluster -= cluster[..., :1]
         rays = rng.laplace(scale=ray / np.sqrt(2), size=(*power.shape, RAYS))
         angles.append((cluster[..., None] + rays).reshape(*power.shape[:-1], -1))
@@ -248,24 +229,19 @@ def _padded(paths: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     return np.pad(paths, widths)
 
 
-def _sight_probability(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Table 7.4.2-1, UMi street canyon, outdoor users."""
-    return np.where(flat <= 18, 1.0, 18 / flat + np.exp(-flat / 36) * (1 - 18 / flat))
-
-
 def _loss_sight_db(flat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Table 7.4.1-1, before and beyond the breakpoint."""
-    reach = np.hypot(flat, RU_HEIGHT_M - USER_HEIGHT_M)
-    breakpoint_m = 4 * (RU_HEIGHT_M - 1) * (USER_HEIGHT_M - 1) * CARRIER_GHZ * 1e9 / _LIGHT
+    reach = np.hypot(flat, SITE_HEIGHT_M - USER_HEIGHT_M)
+    breakpoint_m = 4 * (SITE_HEIGHT_M - 1) * (USER_HEIGHT_M - 1) * CARRIER_GHZ * 1e9 / _LIGHT
     near = 32.4 + 21 * np.log10(reach) + 20 * np.log10(CARRIER_GHZ)
-    squares = breakpoint_m**2 + (RU_HEIGHT_M - USER_HEIGHT_M) ** 2
+    squares = breakpoint_m**2 + (SITE_HEIGHT_M - USER_HEIGHT_M) ** 2
     far = 32.4 + 40 * np.log10(reach) + 20 * np.log10(CARRIER_GHZ) - 9.5 * np.log10(squares)
     loss: NDArray[np.float64] = np.where(flat <= breakpoint_m, near, far)
     return loss
 
 
 def _loss_blocked_db(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-    reach = np.hypot(flat, RU_HEIGHT_M - USER_HEIGHT_M)
+    reach = np.hypot(flat, SITE_HEIGHT_M - USER_HEIGHT_M)
     blocked = 35.3 * np.log10(reach) + 22.4 + 21.3 * np.log10(CARRIER_GHZ)
     loss: NDArray[np.float64] = np.maximum(_loss_sight_db(flat), blocked)
     return loss

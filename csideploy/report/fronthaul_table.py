@@ -11,9 +11,11 @@ from csideploy.report.tables import plain_table
 _FOOT = (
     "log2 det(I + E) - log2 det(E), the paper's measure, is 1 bit a stream where nothing gets "
     "through; -log2 det(E) is 0 there. SER: 16-QAM on all streams; CP has one where its links have "
-    "room for that. cp: the best of its configurations at these bits; cp-mod: layers by "
-    "O-RAN's modulation compression, weights in block floating point with 9 bits. bfp: O-RAN "
-    "block floating point of the precoded samples. Systems with bundles ran through them."
+    "room for that. cp: the best of its configurations at these bits, code rate 0.5 as in its "
+    "paper; cp-mod: layers by O-RAN's modulation compression, weights in block floating point with "
+    "9 bits, the best code rate up to NR's highest, 948/1024 [M]. Link full: the constellation or "
+    "the coded bits, not the radio link, set the efficiency. bfp: O-RAN block "
+    "floating point of the precoded samples. Systems with bundles ran through them."
 )
 
 
@@ -69,14 +71,14 @@ def _order(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def _name(row: dict[str, Any]) -> str:
+    limit = ", link full" if row.get("link_limited") else ""
     if row["system"] == "bfp":
         return f"bfp, {row['width']} bits"
     if row["system"] == "cp-mod":
         symbols = "QPSK" if row["order"] == 2 else f"{2 ** row['order']}-QAM"
-        return f"cp-mod, {symbols}, {row['reuse'] // 168} PRB"
+        return f"cp-mod, {symbols}, {row['reuse'] // 168} PRB{limit}"
     if row["system"] == "cp":
         shared = row["reuse"] // 168
-        limit = ", link full" if row["link_limited"] else ""
         return f"cp, W {row['precoder_bits']} bits, {shared} PRB{limit}"
     return str(row["system"])
 

@@ -55,6 +55,8 @@ class MeasuredSet:
     words: str
     source: str
     points: list[Point] = field(default_factory=list)
+    interval: str | None = None
+    """What the file says its intervals are."""
 
 
 def read_quality(files: Sequence[Path]) -> list[dict[str, Any]]:
@@ -80,6 +82,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"--quality {path}: has no list 'rows'; {ADVICE}")
     if not isinstance(found.get("channels"), str):
         raise InputError(f"--quality {path}: has no text 'channels'; {ADVICE}")
+    if not isinstance(found.get("interval"), str | None):
+        raise InputError(f"--quality {path}: 'interval' is a text, or left out; {ADVICE}")
     for number, row in enumerate(found["rows"]):
         wrong = _wrong(row)
         if wrong:
@@ -142,7 +146,8 @@ def measured_sets(
         found.append(own)
     for data in quality:
         points = [_of_row(row) for row in data["rows"]]
-        found.append(MeasuredSet(data["channels"], f"file {data['file']}", points))
+        source, interval = f"file {data['file']}", data.get("interval")
+        found.append(MeasuredSet(data["channels"], source, points, interval))
     return found
 
 

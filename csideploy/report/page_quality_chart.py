@@ -159,7 +159,8 @@ def _caption(measured_set: MeasuredSet, key: str, points: Sequence[Point]) -> st
     if any(p.group == "zoo" for p in points):
         said.append("Grey: other entries of the zoo on the same test set.")
     if any(_interval(p, key) for p in points):
-        said.append("Whiskers: 95 %, environments resampled.")
+        interval = measured_set.interval or "intervals that the file says no more of"
+        said.append(f"Whiskers: {interval}.")
     else:
         said.append("Cards have no intervals.")
     if key == "nmse_db":

@@ -54,6 +54,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             "coefficients that may be there.",
             style="dim",
         )
+    _show_left_out(result, console)
     console.print(
         "Through our runtime, payload bits as sent. Spread: standard deviations of the encoder's "
         "outputs over their mean, 5 % and 95 % quantile: bits allocated pay where they differ.",
@@ -97,9 +98,18 @@ def show_directions(result: dict[str, Any], console: Console) -> None:
         "directions themselves, which all need.",
         style="dim",
     )
+    for text in result["notes"]:
+        console.print(text)
+    _show_left_out(result, console)
+
+
+def _show_left_out(result: dict[str, Any], console: Console) -> None:
+    if result["left_out"]:
+        console.print(f"Left out: {'; '.join(result['left_out'])}.", style="dim")
 
 
 def _name(row: dict[str, Any]) -> str:
     """A system, and of eType II the combination."""
-    combination = row.get("combination")
-    return str(row["system"]) if combination is None else f"{row['system']}, PC {combination}"
+    combination, note = row.get("combination"), row.get("note")
+    name = str(row["system"]) if combination is None else f"{row['system']}, PC {combination}"
+    return f"{name} *" if note else name

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from csideploy.channels import umi_panel
+from csideploy.channels import umi_panel, umi_parameters
 from csideploy.channels.files import read_csi
 from csideploy.channels.panel_file import (
     PART,
@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rays(in_sight: bool, count: int, flat: float) -> Any:
-    kind = umi_panel._LOS if in_sight else umi_panel._NLOS
+    kind = umi_parameters.LOS if in_sight else umi_parameters.NLOS
     rng = np.random.default_rng(3)
     return umi_panel._draw_rays(np.full(count, flat), np.zeros(count), kind, rng)
 
@@ -182,6 +182,25 @@ def test_bad_input(tmp_path: Path) -> None:
         np.savez(tmp_path / "b.npz", H=values, n1=2, n2=1)
         with pytest.raises(InputError, match=says):
             load_panel(tmp_path / "b.npz")
+    huge = np.full(h.shape, 1e300 + 0j)
+    right = {"H": h, "n1": 2, "n2": 1}
+    for changed, says in (
+        ({"H": huge}, "too large for 32-bit"),
+        ({"n1": 2.7}, "n1 is 2.7; one whole number"),
+        ({"n1": np.inf}, "n1 is inf"),
+        ({"n2": "1"}, "n2 is 1; one whole"),
+        ({"n2": [1, 1]}, "n2 is an array"),
+        ({"n1": 1000}, "at most 256 ports"),
+    ):
+        np.savez(tmp_path / "d.npz", **{**right, **changed})
+        with pytest.raises(InputError, match=rf"d\.npz.*{says}"):
+            load_panel(tmp_path / "d.npz")
+    np.savez(tmp_path / "d.npz", **{**right, "n1": 2.0})
+    assert load_panel(tmp_path / "d.npz").panel == Panel(2, 1)
+    for sight in (["yes"] * 5, [[True] * 5]):
+        np.savez(tmp_path / "d.npz", **right, sight=sight)
+        with pytest.raises(InputError, match=r"d\.npz: sight .*bool"):
+            describe_panel(tmp_path / "d.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:-30])
     with pytest.raises(InputError, match="cannot be read"):
         load_panel(tmp_path / "c.npz")

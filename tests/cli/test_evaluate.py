@@ -96,6 +96,38 @@ def test_bad_use(run: Run, package: Path, tmp_path: Path, arguments: list[str], 
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "system", ["bacrnet10x", "rank1-rzf", "neural-mq", "rvq-egat", "etype2 --channel umi-panel"]
+)
+@pytest.mark.parametrize("option", ["--out", "--chart"])
+def test_a_file_that_cannot_be_written_is_said_first(
+    run: Run, tmp_path: Path, system: str, option: str
+) -> None:
+    """Before anything is looked for: --bits 99 and --samples 2 would be refused as well."""
+    pytest.importorskip("matplotlib", reason="the chart's extra")
+    name = "f.json" if option == "--out" else "q.svg"
+    for folder in (tmp_path / "absent", Path("/proc")):
+        result = run("evaluate", *system.split(), "--bits", 99, option, folder / name)
+        assert result.exit_code == 2
+        assert f"cannot write {folder / name}" in result.stderr
+        assert result.stderr.count("\n") == 1
+    free = run("evaluate", "nonsense", option, tmp_path / name)
+    assert "nonsense" in free.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_training_samples_are_no_test(run: Run) -> None:
+    """The zoo's entry was trained on indoor channels of seed 1."""
+    command = ("evaluate", "bacrnet1x", "--samples", 40, "--json", "--seed")
+    own, other = run(*command, 1), run(*command, 3)
+    (warning,) = json.loads(own.stdout)["warnings"]
+    assert "bacrnet1x" in warning
+    assert "trained on indoor channels of seed 1" in warning
+    assert own.stderr == f"warning: {warning}\n"
+    assert json.loads(other.stdout)["warnings"] == []
+    assert other.stderr == ""
+
+
 def test_quality_of_each_sample() -> None:
     """The means of `by_sample` are the three metrics."""
     random = np.random.default_rng(8)

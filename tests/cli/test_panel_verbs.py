@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from csideploy.channels.files import read_csi
+from csideploy.channels.panel_file import draw_panel
+from csideploy.channels.umi_panel import Panel
+from csideploy.evaluate_panel import evaluate_panel
 from csideploy.subbands import subband_directions
 
 from .conftest import Run
@@ -104,6 +107,35 @@ def test_beside_links(run: Run, package: Path, csi_file: Path, tmp_path: Path) -
     assert link["sgcs_subband"] == pytest.approx(cosine.mean(), abs=1e-5)
     shown = run("evaluate", f"{package},etype2", *common[:-1])
     assert "etype2, PC 7" in shown.stdout
+    assert "Left out" not in shown.stdout
+
+
+def test_short_lines_leave_combinations_out(run: Run, tmp_path: Path) -> None:
+    """16 antennas are a panel of (8, 1): 7 and 8 are for 32 ports."""
+    rng = np.random.default_rng(4)
+    np.save(tmp_path / "csi.npy", rng.normal(size=(40, 16, 32, 2)).view(complex)[..., 0])
+    command = ("evaluate", "etype2", "--channel", tmp_path / "csi.npy", "--samples", 40)
+    found = json.loads(run(*command, "--json").stdout)
+    assert [row["combination"] for row in found["rows"]] == [1, 2, 3, 4, 5, 6]
+    assert [text.split(" is ")[0] for text in found["left_out"]] == [
+        "paramCombination 7", "paramCombination 8",
+    ]  # fmt: skip
+    assert "Left out: paramCombination 7 is barred" in " ".join(run(*command).stdout.split())
+
+
+def test_progress_never_goes_back_and_ends() -> None:
+    told: list[tuple[int, int]] = []
+    data = draw_panel(Panel(4, 2), 2, 700, seed=3)
+    evaluate_panel(
+        ["pca-ports", "etype2"], data=data, seed=1, progress=lambda *both: told.append(both)
+    )
+    # The directions, the fit, and 6 combinations of two systems.
+    assert {total for _, total in told} == {100 * 14}
+    done = [part for part, _ in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, 1400)
+    # 500 of 700 samples, before the first step is done.
+    assert 0 < done[1] < 100
 
 
 @pytest.mark.parametrize(
@@ -115,14 +147,47 @@ def test_beside_links(run: Run, package: Path, csi_file: Path, tmp_path: Path) -
         (["etype2", "--channel", "{panel}", "--snr", "3"], "--snr goes with other channels"),
         (["etype2", "--channel", "{panel}", "--set", "rank=5"], "rank=1 to rank=4"),
         (["etype2", "--channel", "{panel}", "--samples", "2", "--chart", "q.bmp"], ".svg"),
-        (["pca-ports", "--channel", "{panel}", "--samples", "3"], "10 are needed"),
+        (["pca-ports", "--channel", "{panel}", "--samples", "52"], "needs 53 samples"),
+        (["pca-ports", "--channel", "{panel}", "--samples", "52"], "52 samples of {panel}"),
     ],
 )
 def test_bad_use_of_a_panel(run: Run, panel: Path, arguments: list[str], says: str) -> None:
     result = run("evaluate", *(item.format(panel=panel) for item in arguments))
     assert result.exit_code == 2
-    assert says in result.stderr
+    assert says.format(panel=panel) in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_few_samples_to_fit_on_are_said(run: Run, panel: Path) -> None:
+    """53 are the first that give components enough for 328 bits."""
+    command = ("evaluate", "pca-ports,etype2", "--channel", panel, "--samples", 53)
+    found = json.loads(run(*command, "--json").stdout)
+    assert found["fitted_samples"] == 42
+    notes = {row["system"]: row["note"] for row in found["rows"]}
+    assert notes == {"pca-ports": "fitted on 42", "etype2": None}
+    shown = run(*command).stdout
+    assert "pca-ports *" in shown
+    assert "* pca-ports was fitted on 42 samples only" in " ".join(shown.split())
+    alone = run("evaluate", "etype2", "--channel", panel, "--samples", 20, "--json")
+    assert json.loads(alone.stdout)["notes"] == []
+
+
+def test_a_combination_with_too_few_coefficients_is_left_out(
+    run: Run, panel: Path, tmp_path: Path
+) -> None:
+    """With 4 sub-bands combination 1 has 2 coefficients in all, and 3 layers need one each."""
+    whole = np.load(panel)
+    for bands in (1, 4):
+        np.savez(tmp_path / f"{bands}.npz", H=whole["H"][:20, :bands], n1=8, n2=2)
+    command = ("evaluate", "etype2", "--channel", tmp_path / "4.npz", "--set", "rank=3")
+    found = json.loads(run(*command, "--json").stdout)
+    assert [row["combination"] for row in found["rows"]] == [2, 3, 4, 5, 6]
+    assert "paramCombination 1 has 2 coefficients at 4 sub-bands" in found["left_out"][0]
+    assert "paramCombination 8 is barred" in found["left_out"][2]
+    assert "Left out: paramCombination 1 has" in " ".join(run(*command).stdout.split())
+    one = run("evaluate", "etype2", "--channel", tmp_path / "1.npz")
+    assert one.exit_code == 2
+    assert f"{tmp_path / '1.npz'}, panel 8x2: eType II with 1 sub-bands" in one.stderr
 
 
 def test_a_panel_is_no_csi(run: Run, panel: Path, package: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from csideploy.channels import umi_parameters
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.fronthaul import umi
 from csideploy.fronthaul.channels import KINDS, carrier, draw, link_gains
@@ -149,7 +150,7 @@ def test_path_loss_out_of_sight(meters: float, decibels: float) -> None:
 
 
 def test_out_of_sight_never_loses_less() -> None:
-    meters = np.linspace(umi.NEAREST_M, 400, 200)
+    meters = np.linspace(umi_parameters.NEAREST_M, 400, 200)
     assert (umi._loss_blocked_db(meters) >= umi._loss_sight_db(meters)).all()
 
 
@@ -157,7 +158,7 @@ def test_probability_of_sight() -> None:
     # 18 / d + exp(-d / 36) (1 - 18 / d).
     meters = np.array([10.0, 18.0, 36.0, 100.0])
     expected = [1.0, 1.0, 0.5 + 0.5 * np.exp(-1), 0.230985]
-    np.testing.assert_allclose(umi._sight_probability(meters), expected, atol=1e-5)
+    np.testing.assert_allclose(umi_parameters.sight_probability(meters), expected, atol=1e-5)
 
 
 def test_links_are_in_sight_as_often_as_they_should() -> None:
@@ -165,7 +166,7 @@ def test_links_are_in_sight_as_often_as_they_should() -> None:
     drop = umi.drop(setup, 400, np.random.default_rng(8), unit_links=False)
     sight = (drop.gain[..., SIGHT_PATHS:] == 0).all(axis=-1)
     _, flat, _ = umi.place_users(setup, 400, np.random.default_rng(8))
-    chance = umi._sight_probability(flat)
+    chance = umi_parameters.sight_probability(flat)
     sigma = np.sqrt((chance * (1 - chance)).sum())
     assert abs(sight.sum() - chance.sum()) < 3 * sigma
 
@@ -190,7 +191,7 @@ def test_users_stand_in_the_square() -> None:
     users, flat, _ = umi.place_users(UNEQUAL, 500, np.random.default_rng(0))
     assert users.shape == (500, 3, 2)
     assert np.abs(users).max() <= umi.SIDE_M / 2
-    assert flat.min() == umi.NEAREST_M
+    assert flat.min() == umi_parameters.NEAREST_M
 
 
 def test_without_sionna(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +235,9 @@ def test_straight_paths_leave_the_ru_at_their_bearing(name: str) -> None:
         sine = np.sin(bearing[:, :, m] - umi.facing(4)[m])
         if name == "sionna-umi":
             # It numbers antennas the other way, and looks down at the user.
-            sine *= -flat[:, :, m] / np.hypot(flat[:, :, m], umi.RU_HEIGHT_M - umi.USER_HEIGHT_M)
+            sine *= -flat[:, :, m] / np.hypot(
+                flat[:, :, m], umi_parameters.SITE_HEIGHT_M - umi_parameters.USER_HEIGHT_M
+            )
         expected.append(np.exp(-1j * np.pi * sine[near]))
     likeness = np.concatenate(seen) * np.concatenate(expected).conj()
     assert len(likeness) > 100

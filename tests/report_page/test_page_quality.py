@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from page_reader import parse
-from quality_rows import row
+from quality_rows import QUALITY, row
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -23,7 +23,9 @@ def test_quality_by_test_set(pages: Pages) -> None:
     assert "etype2" not in nmse.text
     assert "etype2" in sgcs.text
     caption = next(f for f in root.all("figure") if f.all("svg", id="nmse-db-1"))
-    assert "No NMSE: etype2" in caption.all("figcaption")[0].text
+    words = caption.all("figcaption")[0].text
+    assert "No NMSE: etype2" in words
+    assert f"Whiskers: {QUALITY['interval']}." in words
     # A whisker is a line and its two ends.
     assert len(nmse.all("line", class_="open")) == 3 * 3
     assert len(sgcs.all("line", class_="open")) == 3 * 5
@@ -54,6 +56,7 @@ def test_quality_by_test_set(pages: Pages) -> None:
         ("[]", "no list 'rows'"),
         ('{"rows": []}', "no list 'rows'"),
         (json.dumps({"rows": [1], "channels": 5}), "no text 'channels'"),
+        (json.dumps({"rows": [1], "channels": "", "interval": 95}), "'interval' is a text"),
         (json.dumps({"rows": [1], "channels": ""}), "rows[0]: is no object"),
         (json.dumps({"channels": "", "rows": [row("a", 8, -1.0, 0.5), {"system": 5}]}), "rows[1]"),
         (json.dumps({"channels": "", "rows": [row("a", 0, -1.0, 0.5)]}), "'payload_bits'"),

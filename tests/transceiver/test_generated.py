@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from csideploy.channels import umi_parameters
 from csideploy.channels import umi_users as street
 from csideploy.channels.umi_users import DROP, umi_users
 from csideploy.cli import app
 from csideploy.errors import InputError, MissingDependencyError, OutputError
-from csideploy.fronthaul import umi
 from csideploy.transceiver import generated
 from csideploy.transceiver.generated import UserPlan, generate_users, sectors
 from csideploy.transceiver.users import load_users
@@ -69,7 +69,7 @@ def test_gains_follow_the_path_loss(model: str) -> None:
     if model == "umi":
         pytest.importorskip("sionna.phy")
     users = umi_users(model, 8, 0, 8, 1)
-    flat = np.maximum(np.linalg.norm(users.xy, axis=1), umi.NEAREST_M)
+    flat = np.maximum(np.linalg.norm(users.xy, axis=1), umi_parameters.NEAREST_M)
     gain_db = 10 * np.log10(np.mean(np.abs(users.h) ** 2, axis=1))
     near, far = np.flatnonzero(flat < 30), np.flatnonzero(flat > 60)
     # In sight within 30 m more often than not: table 7.4.1-1 has 32.4 + 21 log10(d) + 20 log10(3.5)
