@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -9,43 +10,29 @@ from rich.console import Console
 from csideploy.report.tables import plain_table
 from csideploy.report.units import binary
 
+DROPPED = ("spread\n5 to 95 %", "UE\nbundle", "UE\nMACs", "bits an\noutput", "95 %\ninterval")
+"""Columns that a terminal too narrow for all does without, in this order; the JSON has all."""
+
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print it: payloads rising, within one the best system last."""
-    table = plain_table(f"Link quality, {result['channels']}")
-    table.add_column("payload\nbits", justify="right", no_wrap=True)
-    table.add_column("system", no_wrap=True)
     by_band = any("sgcs_subband" in row for row in result["rows"])
-    more = ("SGCS by\nsub-band",) if by_band else ()
-    for column in ("bits an\noutput", "NMSE\ndB", "95 %\ninterval", "SGCS", *more):
-        table.add_column(column, justify="right", no_wrap=True)
-    for column in ("UE\nbundle", "UE bundle\n+ arena", "UE\nMACs"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("spread\n5 to 95 %", justify="right", no_wrap=True)
+    columns = _columns(result["rows"], by_band)
+    for head in DROPPED:
+        if sum(map(_width, columns.items())) > console.width:
+            del columns[head]
+    table = plain_table(f"Link quality, {result['channels']}")
+    for head in columns:
+        if head == "system":
+            table.add_column(head, overflow="fold")
+        else:
+            table.add_column(head, justify="right", no_wrap=True)
     before = None
-    for row in result["rows"]:
+    for row, cells in zip(result["rows"], zip(*columns.values(), strict=True), strict=True):
         if before not in (None, row["payload_bits"]):
             table.add_section()
         before = row["payload_bits"]
-        loss = ["", "", ""]
-        cost = ["", "", ""]
-        if row["nmse_db"] is not None:
-            low, high = row["nmse_db_interval"]
-            loss = [str(row["bits"]), f"{row['nmse_db']:.2f}", f"{low:.2f} {high:.2f}"]
-            cost = [
-                binary(row["ue_bundle_bytes"]),
-                binary(row["ue_memory_bytes"]),
-                f"{row['ue_macs'] / 1e6:.2f} M",
-            ]
-        table.add_row(
-            f"{row['payload_bits']:,}",
-            _name(row),
-            *loss,
-            f"{row['sgcs']:.4f}",
-            *([f"{row['sgcs_subband']:.4f}"] if by_band else []),
-            *cost,
-            spread(row["spread"]),
-        )
+        table.add_row(*cells)
     console.print(table)
     if by_band:
         console.print(
@@ -60,6 +47,35 @@ def show(result: dict[str, Any], console: Console) -> None:
         "outputs over their mean, 5 % and 95 % quantile: bits allocated pay where they differ.",
         style="dim",
     )
+
+
+def _columns(rows: list[dict[str, Any]], by_band: bool) -> dict[str, list[str]]:
+    """Heads and cells; what a codebook does not have stays empty."""
+    columns: dict[str, list[str]] = {
+        "payload\nbits": [f"{row['payload_bits']:,}" for row in rows],
+        "system": [_name(row) for row in rows],
+    }
+
+    def add(head: str, cell: Callable[[dict[str, Any]], str]) -> None:
+        columns[head] = ["" if row["nmse_db"] is None else cell(row) for row in rows]
+
+    add("bits an\noutput", lambda row: str(row["bits"]))
+    add("NMSE\ndB", lambda row: f"{row['nmse_db']:.2f}")
+    add("95 %\ninterval", lambda row: "{:.2f} {:.2f}".format(*row["nmse_db_interval"]))
+    columns["SGCS"] = [f"{row['sgcs']:.4f}" for row in rows]
+    if by_band:
+        columns["SGCS by\nsub-band"] = [f"{row['sgcs_subband']:.4f}" for row in rows]
+    add("UE\nbundle", lambda row: binary(row["ue_bundle_bytes"]))
+    add("UE bundle\n+ arena", lambda row: binary(row["ue_memory_bytes"]))
+    add("UE\nMACs", lambda row: f"{row['ue_macs'] / 1e6:.2f} M")
+    columns["spread\n5 to 95 %"] = [spread(row["spread"]) for row in rows]
+    return columns
+
+
+def _width(column: tuple[str, list[str]]) -> int:
+    """Of a column with the space around it."""
+    head, cells = column
+    return 2 + max(len(text) for text in (*head.split("\n"), *cells))
 
 
 def spread(falling: list[float]) -> str:
