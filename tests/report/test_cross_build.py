@@ -152,21 +152,21 @@ def test_a_map_is_read_with_long_names_padding_and_merged_strings() -> None:
 .text           0x0000000000008000      0x108
  *(.text.unlikely .text.*_unlikely)
  .text.csd_open
-                0x0000000000008000      0x100 /tmp/work/verify.o
+                0x0000000000008000      0x100 objects/verify.o
                 0x0000000000008000                csd_open
  *fill*         0x0000000000008100        0x2 \n"""
         """ .text          0x0000000000008102        0x4 /usr/lib/libc.a(lib_a-memcpy.o)
- .text.empty    0x0000000000008106        0x0 /tmp/work/exec.o
+ .text.empty    0x0000000000008106        0x0 objects/exec.o
 
 .rodata         0x0000000000009000       0x10
  .rodata.str1.4
-                0x0000000000009000       0x10 /tmp/work/status.o
+                0x0000000000009000       0x10 objects/status.o
                                          0x14 (size before relaxing)
  .rodata.str1.4
-                0x0000000000009010        0x8 /tmp/work/verify.o
+                0x0000000000009010        0x8 objects/verify.o
 
 .comment        0x0000000000000000       0x26
- .comment       0x0000000000000000       0x26 /tmp/work/verify.o
+ .comment       0x0000000000000000       0x26 objects/verify.o
 """
     )
     assert [(p.section, p.name, p.size) for p in pieces] == [
