@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from csideploy.systems.acrnet import SLOPE, ConvolutionBlock, Residual
 from csideploy.systems.link import Link
-from csideploy.training.identity import KNEES, STEP, reset_norm
+from csideploy.training.identity import KNEES, STEP, measure_norm, reset_norm
 
 GAIN, PEDESTAL = 4.0, 6.0
 """The decoder's image: 4 (x - 0.5) + 6; 4 is 1 over the sigmoid's slope at its middle. Behind the
@@ -126,15 +126,7 @@ def _measure(link: Link, x: Tensor, kept: dict[Residual, int]) -> None:
     ]
     # Front to back: what a norm sees depends on the ones before it.
     for norm, channels in found:
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        before = [norm.running_mean[:channels].clone(), norm.running_var[:channels].clone()]
-        norm.train()
-        norm.momentum = 1.0
-        link(x)
-        norm.eval()
-        norm.momentum = 0.1
-        norm.running_mean[:channels], norm.running_var[:channels] = before
+        measure_norm(link, x, norm, channels)
 
 
 def _blocks(convolutions: nn.Module) -> list[Residual]:

@@ -114,6 +114,27 @@ def calibrate(link: Link, x: Tensor, *, skip: int = 4) -> None:
 
 
 @torch.no_grad()
+def measure_norm(link: Link, x: Tensor, norm: nn.BatchNorm2d, keep: int) -> None:
+    """One batch norm of a link in evaluation mode takes the statistics of what it sees for x.
+
+    Args:
+        link: the norm's own.
+        x: float32 (n, 2, angle, delay).
+        norm: which one.
+        keep: its first channels that stay as they are.
+    """
+    mean, variance = _copy(norm, keep)
+    norm.train()
+    norm.momentum = 1.0
+    link(x)
+    norm.eval()
+    norm.momentum = 0.1
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean[:keep], norm.running_var[:keep] = mean, variance
+
+
+@torch.no_grad()
 def widen(narrow: Link, wide: Link) -> None:
     """Copy a trained link into one with a wider decoder, which then computes the same function.
 

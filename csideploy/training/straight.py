@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from csideploy.systems.csinet import SLOPE, RefineBlock
 from csideploy.systems.link import Link
-from csideploy.training.identity import KNEES, STEP, reset_norm
+from csideploy.training.identity import KNEES, STEP, measure_norm, reset_norm
 
 GAIN, PEDESTAL = 4.0, 2.5
 """The decoder's image is 4 (x - 0.5) + 2.5: at most +-2 from the pedestal where x is in [0, 1].
@@ -133,15 +133,7 @@ def measure(link: Link, x: Tensor) -> None:
         straight = hidden.get(id(norm), 2)
         if straight == norm.num_features:
             continue
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        kept = [norm.running_mean[:straight].clone(), norm.running_var[:straight].clone()]
-        norm.train()
-        norm.momentum = 1.0
-        link(x)
-        norm.eval()
-        norm.momentum = 0.1
-        norm.running_mean[:straight], norm.running_var[:straight] = kept
+        measure_norm(link, x, norm, straight)
 
 
 def _convolution(layer: nn.Module) -> nn.Conv2d:
