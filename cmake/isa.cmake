@@ -1,9 +1,13 @@
 # The kernels once per instruction set, from the same scalar sources, and the choice at run time.
+# The sets with wide vectors have kernels/vector/ as well.
 #
 # Compilers that do not take these flags, and architectures that are not named here, have the
 # reference table alone; a build for several architectures at once (macOS) likewise.
 
-# csd_add_isa(NAME FLAG...): kernels/reference/*.c as csd_NAME_..., if the compiler takes the flags.
+file(GLOB csd_vector_sources CONFIGURE_DEPENDS kernels/vector/*.c)
+
+# csd_add_isa(NAME FLAG...): kernels/reference/*.c as csd_NAME_..., and kernels/vector/*.c but for the
+# baseline, if the compiler takes the flags.
 function(csd_add_isa name)
   if(ARGN)
     string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${ARGN}")
@@ -13,6 +17,10 @@ function(csd_add_isa name)
     endif()
   endif()
   add_library(csideploy_${name} OBJECT ${csd_kernel_sources})
+  if(NOT name STREQUAL "baseline")
+    target_sources(csideploy_${name} PRIVATE ${csd_vector_sources})
+    target_compile_definitions(csideploy_${name} PRIVATE CSD_WITH_FAST)
+  endif()
   target_include_directories(csideploy_${name} PRIVATE runtime/include)
   target_compile_definitions(csideploy_${name} PRIVATE CSD_ISA=${name})
   target_compile_options(csideploy_${name} PRIVATE ${csd_warnings} ${csd_numbers} ${csd_fast} ${ARGN})

@@ -12,6 +12,7 @@
 typedef struct entry {
     const char *name;
     const csd_kernel *kernels;
+    const csd_preparer *preparers;
     int (*available)(void);
 } entry;
 
@@ -23,6 +24,7 @@ extern const csd_kernel csd_baseline_kernels[CSD_OP_LAST + 1u];
 
 #ifdef CSD_WITH_AVX2
 extern const csd_kernel csd_avx2_kernels[CSD_OP_LAST + 1u];
+extern const csd_preparer csd_avx2_preparers[CSD_OP_LAST + 1u];
 
 static int has_avx2(void) {
     __builtin_cpu_init();
@@ -32,6 +34,7 @@ static int has_avx2(void) {
 
 #ifdef CSD_WITH_AVX512
 extern const csd_kernel csd_avx512_kernels[CSD_OP_LAST + 1u];
+extern const csd_preparer csd_avx512_preparers[CSD_OP_LAST + 1u];
 
 static int has_avx512(void) {
     __builtin_cpu_init();
@@ -43,10 +46,12 @@ static int has_avx512(void) {
 
 #ifdef CSD_WITH_NEON
 extern const csd_kernel csd_neon_kernels[CSD_OP_LAST + 1u];
+extern const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u];
 #endif
 
 #ifdef CSD_WITH_DOTPROD
 extern const csd_kernel csd_dotprod_kernels[CSD_OP_LAST + 1u];
+extern const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u];
 
 static int has_dotprod(void) {
 #if defined(__linux__)
@@ -60,21 +65,21 @@ static int has_dotprod(void) {
 #endif
 
 static const entry tables[] = {
-    {"reference", csd_reference_kernels, always},
+    {"reference", csd_reference_kernels, NULL, always},
 #ifdef CSD_WITH_BASELINE
-    {"baseline", csd_baseline_kernels, always},
+    {"baseline", csd_baseline_kernels, NULL, always},
 #endif
 #ifdef CSD_WITH_AVX2
-    {"avx2", csd_avx2_kernels, has_avx2},
+    {"avx2", csd_avx2_kernels, csd_avx2_preparers, has_avx2},
 #endif
 #ifdef CSD_WITH_AVX512
-    {"avx512", csd_avx512_kernels, has_avx512},
+    {"avx512", csd_avx512_kernels, csd_avx512_preparers, has_avx512},
 #endif
 #ifdef CSD_WITH_NEON
-    {"neon", csd_neon_kernels, always},
+    {"neon", csd_neon_kernels, csd_neon_preparers, always},
 #endif
 #ifdef CSD_WITH_DOTPROD
-    {"dotprod", csd_dotprod_kernels, has_dotprod},
+    {"dotprod", csd_dotprod_kernels, csd_dotprod_preparers, has_dotprod},
 #endif
 };
 
@@ -83,6 +88,7 @@ int csd_isa_at(uint32_t i, csd_isa *isa) {
         return 0;
     isa->name = tables[i].name;
     isa->kernels = tables[i].kernels;
+    isa->preparers = tables[i].preparers;
     isa->available = tables[i].available();
     return 1;
 }

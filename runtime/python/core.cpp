@@ -96,6 +96,15 @@ public:
         if (status_ != CSD_OK)
             return;
         set_arena(part_.header->arena_bytes);
+        const std::size_t size = csd_prepared_bytes(&part_, isa_.preparers);
+        if (size == 0)
+            return;
+        try {
+            prepared_ = std::make_unique<AlignedBytes>(size, CSD_PREPARED_ALIGN);
+        } catch (const std::bad_alloc &) {
+            return; // it runs without, only slower
+        }
+        csd_prepare(&part_, isa_.preparers, prepared_->data(), size);
     }
 
     // What csd_open refused, as (name, text, record, field, index); None for a sound bundle.
@@ -130,6 +139,9 @@ public:
     nb::object part() const { return text(require().header->part); }
     nb::object side() const { return text(require().header->side); }
     std::uint64_t arena_bytes() const { return require().header->arena_bytes; }
+    std::uint64_t prepared_bytes() const {
+        return require().prepared == nullptr ? 0 : csd_prepared_bytes(&part_, isa_.preparers);
+    }
     std::uint32_t n_max() const { return require().header->n_max; }
     std::uint32_t k_max() const { return require().header->k_max; }
     nb::bytes pairing_id() const {
@@ -261,6 +273,7 @@ private:
 
     AlignedBytes bundle_;
     std::unique_ptr<AlignedBytes> arena_;
+    std::unique_ptr<AlignedBytes> prepared_;
     csd_isa isa_{};
     csd_part part_{};
     csd_status status_ = CSD_OK;
@@ -291,6 +304,7 @@ NB_MODULE(_core, m) {
         .def_prop_ro("part", &Part::part)
         .def_prop_ro("side", &Part::side)
         .def_prop_ro("arena_bytes", &Part::arena_bytes)
+        .def_prop_ro("prepared_bytes", &Part::prepared_bytes)
         .def_prop_ro("n_max", &Part::n_max)
         .def_prop_ro("k_max", &Part::k_max)
         .def_prop_ro("pairing_id", &Part::pairing_id)

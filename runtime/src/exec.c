@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "prepare.h"
+
 csd_status csd_set_arena(csd_part *part, void *arena, size_t size) {
     const csd_header_record *header = part->header;
     if (size < header->arena_bytes)
@@ -74,8 +76,7 @@ static void *write_address(const csd_part *part, const csd_tensor_record *tensor
     return part->arena + tensor->place;
 }
 
-static void resolve_shape(csd_shape *shape, const csd_tensor_record *tensor, uint32_t n,
-                          uint32_t k) {
+void csd_resolve_shape(csd_shape *shape, const csd_tensor_record *tensor, uint32_t n, uint32_t k) {
     shape->rank = tensor->rank;
     shape->element = csd_dtype_size(tensor->dtype);
     shape->dtype = tensor->dtype;
@@ -85,22 +86,24 @@ static void resolve_shape(csd_shape *shape, const csd_tensor_record *tensor, uin
     }
 }
 
-static void run_step(const csd_part *part, const csd_step_record *step, uint32_t n) {
+static void run_step(const csd_part *part, uint32_t number, uint32_t n) {
+    const csd_step_record *step = part->steps + number;
     const uint32_t *operands = part->operands + step->operand_first;
     const uint32_t k = part->call->k;
     csd_args args;
+    args.prepared = csd_prepared_step(part, number);
     for (uint32_t i = 0; i < step->input_count; i++) {
         args.in[i].data = NULL;
         if (operands[i] == CSD_NONE)
             continue;
         const csd_tensor_record *tensor = part->tensors + operands[i];
         args.in[i].data = read_address(part, tensor);
-        resolve_shape(&args.in[i].shape, tensor, n, k);
+        csd_resolve_shape(&args.in[i].shape, tensor, n, k);
     }
     for (uint32_t i = 0; i < step->output_count; i++) {
         const csd_tensor_record *tensor = part->tensors + operands[step->input_count + i];
         args.out[i].data = write_address(part, tensor);
-        resolve_shape(&args.out[i].shape, tensor, n, k);
+        csd_resolve_shape(&args.out[i].shape, tensor, n, k);
     }
     args.params = part->params + step->param_first;
     part->kernels[step->op](&args);
@@ -142,7 +145,7 @@ csd_status csd_run(csd_part *part, const csd_call *call) {
         for (uint32_t s = 0; s < step_count; s++) {
             if (call->tick != NULL)
                 call->tick(call->user, part, s, CSD_BEFORE_STEP);
-            run_step(part, part->steps + s, n);
+            run_step(part, s, n);
             if (call->tick != NULL)
                 call->tick(call->user, part, s, CSD_AFTER_STEP);
         }

@@ -54,6 +54,7 @@ typedef struct csd_part {
     uint32_t output_count;
     const csd_kernel *kernels;
     uint8_t *arena;
+    const uint8_t *prepared;     /* after csd_prepare */
     const struct csd_call *call; /* while csd_run runs */
     size_t done;                 /* samples of that call that earlier chunks made */
     csd_fault fault;             /* after a csd_open that refused */
@@ -81,6 +82,15 @@ csd_status csd_open(csd_part *part, const void *bundle, size_t size, const csd_k
 
 /* Gives the part its memory: header->arena_bytes at header->arena_align. */
 csd_status csd_set_arena(csd_part *part, void *arena, size_t size);
+
+/* Bytes of what the preparers of an instruction set (csd_isa) make of the part's constants; 0: the
+   part needs none. */
+size_t csd_prepared_bytes(const csd_part *part, const csd_preparer *preparers);
+
+/* Prepares the part for the kernels of the same instruction set, in memory of so many bytes at
+   CSD_PREPARED_ALIGN, which must outlive the part. It is optional, and pays where a part runs more
+   than once: the results are the same. Copies of the part share it. */
+csd_status csd_prepare(csd_part *part, const csd_preparer *preparers, void *memory, size_t size);
 
 /* Runs all samples, n_max at a time. */
 csd_status csd_run(csd_part *part, const csd_call *call);

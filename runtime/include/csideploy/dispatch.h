@@ -3,7 +3,7 @@
    For hosted machines, where one program meets many CPUs. A bare machine has one: its program
    names its table (csd_reference_kernels, compiled for that CPU) when it is linked.
 
-   All tables give the same bits: they are the same source, in the same order of operations. */
+   All tables give the same bits: the same source, or one that keeps its order of operations. */
 #ifndef CSIDEPLOY_DISPATCH_H
 #define CSIDEPLOY_DISPATCH_H
 
@@ -18,6 +18,7 @@ extern "C" {
 typedef struct csd_isa {
     const char *name;          /* "reference", "baseline", "avx2", "avx512", "neon", "dotprod" */
     const csd_kernel *kernels; /* for csd_open */
+    const csd_preparer *preparers; /* for csd_prepare; NULL: it has none */
     int available;             /* can this machine run them? */
 } csd_isa;
 

@@ -37,8 +37,16 @@ typedef struct csd_args {
     csd_input in[CSD_MAX_INPUTS];
     csd_output out[CSD_MAX_OUTPUTS];
     const csd_param *params;
+    const void *prepared; /* what the operation's csd_preparer made of the step, or NULL */
 } csd_args;
 
 typedef void (*csd_kernel)(const csd_args *args);
+
+/* Makes of a step's constants what one instruction set reads faster: weights in another order,
+   tables. Returns how many bytes that takes, 0 for a step that it has nothing for, and fills
+   `memory`, aligned to CSD_PREPARED_ALIGN, unless that is NULL. Shapes are those of n_max and
+   k_max; an input that is no constant has data NULL. */
+typedef size_t (*csd_preparer)(const csd_args *args, void *memory);
+#define CSD_PREPARED_ALIGN 64u
 
 #endif
