@@ -1,4 +1,4 @@
-"""What an instruction set makes of a part's constants once: asked for, checked, handed to kernels."""
+"""What an instruction set makes of a part's constants: asked for, checked, handed to kernels."""
 
 from pathlib import Path
 
