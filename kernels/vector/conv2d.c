@@ -1,12 +1,13 @@
 /* The convolution of kernels/reference/conv2d.c where neighbours of an output row read neighbours of
    x: the same sums in the same order, so the same bits.
 
-   A group's rows of x are copied first, with zeros for the pads, as many as fit a strip: then a tap
-   is one place of the copy, whatever kernel and dilation are, and a row of outputs needs no limits.
-   A tile of rows and outputs, sixteen or 32 columns wide, stays in registers over all taps; each
-   number that a tap reads serves all outputs of the tile, each weight all its rows and columns. With
-   4 rows, 2 outputs and 32 columns that is 8 loads and 2 weights for 16 products and 16 sums, so
-   that arithmetic and not the cache is the limit. The activation is applied before the only store.
+   Rows of x are copied first, with zeros for the pads: then a tap is one place of the copy, whatever
+   kernel and dilation are, and a row of outputs needs no limits. As many rows as have room make a
+   strip, and as many channels of a group a share; the sums of a share wait in y for the next one.
+   A tile of rows and outputs, sixteen or 32 columns wide, stays in registers over all taps: each
+   number that a tap reads serves all its outputs, each weight all its rows and columns. With 4 rows,
+   2 outputs and 32 columns that is 8 loads and 2 weights for 16 products and 16 sums: arithmetic is
+   the limit, not the cache. The activation comes before the only store.
 
    Zeros that stand for pads change nothing: weights are finite, and a sum that does not start from
    -0 never becomes -0. */
@@ -14,11 +15,11 @@
 #include "../fast.h"
 #include "../vectors.h"
 
-/* Of the strip's copy, in floats, and of the list of taps: 44 KiB of the stack together. */
+/* Of the copy, in floats, and of the list of taps: 44 KiB of the stack together. */
 #define PLACES 10240u
 #define TAPS 2048u
 
-/* Sums in registers: of 32, of 16 that are two a number, or of 32 that are four a number. */
+/* A tile's rows with one or two outputs, half of them with four; and its vectors. */
 #ifdef CSD_HAS_AVX512
 enum { MOST_ROWS = 4, MOST_VECTORS = 2 };
 #else
@@ -29,8 +30,9 @@ enum { MOST_OUTPUTS = 4 };
 /* What tiles of a strip have in common. */
 typedef struct strip {
     float *places;
-    uint16_t *taps; /* where a tap's first number stands, after the one of the first tap */
+    uint16_t *taps; /* where a tap's numbers stand, counted from the first tap's */
     size_t count;   /* of taps */
+    size_t weights; /* of an output */
     size_t margin;  /* zeros between rows of the copy */
     size_t pitch;   /* from row to row of the copy */
     size_t step;    /* from an output row's numbers to the next one's */
@@ -39,93 +41,95 @@ typedef struct strip {
     uint32_t activation;
 } strip;
 
-/* One tile: its first numbers in the copy, its first output's weights, bias and slope, and its first
-   element of y and of the residual. */
+/* A tile: its first number in the copy, its first output's weights, bias and slope, and its first
+   element of y and of what the sums start from. */
 typedef struct tile {
     const float *x;
     const float *weight;
     const float *bias;
     const float *slopes;
     size_t slope_step;
-    const float *residual;
+    const float *start;
     float *y;
 } tile;
 
-CSD_INLINE csd_wide load(const float *p, size_t lanes) {
-    return lanes == CSD_WIDE ? csd_wide_load(p) : csd_wide_load_first(p, lanes);
-}
+#define EACH_SUM                                                                                   \
+    CSD_UNROLL                                                                                     \
+    for (size_t o = 0; o < outputs; o++)                                                           \
+        CSD_UNROLL                                                                                 \
+    for (size_t r = 0; r < rows; r++)                                                              \
+        CSD_UNROLL                                                                                 \
+    for (size_t v = 0; v < vectors; v++)
+#define SUM sums[r][o][v]
+#define AT (o * plane + r * width + v * CSD_WIDE)
 
-CSD_INLINE csd_wide activate(csd_wide y, uint32_t activation, float slope) {
-    const csd_wide zero = csd_wide_all(0.0f);
-    if (activation == CSD_ACT_RELU)
-        return csd_wide_if_below(y, zero, zero, y);
-    if (activation == CSD_ACT_LEAKY || activation == CSD_ACT_PRELU)
-        return csd_wide_rectify(y, csd_wide_all(slope));
-    return y;
-}
-
-/* `last` columns of the last vector exist. */
+/* Of the last vector, `last` columns exist. */
 CSD_INLINE void convolve(const strip *s, const tile *t, size_t last, const size_t rows,
                          const size_t outputs, const size_t vectors) {
-    csd_wide sums[MOST_ROWS][MOST_OUTPUTS][MOST_VECTORS];
+    const size_t width = s->width, plane = s->plane, step = s->weights;
+    csd_wide sums[MOST_ROWS][MOST_OUTPUTS][MOST_VECTORS], weights[MOST_OUTPUTS];
+    const csd_wide zero = csd_wide_all(0.0f);
+    const float *x[MOST_ROWS], *weight = t->weight, *const start = t->start;
     CSD_UNROLL
-    for (size_t o = 0; o < outputs; o++) {
-        const csd_wide start = csd_wide_all((t->bias ? t->bias[o] : 0.0f) + 0.0f); /* never -0 */
-        CSD_UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            CSD_UNROLL
-            for (size_t v = 0; v < vectors; v++) {
-                const size_t at = o * s->plane + r * s->width + v * CSD_WIDE;
-                const size_t lanes = v + 1u < vectors ? CSD_WIDE : last;
-                sums[r][o][v] =
-                    t->residual ? csd_wide_add(start, load(t->residual + at, lanes)) : start;
-            }
+    for (size_t o = 0; o < outputs; o++)
+        weights[o] = csd_wide_all((t->bias ? t->bias[o] : 0.0f) + 0.0f); /* never -0 */
+    EACH_SUM { SUM = weights[o]; }
+    if (start != NULL && last == CSD_WIDE) {
+        EACH_SUM { SUM = csd_wide_add(SUM, csd_wide_load(start + AT)); }
+    } else if (start != NULL) {
+        EACH_SUM {
+            const size_t lanes = v + 1u < vectors ? CSD_WIDE : last;
+            SUM = csd_wide_add(SUM, csd_wide_load_first(start + AT, lanes));
         }
     }
-    const float *weight = t->weight;
+    /* One register a row, and one load for all outputs: gcc would compute and read again. */
+    CSD_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        x[r] = t->x + r * s->step;
+        __asm__("" : "+r"(x[r]));
+    }
     for (const uint16_t *tap = s->taps, *end = tap + s->count; tap < end; tap++, weight++) {
-        const float *x = t->x + *tap;
-        csd_wide weights[MOST_OUTPUTS];
+        const size_t at = *tap;
         CSD_UNROLL
         for (size_t o = 0; o < outputs; o++)
-            weights[o] = csd_wide_all(weight[o * s->count]);
+            weights[o] = csd_wide_all(weight[o * step]);
         CSD_UNROLL
         for (size_t r = 0; r < rows; r++) {
             CSD_UNROLL
             for (size_t v = 0; v < vectors; v++) {
-                const csd_wide numbers = csd_wide_load(x + r * s->step + v * CSD_WIDE);
+                csd_wide numbers = csd_wide_load(x[r] + at + v * CSD_WIDE);
+                CSD_KEEP(numbers);
                 CSD_UNROLL
                 for (size_t o = 0; o < outputs; o++)
-                    sums[r][o][v] =
-                        csd_wide_add(sums[r][o][v], csd_wide_mul(weights[o], numbers));
+                    SUM = csd_wide_add(SUM, csd_wide_mul(weights[o], numbers));
             }
         }
     }
-    CSD_UNROLL
-    for (size_t o = 0; o < outputs; o++) {
-        const float slope = t->slopes[o * t->slope_step];
+    const uint32_t activation = s->activation;
+    float *const y = t->y;
+    if (activation == CSD_ACT_RELU) {
+        EACH_SUM { SUM = csd_wide_if_below(SUM, zero, zero, SUM); }
+    } else if (activation == CSD_ACT_LEAKY || activation == CSD_ACT_PRELU) {
         CSD_UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            CSD_UNROLL
-            for (size_t v = 0; v < vectors; v++) {
-                float *y = t->y + o * s->plane + r * s->width + v * CSD_WIDE;
-                const csd_wide done = activate(sums[r][o][v], s->activation, slope);
-                if (v + 1u < vectors || last == CSD_WIDE)
-                    csd_wide_store(y, done);
-                else
-                    csd_wide_store_first(y, done, last);
-            }
-        }
+        for (size_t o = 0; o < outputs; o++)
+            weights[o] = csd_wide_all(t->slopes[o * t->slope_step]);
+        EACH_SUM { SUM = csd_wide_rectify(SUM, weights[o]); }
+    }
+    if (last == CSD_WIDE) {
+        EACH_SUM { csd_wide_store(y + AT, SUM); }
+    } else {
+        EACH_SUM { csd_wide_store_first(y + AT, SUM, v + 1u < vectors ? CSD_WIDE : last); }
     }
 }
 
-/* Each size of a tile is a function of its own. */
+/* Each size of a tile is a function of its own, so that nothing else wants its registers. */
 #define TILE(rows, outputs, vectors)                                                               \
-    static void tile_##rows##_##outputs##_##vectors(const strip *s, const tile *t, size_t last) {  \
+    static __attribute__((noinline)) void tile_##rows##_##outputs##_##vectors(                     \
+        const strip *s, const tile *t, size_t last) {                                              \
         convolve(s, t, last, rows, outputs, vectors);                                              \
     }
 #define CASE(rows, outputs, vectors)                                                               \
-    case (rows)*100 + (outputs)*10 + (vectors):                                                    \
+    case (rows) * 100 + (outputs) * 10 + (vectors):                                                \
         tile_##rows##_##outputs##_##vectors(s, t, last);                                           \
         break;
 #ifdef CSD_HAS_AVX512
@@ -144,7 +148,7 @@ static void run_tile(const strip *s, const tile *t, size_t last, size_t rows, si
     }
 }
 
-/* Some outputs of a strip, from its first row. */
+/* One, two or four outputs of a strip. */
 static void run_outputs(const strip *s, const tile *first, size_t rows, size_t outputs) {
     const size_t most = outputs == 4u ? MOST_ROWS / 2 : MOST_ROWS;
     for (size_t row = 0, together; row < rows; row += together) {
@@ -155,10 +159,9 @@ static void run_outputs(const strip *s, const tile *first, size_t rows, size_t o
             vectors = left > CSD_WIDE ? MOST_VECTORS : 1;
             t.x += row * s->step + column;
             t.y += at;
-            t.residual = t.residual ? t.residual + at : NULL;
-            const size_t before = (vectors - 1u) * CSD_WIDE;
-            const size_t last = left - before < CSD_WIDE ? left - before : CSD_WIDE;
-            run_tile(s, &t, last, together, outputs, vectors);
+            t.start = t.start ? t.start + at : NULL;
+            const size_t last = left - (vectors - 1u) * CSD_WIDE;
+            run_tile(s, &t, last < CSD_WIDE ? last : CSD_WIDE, together, outputs, vectors);
         }
     }
 }
@@ -169,19 +172,14 @@ static void copy_rows(float *to, const strip *s, const float *plane, size_t heig
     const csd_wide zero = csd_wide_all(0.0f);
     for (size_t k = 0; k < rows; k++, to += s->pitch) {
         const ptrdiff_t row = from + (ptrdiff_t)k;
-        if (row < 0 || row >= (ptrdiff_t)height) {
-            for (size_t i = 0; i < s->pitch; i += CSD_WIDE)
-                csd_wide_store(to + i, zero);
-            continue;
-        }
-        const float *x = plane + (size_t)row * width;
-        size_t column = 0;
-        for (size_t i = 0; i < s->margin; i += CSD_WIDE)
+        const int inside = row >= 0 && row < (ptrdiff_t)height;
+        const float *x = inside ? plane + (size_t)row * width : plane;
+        for (size_t i = 0; i < (inside ? s->margin : s->pitch); i += CSD_WIDE)
             csd_wide_store(to + i, zero);
-        for (; column + CSD_WIDE <= width; column += CSD_WIDE)
-            csd_wide_store(to + s->margin + column, csd_wide_load(x + column));
-        if (column < width)
-            csd_wide_store(to + s->margin + column, csd_wide_load_first(x + column, width - column));
+        for (size_t i = 0; inside && i < width; i += CSD_WIDE)
+            csd_wide_store(to + s->margin + i, width - i >= CSD_WIDE
+                                                   ? csd_wide_load(x + i)
+                                                   : csd_wide_load_first(x + i, width - i));
     }
 }
 
@@ -194,47 +192,88 @@ static int all_finite(const float *x, size_t count) {
     return most < 0x7F800000u;
 }
 
-static size_t round_up(size_t count) { return (count + CSD_WIDE - 1u) / CSD_WIDE * CSD_WIDE; }
-
-/* One group of one sample: y, bias, residual and weights are its first output's. */
+/* One group of one sample; `first` is its first output's. */
 typedef struct group {
     const float *x;
     size_t channels;
+    size_t share; /* channels that are copied at once */
     size_t outputs;
     size_t height;
     size_t width;
+    size_t taps; /* of a channel */
     size_t rows; /* of the output */
+    size_t strip;
     size_t stride;
     size_t pad_top;
     size_t window; /* rows that an output row reads, from the first to the last */
-    size_t strip_rows;
     tile first;
 } group;
 
-static void run_group(strip *s, const group *g) {
+static size_t copied_rows(const group *g, size_t rows) {
+    return (rows - 1u) * g->stride + g->window;
+}
+
+/* The products of `channels` channels from number `c` on, for some rows of all outputs. */
+static void run_share(strip *s, const group *g, size_t row, size_t rows, size_t c,
+                      size_t channels) {
+    const ptrdiff_t from = (ptrdiff_t)(row * g->stride) - (ptrdiff_t)g->pad_top;
+    for (size_t i = 0; i < channels; i++)
+        copy_rows(s->places + i * copied_rows(g, g->strip) * s->pitch, s,
+                  g->x + (c + i) * g->height * g->width, g->height, g->width, from,
+                  copied_rows(g, rows));
+    s->count = channels * g->taps;
+    for (size_t o = 0, outputs; o < g->outputs; o += outputs) {
+        const size_t left = g->outputs - o, at = o * s->plane + row * s->width;
+        tile t = g->first;
+        outputs = left >= 4u ? 4u : left >= 2u ? 2u : 1u;
+        t.weight += o * s->weights + c * g->taps;
+        t.slopes += o * t.slope_step;
+        t.y += at;
+        t.bias = t.bias && c == 0 ? t.bias + o : NULL;
+        t.start = c > 0 ? t.y : t.start ? t.start + at : NULL;
+        run_outputs(s, &t, rows, outputs);
+    }
+}
+
+static void run_group(strip *s, const group *g, uint32_t activation) {
     for (size_t row = 0, rows; row < g->rows; row += rows) {
-        rows = g->rows - row < g->strip_rows ? g->rows - row : g->strip_rows;
-        const size_t read = (rows - 1u) * g->stride + g->window;
-        const size_t copied = (g->strip_rows - 1u) * g->stride + g->window;
-        const ptrdiff_t from = (ptrdiff_t)(row * g->stride) - (ptrdiff_t)g->pad_top;
-        for (size_t c = 0; c < g->channels; c++)
-            copy_rows(s->places + c * copied * s->pitch, s, g->x + c * g->height * g->width,
-                      g->height, g->width, from, read);
-        for (size_t o = 0, outputs; o < g->outputs; o += outputs) {
-            const size_t left = g->outputs - o, at = o * s->plane + row * s->width;
-            tile t = g->first;
-            outputs = left >= 4u ? 4u : left >= 2u ? 2u : 1u;
-            t.weight += o * s->count;
-            t.bias = t.bias ? t.bias + o : NULL;
-            t.slopes += o * t.slope_step;
-            t.residual = t.residual ? t.residual + at : NULL;
-            t.y += at;
-            run_outputs(s, &t, rows, outputs);
+        rows = g->rows - row < g->strip ? g->rows - row : g->strip;
+        for (size_t c = 0, channels; c < g->channels; c += channels) {
+            channels = g->channels - c < g->share ? g->channels - c : g->share;
+            s->activation = c + channels < g->channels ? (uint32_t)CSD_ACT_NONE : activation;
+            run_share(s, g, row, rows, c, channels);
         }
     }
 }
 
-/* Fills in what all groups share; 0 where a strip of one row has no room. */
+static size_t round_up(size_t count) { return (count + CSD_WIDE - 1u) / CSD_WIDE * CSD_WIDE; }
+
+/* Strips and shares: enough rows that few are copied twice, then all channels that have room.
+   Returns 0 where not one row of one channel has. */
+static int divide(strip *s, group *g, size_t left, size_t reach) {
+    const size_t columns = round_up(g->width);
+    const size_t beyond = reach > left + columns ? reach - left - columns : 0;
+    s->margin = round_up(beyond > left ? beyond : left);
+    s->pitch = s->margin + columns;
+    const size_t room = s->pitch < PLACES ? (PLACES - s->margin) / s->pitch : 0;
+    if (room < g->window || g->taps > TAPS)
+        return 0;
+    const size_t wanted = round_up(2u * g->window), most = (room - g->window) / g->stride + 1u;
+    g->strip = wanted < most ? wanted : most;
+    if (g->strip > g->rows)
+        g->strip = g->rows;
+    g->share = room / copied_rows(g, g->strip);
+    if (g->share > TAPS / g->taps)
+        g->share = TAPS / g->taps;
+    if (g->share > g->channels)
+        g->share = g->channels;
+    /* Shares of nearly one size. */
+    const size_t shares = (g->channels + g->share - 1u) / g->share;
+    g->share = (g->channels + shares - 1u) / shares;
+    return 1;
+}
+
+/* Fills in what all groups have in common; returns 0 for a shape that other kernels take. */
 static int plan(strip *s, group *g, const csd_args *args) {
     const csd_shape *in = &args->in[CSD_CONV2D_X].shape, *out = &args->out[0].shape;
     const csd_shape *kernel = &args->in[CSD_CONV2D_WEIGHT].shape;
@@ -246,46 +285,29 @@ static int plan(strip *s, group *g, const csd_args *args) {
     g->outputs = out->dims[1] / p[CSD_CONV2D_P_GROUPS].u;
     g->height = in->dims[2];
     g->width = in->dims[3];
+    g->taps = kernel_h * kernel_w;
     g->rows = out->dims[2];
     g->stride = p[CSD_CONV2D_P_STRIDE_H].u;
     g->pad_top = p[CSD_CONV2D_P_PAD_TOP].u;
     g->window = (kernel_h - 1u) * down + 1u;
     s->width = out->dims[3];
     s->plane = g->rows * s->width;
-    s->activation = p[CSD_CONV2D_P_ACTIVATION].u;
-    s->count = csd_count(kernel, 1, 4);
-    if (p[CSD_CONV2D_P_STRIDE_W].u != 1 || s->count > TAPS || g->width > PLACES ||
-        s->width > PLACES || left > PLACES || kernel_w > PLACES || right > PLACES)
+    s->weights = g->channels * g->taps;
+    /* Narrow rows would leave most of a vector idle. */
+    if (p[CSD_CONV2D_P_STRIDE_W].u != 1 || s->width <= CSD_WIDE / 4u || s->width > PLACES ||
+        g->width > PLACES || left > PLACES || kernel_w > PLACES || right > PLACES ||
+        !divide(s, g, left, round_up(s->width) + (kernel_w - 1u) * right))
         return 0;
-
-    /* From the first number of a copied row to the last that a tile's last vector reads. */
-    const size_t columns = round_up(g->width);
-    const size_t reach = round_up(s->width) + (kernel_w - 1u) * right;
-    const size_t beyond = reach > left + columns ? reach - left - columns : 0;
-    s->margin = round_up(beyond > left ? beyond : left);
-    s->pitch = s->margin + columns;
-    if (s->pitch > PLACES || g->channels > PLACES / s->pitch)
-        return 0;
-    const size_t most = (PLACES - s->margin) / (s->pitch * g->channels); /* rows of a channel */
-    if (most < g->window)
-        return 0;
-    g->strip_rows = (most - g->window) / g->stride + 1u;
-    if (g->strip_rows > MOST_ROWS)
-        g->strip_rows -= g->strip_rows % MOST_ROWS;
-    if (g->strip_rows > g->rows)
-        g->strip_rows = g->rows;
-    const size_t copied = (g->strip_rows - 1u) * g->stride + g->window;
     uint16_t *tap = s->taps;
-    for (size_t c = 0; c < g->channels; c++)
+    for (size_t c = 0; c < g->share; c++)
         for (size_t i = 0; i < kernel_h; i++)
-            for (size_t j = 0; j < kernel_w; j++)
-                *tap++ = (uint16_t)((c * copied + i * down) * s->pitch + j * right);
+            for (size_t j = 0; j < kernel_w; j++) {
+                const size_t row = c * copied_rows(g, g->strip) + i * down;
+                *tap++ = (uint16_t)(row * s->pitch + j * right);
+            }
     s->step = g->stride * s->pitch;
     return 1;
 }
-
-/* Narrow rows would leave most of a vector idle. */
-static int pays(const csd_shape *out) { return out->dims[3] > CSD_WIDE / 4u; }
 
 int CSD_FAST(conv2d)(const csd_args *args) {
     const csd_shape *out = &args->out[0].shape;
@@ -294,35 +316,33 @@ int CSD_FAST(conv2d)(const csd_args *args) {
     const float *bias = args->in[CSD_CONV2D_BIAS].data;
     const float *residual = args->in[CSD_CONV2D_RESIDUAL].data;
     const float *weight = args->in[CSD_CONV2D_WEIGHT].data;
-    const float alpha = p[CSD_CONV2D_P_ALPHA].f;
-    float places[PLACES];
+    const size_t groups = p[CSD_CONV2D_P_GROUPS].u;
+    const size_t slope_step = slopes->data != NULL && slopes->shape.dims[0] > 1;
+    const uint32_t activation = p[CSD_CONV2D_P_ACTIVATION].u;
+    __attribute__((aligned(CSD_WIDE_BYTES))) float places[PLACES];
     uint16_t taps[TAPS];
     strip s = {.places = places, .taps = taps};
     group g;
-    if (!pays(out) || !plan(&s, &g, args) || !all_finite(weight, out->dims[1] * s.count))
+    if (!plan(&s, &g, args) || !all_finite(weight, out->dims[1] * s.weights))
         return 0;
-    const size_t groups = p[CSD_CONV2D_P_GROUPS].u;
     const size_t x_size = g.channels * g.height * g.width, y_size = g.outputs * s.plane;
-    const csd_wide zero = csd_wide_all(0.0f);
-    const size_t rows = (g.strip_rows - 1u) * g.stride + g.window;
-    for (size_t i = 0; i < s.margin; i += CSD_WIDE)
-        csd_wide_store(places + g.channels * rows * s.pitch + i, zero);
-    for (size_t n = 0; n < out->dims[0]; n++)
-        for (size_t k = 0; k < groups; k++) {
-            const size_t sample = n * groups + k, o = k * g.outputs;
-            const size_t slope_step = slopes->data != NULL && slopes->shape.dims[0] > 1;
-            g.x = (const float *)args->in[CSD_CONV2D_X].data + sample * x_size;
-            g.first.x = places + s.margin - p[CSD_CONV2D_P_PAD_LEFT].u;
-            g.first.weight = weight + o * s.count;
-            g.first.bias = bias ? bias + o : NULL;
-            g.first.slopes = slopes->data ? (const float *)slopes->data + o * slope_step : &alpha;
-            g.first.slope_step = slope_step;
-            g.first.residual = residual ? residual + sample * y_size : NULL;
-            g.first.y = (float *)args->out[0].data + sample * y_size;
-            run_group(&s, &g);
-            if (s.activation == CSD_ACT_SIGMOID || s.activation == CSD_ACT_TANH)
-                CSD_KERNEL(activate)(g.first.y, y_size, s.activation, 0.0f);
-        }
+    for (size_t i = 0; i < s.margin; i++) /* after the last row */
+        places[g.share * copied_rows(&g, g.strip) * s.pitch + i] = 0.0f;
+    for (size_t n = 0; n < out->dims[0] * groups; n++) {
+        const size_t o = n % groups * g.outputs;
+        g.x = (const float *)args->in[CSD_CONV2D_X].data + n * x_size;
+        g.first.x = places + s.margin - p[CSD_CONV2D_P_PAD_LEFT].u;
+        g.first.weight = weight + o * s.weights;
+        g.first.bias = bias ? bias + o : NULL;
+        g.first.slopes = slopes->data ? (const float *)slopes->data + o * slope_step
+                                      : &p[CSD_CONV2D_P_ALPHA].f;
+        g.first.slope_step = slope_step;
+        g.first.start = residual ? residual + n * y_size : NULL;
+        g.first.y = (float *)args->out[0].data + n * y_size;
+        run_group(&s, &g, activation);
+        if (activation == CSD_ACT_SIGMOID || activation == CSD_ACT_TANH)
+            CSD_KERNEL(activate)(g.first.y, y_size, activation, 0.0f);
+    }
     return 1;
 }
 
