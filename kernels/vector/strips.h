@@ -14,9 +14,9 @@
 
 #include "../vectors.h"
 
-/* Of the copy and of the list of taps: 44 KiB of the stack together. */
-#define CSD_PLACES 10240u
-#define CSD_TAPS 2048u
+/* Of the copy and of the list of taps: 38 KiB of the stack together. */
+#define CSD_PLACES 9216u
+#define CSD_TAPS 1024u
 
 /* A tile's rows with one or two outputs, half of them with four; and its vectors. */
 #ifdef CSD_HAS_AVX512
