@@ -7,15 +7,9 @@
    taken off the bias once. Sums are right modulo 2^32, and so right where the result fits: with
    8-bit x the verifier sees to that; with 16-bit x the preparer refuses weights with which the
    farthest x from x_zero could make more. */
-#include "../codes.h"
 #include "../fast.h"
+#include "code_words.h"
 #include "strips.h"
-
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
-#include "../x86/words.h"
-#else
-#include "../arm/words.h"
-#endif
 
 #define MOST_PREPARED ((size_t)64 << 20)
 /* Sums that wait for the next share of the channels, of up to four outputs of a strip. */
@@ -42,10 +36,7 @@ CSD_INLINE void store(const csd_output *codes, size_t at, csd_words sum, csd_wid
     const csd_wide scaled = csd_wide_mul(csd_words_float(sum), multiplier);
     const csd_wide cut = csd_wide_min(csd_wide_max(scaled, least), most);
     const csd_words code = csd_words_add(csd_words_nearest(cut), csd_words_all(zero));
-    if (codes->shape.dtype == CSD_I16)
-        csd_words_to_16((int16_t *)codes->data + at, code, count);
-    else
-        csd_words_to_8((uint8_t *)codes->data + at, code, count);
+    csd_store_words(codes, at, code, count);
 }
 
 CSD_INLINE void convolve(const csd_strips *s, const csd_tile *t, const size_t rows,
