@@ -9,15 +9,18 @@
        words[strip][step][tile][output mod 16][output / 16 mod 2]
 
    Inputs and outputs that are not there have bits of 0. Nothing is larger than the weights, but for
-   these. */
+   these and a margin behind them: a reader may take a vector from up to three bytes further on. */
 #ifndef CSIDEPLOY_SIGN_WORDS_H
 #define CSIDEPLOY_SIGN_WORDS_H
+
+#include <string.h>
 
 #include "../kernels.h"
 
 #define CSD_SIGN_STEP 16u  /* inputs of a step */
 #define CSD_SIGN_TILE 32u  /* outputs of a tile, and the words of one step of it */
 #define CSD_SIGN_STRIP 4u  /* tiles of a strip; the last strip may have fewer */
+#define CSD_SIGN_MARGIN 64u
 #define CSD_SIGN_MOST (64u << 20)
 
 static inline size_t csd_sign_steps(size_t inputs) {
@@ -51,10 +54,13 @@ static inline uint16_t csd_sign_word(const uint8_t *row, size_t row_bytes, size_
 static inline size_t csd_sign_prepare(const csd_input *weight, size_t inputs, void *memory) {
     const size_t outputs = weight->shape.dims[0], row_bytes = (inputs + 7u) / 8u;
     const size_t steps = csd_sign_steps(inputs), tiles = csd_sign_tiles(outputs);
-    const uint64_t size = (uint64_t)steps * tiles * CSD_SIGN_TILE * sizeof(uint16_t);
+    const uint64_t size =
+        (uint64_t)steps * tiles * CSD_SIGN_TILE * sizeof(uint16_t) + CSD_SIGN_MARGIN;
     uint16_t *to = memory;
     if (weight->data == NULL || size > CSD_SIGN_MOST)
         return 0;
+    if (memory != NULL)
+        memset((uint8_t *)memory + size - CSD_SIGN_MARGIN, 0, CSD_SIGN_MARGIN);
     for (size_t first = 0; first < tiles && to != NULL; first += CSD_SIGN_STRIP)
         for (size_t step = 0; step < steps; step++)
             for (size_t t = first; t < first + csd_sign_wide(first, tiles); t++)

@@ -41,7 +41,14 @@ CSD_INLINE __mmask16 lanes(size_t left, size_t v) {
     return left > from ? (__mmask16)((1u << (left - from)) - 1u) : (__mmask16)0;
 }
 
-#define AHEAD 2048 /* bytes that are asked for before they are read */
+/* Sixteen places, four bits from 4 g on in each dword. A byte of a dword is low where that is read: to
+   read again is cheaper here than to shift, which takes the ports of the permutations. */
+CSD_INLINE __m512i places(const uint16_t *words, unsigned g) {
+    const __m512i w = _mm512_loadu_si512((const uint8_t *)words + g / 2u);
+    return g % 2u != 0 ? _mm512_srli_epi32(w, 4) : w;
+}
+
+#define AHEAD 4096 /* bytes that are asked for before they are read */
 
 /* `wide` tiles of outputs, of which `pitch` stand side by side: y += what `steps` steps give. */
 CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const table *tables,
@@ -65,13 +72,9 @@ CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const
                 block[r][v] = _mm512_setzero_ps();
         }
         for (size_t step = 0; step < here; step++) {
-            __m512i w[CSD_SIGN_STRIP];
             CSD_UNROLL
-            for (size_t v = 0; v < wide; v++) {
-                w[v] = _mm512_loadu_si512(words + v * CSD_SIGN_TILE);
+            for (size_t v = 0; v < wide; v++)
                 _mm_prefetch((const char *)(words + v * CSD_SIGN_TILE) + AHEAD, _MM_HINT_T0);
-            }
-            words += pitch * CSD_SIGN_TILE;
             CSD_UNROLL
             for (unsigned g = 0; g < 4u; g++) {
                 CSD_UNROLL
@@ -82,13 +85,14 @@ CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const
                     for (size_t v = 0; v < wide; v++) {
                         block[r][2u * v] = _mm512_add_ps(
                             block[r][2u * v],
-                            _mm512_permutexvar_ps(_mm512_srli_epi32(w[v], 4u * g), entries));
+                            _mm512_permutexvar_ps(places(words + v * CSD_SIGN_TILE, g), entries));
                         block[r][2u * v + 1u] = _mm512_add_ps(
                             block[r][2u * v + 1u],
-                            _mm512_permutexvar_ps(_mm512_srli_epi32(w[v], 16u + 4u * g), entries));
+                            _mm512_permutexvar_ps(places(words + v * CSD_SIGN_TILE, 4u + g), entries));
                     }
                 }
             }
+            words += pitch * CSD_SIGN_TILE;
             tables += 4;
         }
         CSD_UNROLL
