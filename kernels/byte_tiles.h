@@ -43,6 +43,8 @@ csd_byte_tile(int32_t *y, size_t y_step, const uint8_t *x, size_t x_step, uint8_
             bytes[r] =
                 _mm512_xor_si512(_mm512_maskz_loadu_epi8(here, x + r * x_step + k), flips);
         for (size_t m = 0; m < CSD_TILE_OUTPUTS; m++) {
+            /* Four outputs on: those of the next tile, where rows follow one another. */
+            _mm_prefetch((const char *)w[m] + 4u * inputs + k, _MM_HINT_T0);
             const __m512i weights = _mm512_maskz_loadu_epi8(here, w[m] + k);
             for (size_t r = 0; r < rows; r++)
                 sums[r][m] = _mm512_dpbusd_epi32(sums[r][m], bytes[r], weights);

@@ -19,7 +19,6 @@
 
 #define CSD_FOR_EACH_FAST_OP(X) \
     X(CONV2D, conv2d) \
-    X(LINEAR, linear) \
     X(BINARY_LINEAR, binary_linear) \
     X(QUANTIZE_UNIFORM, quantize_uniform) \
     X(PACK_BITS, pack_bits) \
