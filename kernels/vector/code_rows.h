@@ -74,9 +74,11 @@ CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], co
         if (q < r || q - r >= kh)
             continue;
         CSD_UNROLL
-        for (size_t o = 0; o < outputs; o++)
+        for (size_t o = 0; o < outputs; o++) {
             sums[r][o] =
                 csd_codes_add(sums[r][o], codes, w + ((q - r) * words + j) * outputs + o);
+            CSD_INTS_NOW(sums[r][o]);
+        }
     }
 }
 

@@ -34,6 +34,19 @@ enum { CSD_TILE_ROWS = 2, CSD_TILE_VECTORS = 1 };
 #define CSD_AFRESH(pointer) (void)(pointer)
 #endif
 
+/* After the products of a tap: gcc would otherwise leave sums for later and keep their factors on
+   the stack. */
+#if defined(CSD_HAS_AVX512)
+#define CSD_NOW(sum) __asm__ __volatile__("" : "+v"(sum))
+#elif defined(CSD_HAS_AVX2)
+#define CSD_NOW(sum) __asm__ __volatile__("" : "+x"((sum).a), "+x"((sum).b))
+#elif defined(CSD_HAS_NEON)
+#define CSD_NOW(sum)                                                                               \
+    __asm__ __volatile__("" : "+w"((sum).a), "+w"((sum).b), "+w"((sum).c), "+w"((sum).d))
+#else
+#define CSD_NOW(sum) (void)(sum)
+#endif
+
 /* A weight for several products. Two halves of a number would be two registers of one value. */
 CSD_INLINE csd_wide csd_weight(const float *w) {
     csd_wide all = csd_wide_all(*w);
@@ -89,8 +102,10 @@ CSD_INLINE void csd_add_row(csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][CSD_T
         for (size_t o = 0; o < outputs; o++) {
             const csd_wide weight = csd_weight(w + ((q - r) * kw + j) * outputs + o);
             CSD_UNROLL
-            for (size_t v = 0; v < CSD_TILE_VECTORS; v++)
+            for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
                 sums[r][o][v] = csd_wide_add(sums[r][o][v], csd_wide_mul(weight, numbers[v]));
+                CSD_NOW(sums[r][o][v]);
+            }
         }
     }
 }
@@ -150,9 +165,11 @@ CSD_INLINE void csd_side_by_side(csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][
                     csd_wide numbers = csd_wide_load(x + r * t->in.pitch + j + v * CSD_WIDE);
                     CSD_KEEP(numbers);
                     CSD_UNROLL
-                    for (size_t o = 0; o < outputs; o++)
+                    for (size_t o = 0; o < outputs; o++) {
                         sums[r][o][v] =
                             csd_wide_add(sums[r][o][v], csd_wide_mul(weights[o], numbers));
+                        CSD_NOW(sums[r][o][v]);
+                    }
                 }
             }
         }

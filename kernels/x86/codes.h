@@ -15,6 +15,7 @@ typedef uint16_t csd_code;
 typedef struct csd_ints {
     __m512i even, odd;
 } csd_ints;
+#define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+v"((x).even), "+v"((x).odd))
 
 /* Each byte of the code zero. */
 CSD_INLINE int csd_code_of_zero(int32_t zero) { return (int)zero; }
@@ -90,6 +91,7 @@ typedef uint32_t csd_code;
 typedef struct csd_ints {
     __m256i a, b;
 } csd_ints;
+#define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+x"((x).a), "+x"((x).b))
 
 CSD_INLINE int csd_code_of_zero(int32_t zero) {
     (void)zero;
