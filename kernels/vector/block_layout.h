@@ -10,9 +10,10 @@ CSD_INLINE size_t csd_words(size_t kw) { return kw; }
 
 enum { CSD_BLOCK_MOST = 4, CSD_BLOCK_TAPS = 9, CSD_BLOCK_WIDTH = 64 };
 
-/* A step's sizes; `taken` is `each`, the channels of a group, in whole pairs where codes lie so. */
+/* A step's sizes. `taken` is `each`, the channels of a group, in whole pairs where codes lie so.
+   Groups are run by `batch`: codes are small enough for two, whose tiles are then fuller. */
 typedef struct csd_block {
-    size_t samples, inputs, outputs, groups, each, taken, height, width;
+    size_t samples, inputs, outputs, groups, batch, each, taken, height, width;
     csd_taps taps[3];
     int coded;
     csd_coding coding;
@@ -40,6 +41,7 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
     b->width = y->dims[3];
     b->coded = middle->dtype == CSD_I8;
     b->taken = b->coded ? (b->each + 1u) / 2u * 2u : b->each;
+    b->batch = b->coded && b->taken == 2u && b->groups > 1u ? 2u : 1u;
     b->coding.scale = args->params[CSD_CONV_BLOCK_P_CODE_SCALE].f;
     b->coding.inverse = 1.0f / b->coding.scale;
     b->coding.zero = args->params[CSD_CONV_BLOCK_P_CODE_ZERO].i;
@@ -57,8 +59,8 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
            b->each <= CSD_BLOCK_MOST && b->width <= CSD_BLOCK_WIDTH;
 }
 
-/* What is prepared: how large numbers become, then a record a group; places in it in words of four
-   bytes. Weights lie as conv_rows.h and code_rows.h read them. */
+/* What is prepared: how large numbers become, then a record a batch; places in words of four bytes.
+   Weights lie as conv_rows.h and code_rows.h read them. */
 typedef struct csd_bounds {
     float weights, bias, slope; /* |v| <= slope (weights max|x| + bias) before any code */
     float none;
@@ -66,27 +68,36 @@ typedef struct csd_bounds {
 
 typedef struct csd_record {
     size_t expand, expand_bias, expand_slope;
+    size_t group; /* the first group's own, from which the next five are counted */
     size_t middle, zeros, middle_bias, middle_slope, multiplier;
+    size_t group_words;
     size_t project;
-    size_t words; /* of one group */
+    size_t words;
 } csd_record;
 
 CSD_INLINE size_t csd_block_area(csd_taps taps) { return taps.height * taps.width; }
 
-CSD_INLINE csd_record csd_block_record(const csd_block *b) {
+/* The record of `count` groups, of which the last batch may have fewer. */
+CSD_INLINE csd_record csd_block_record(const csd_block *b, size_t count) {
     csd_record r;
     const size_t words = b->taken / 2u * b->taps[1].height * csd_words(b->taps[1].width);
     r.expand = 0;
-    r.expand_bias = r.expand + b->taken * b->inputs * csd_block_area(b->taps[0]);
-    r.expand_slope = r.expand_bias + b->taken;
-    r.middle = r.expand_slope + b->taken;
+    r.expand_bias = r.expand + count * b->taken * b->inputs * csd_block_area(b->taps[0]);
+    r.expand_slope = r.expand_bias + count * b->taken;
+    r.group = r.expand_slope + count * b->taken;
+    r.middle = 0;
     r.zeros = r.middle + b->each * (b->coded ? words : b->each * csd_block_area(b->taps[1]));
     r.middle_bias = r.zeros + (b->coded ? b->each * (b->taps[1].height + 1u) : 0);
     r.middle_slope = r.middle_bias + b->each;
     r.multiplier = r.middle_slope + b->each;
-    r.project = r.multiplier + (b->coded ? b->each : 0);
-    r.words = r.project + b->outputs * b->each * csd_block_area(b->taps[2]);
+    r.group_words = r.multiplier + (b->coded ? b->each : 0);
+    r.project = r.group + count * r.group_words;
+    r.words = r.project + b->outputs * count * b->each * csd_block_area(b->taps[2]);
     return r;
+}
+
+CSD_INLINE size_t csd_batch_at(const csd_block *b, size_t first) {
+    return b->groups - first < b->batch ? b->groups - first : b->batch;
 }
 
 #endif

@@ -18,20 +18,30 @@ CSD_INLINE int csd_all_finite(const csd_input *in) {
 }
 
 /* Outputs by two and the last alone: channel, tap, output. Output o of `from` has its channels one
-   after the other, `step` after those of output o - 1. Of `made` outputs the last may be none. */
-CSD_INLINE void csd_pack_outputs(float *to, const float *from, size_t step, size_t made,
-                                 size_t outputs, size_t channels, size_t area) {
-    for (size_t o = 0, count; o < made; o += count) {
-        count = made - o < 2u ? 1u : 2u;
-        for (size_t t = 0; t < channels * area; t++)
+   after the other, `step` after those of output o - 1. */
+CSD_INLINE void csd_pack_outputs(float *to, const float *from, size_t step, size_t outputs,
+                                 size_t products) {
+    for (size_t o = 0, count; o < outputs; o += count) {
+        count = outputs - o < 2u ? 1u : 2u;
+        for (size_t t = 0; t < products; t++)
             for (size_t i = 0; i < count; i++)
-                *to++ = o + i < outputs ? from[(o + i) * step + t] : 0.0f;
+                *to++ = from[(o + i) * step + t];
     }
 }
 
-CSD_INLINE void csd_pack_row(float *to, const float *from, size_t count, size_t made) {
-    for (size_t i = 0; i < made; i++)
-        to[i] = i < count ? from[i] : 0.0f;
+/* Output o of a batch is one of `each` of a group, or 0 if it only fills the group up to `taken`.
+   Each has `products` numbers; what becomes codes lies by as many as its tiles take. */
+CSD_INLINE void csd_pack_taken(float *to, const float *from, const csd_block *b, size_t groups,
+                               size_t products) {
+    const size_t outputs = groups * b->taken, most = b->coded ? CSD_CODED_OUTPUTS : 2u;
+    for (size_t o = 0, count; o < outputs; o += count) {
+        count = outputs - o >= most ? most : outputs - o < 2u ? 1u : 2u;
+        for (size_t t = 0; t < products; t++)
+            for (size_t i = o; i < o + count; i++) {
+                const size_t channel = i % b->taken, at = i / b->taken * b->each + channel;
+                *to++ = channel < b->each ? from[at * products + t] : 0.0f;
+            }
+    }
 }
 
 #ifdef CSD_HAS_CODES
@@ -96,34 +106,43 @@ CSD_INLINE csd_bounds csd_find_bounds(const csd_args *args, const csd_block *b) 
     return most;
 }
 
-CSD_INLINE void csd_pack_group(float *to, const csd_args *args, const csd_block *b, size_t group) {
-    const csd_record r = csd_block_record(b);
+/* What one group has alone. */
+CSD_INLINE void csd_pack_group(float *to, const csd_args *args, const csd_block *b,
+                               const csd_record *r, size_t group) {
     const size_t wide = b->groups * b->each, first = group * b->each;
-    const size_t seen = b->inputs * csd_block_area(b->taps[0]);
-    const size_t inside = b->each * csd_block_area(b->taps[1]), last = csd_block_area(b->taps[2]);
+    const size_t products = b->each * csd_block_area(b->taps[1]);
     const float *rows = (const float *)args->in[CSD_CONV_BLOCK_CHANNELS].data + first;
-    const float *expand = (const float *)args->in[CSD_CONV_BLOCK_EXPAND].data + first * seen;
-    const float *project = (const float *)args->in[CSD_CONV_BLOCK_PROJECT].data + first * last;
-    csd_pack_outputs(to + r.expand, expand, seen, b->taken, b->each, b->inputs,
-                     csd_block_area(b->taps[0]));
-    csd_pack_row(to + r.expand_bias, rows, b->each, b->taken);
-    csd_pack_row(to + r.expand_slope, rows + wide, b->each, b->taken);
-    csd_pack_row(to + r.middle_bias, rows + 2u * wide, b->each, b->each);
-    csd_pack_row(to + r.middle_slope, rows + 3u * wide, b->each, b->each);
-    csd_pack_outputs(to + r.project, project, wide * last, b->outputs, b->outputs, b->each, last);
+    const void *middle = args->in[CSD_CONV_BLOCK_MIDDLE].data;
+    memcpy(to + r->middle_bias, rows + 2u * wide, b->each * sizeof *to);
+    memcpy(to + r->middle_slope, rows + 3u * wide, b->each * sizeof *to);
 #ifdef CSD_HAS_CODES
     if (b->coded) {
-        const int8_t *middle =
-            (const int8_t *)args->in[CSD_CONV_BLOCK_MIDDLE].data + first * inside;
-        csd_pack_row(to + r.multiplier, rows + 4u * wide, b->each, b->each);
-        csd_pack_words((int32_t *)(void *)(to + r.middle), middle, b);
-        csd_pack_zeros((int32_t *)(void *)(to + r.zeros), middle, b);
+        const int8_t *weights = (const int8_t *)middle + first * products;
+        memcpy(to + r->multiplier, rows + 4u * wide, b->each * sizeof *to);
+        csd_pack_words((int32_t *)(void *)(to + r->middle), weights, b);
+        csd_pack_zeros((int32_t *)(void *)(to + r->zeros), weights, b);
         return;
     }
 #endif
-    const float *middle = (const float *)args->in[CSD_CONV_BLOCK_MIDDLE].data + first * inside;
-    csd_pack_outputs(to + r.middle, middle, inside, b->each, b->each, b->each,
-                     csd_block_area(b->taps[1]));
+    csd_pack_outputs(to + r->middle, (const float *)middle + first * products, products, b->each,
+                     products);
+}
+
+CSD_INLINE void csd_pack_batch(float *to, const csd_args *args, const csd_block *b, size_t group) {
+    const size_t count = csd_batch_at(b, group);
+    const csd_record r = csd_block_record(b, count);
+    const size_t wide = b->groups * b->each, first = group * b->each;
+    const size_t seen = b->inputs * csd_block_area(b->taps[0]), area = csd_block_area(b->taps[2]);
+    const float *rows = (const float *)args->in[CSD_CONV_BLOCK_CHANNELS].data + first;
+    const float *expand = args->in[CSD_CONV_BLOCK_EXPAND].data;
+    const float *project = args->in[CSD_CONV_BLOCK_PROJECT].data;
+    csd_pack_taken(to + r.expand, expand + first * seen, b, count, seen);
+    csd_pack_taken(to + r.expand_bias, rows, b, count, 1);
+    csd_pack_taken(to + r.expand_slope, rows + wide, b, count, 1);
+    for (size_t i = 0; i < count; i++)
+        csd_pack_group(to + r.group + i * r.group_words, args, b, &r, group + i);
+    csd_pack_outputs(to + r.project, project + first * area, wide * area, b->outputs,
+                     count * b->each * area);
 }
 
 /* Zeros stand for pads beside the image: infinite weights would make NaN of them. */
@@ -137,17 +156,19 @@ size_t CSD_PREPARE(conv_block)(const csd_args *args, void *memory) {
         !csd_all_finite(expand) || !csd_all_finite(project) ||
         (!b.coded && !csd_all_finite(middle)))
         return 0;
-    const size_t words = csd_block_record(&b).words;
-    if (b.groups > (CSD_MOST_PREPARED - sizeof(csd_bounds)) / (words * sizeof(float)))
+    /* Every batch has all its words, though the last may need fewer. */
+    const size_t words = csd_block_record(&b, b.batch).words;
+    const size_t batches = (b.groups + b.batch - 1u) / b.batch;
+    if (batches > (CSD_MOST_PREPARED - sizeof(csd_bounds)) / (words * sizeof(float)))
         return 0;
     if (memory != NULL) {
         csd_bounds *bounds = memory;
         float *to = (float *)(void *)(bounds + 1);
         *bounds = csd_find_bounds(args, &b);
-        for (size_t g = 0; g < b.groups; g++)
-            csd_pack_group(to + g * words, args, &b, g);
+        for (size_t i = 0; i < batches; i++)
+            csd_pack_batch(to + i * words, args, &b, i * b.batch);
     }
-    return sizeof(csd_bounds) + b.groups * words * sizeof(float);
+    return sizeof(csd_bounds) + batches * words * sizeof(float);
 }
 
 #endif

@@ -29,23 +29,27 @@ typedef struct csd_coding {
 /* Words of weights of a row of kw columns. */
 CSD_INLINE size_t csd_words(size_t kw) { return (kw + CSD_CODE_STEP - 1u) / CSD_CODE_STEP; }
 
-/* The convolution of floats `t` with two outputs, as codes. */
+/* The convolution of floats `t` with two or four outputs, as codes. */
 CSD_INLINE void csd_code_tile(const csd_rows *t, csd_code *codes, const csd_planes *out, size_t row,
                               size_t column, size_t o, const csd_coding *coding, const size_t kh,
-                              const size_t kw, const size_t rows, const int fixed,
-                              const int tame) {
+                              const size_t kw, const size_t rows, const size_t outputs,
+                              const int fixed, const int tame) {
     csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][CSD_TILE_VECTORS];
     csd_code *to = codes + o / 2u * out->plane + (row - out->first) * out->pitch + column;
-    const csd_wide first = csd_wide_all(t->slope[o]), second = csd_wide_all(t->slope[o + 1u]);
-    csd_sum_tile(sums, t, NULL, row, column, o, kh, kw, rows, 2u, fixed, 0);
+    csd_sum_tile(sums, t, NULL, row, column, o, kh, kw, rows, outputs, fixed, 0);
     CSD_UNROLL
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t i = 0; i < outputs; i += 2u, to += out->plane) {
+        const csd_wide first = csd_wide_all(t->slope[o + i]);
+        const csd_wide second = csd_wide_all(t->slope[o + i + 1u]);
         CSD_UNROLL
-        for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
-            sums[r][0][v] = csd_wide_rectify(sums[r][0][v], first);
-            sums[r][1][v] = csd_wide_rectify(sums[r][1][v], second);
+        for (size_t r = 0; r < rows; r++) {
+            CSD_UNROLL
+            for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
+                sums[r][i][v] = csd_wide_rectify(sums[r][i][v], first);
+                sums[r][i + 1u][v] = csd_wide_rectify(sums[r][i + 1u][v], second);
+            }
+            csd_codes_store(to + r * out->pitch, sums[r][i], sums[r][i + 1u], coding, tame);
         }
-        csd_codes_store(to + r * out->pitch, sums[r][0], sums[r][1], coding, tame);
     }
 }
 

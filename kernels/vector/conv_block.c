@@ -76,25 +76,33 @@ typedef struct coded {
     int tame;
 } coded;
 
-#define V_ROW(name, kh, kw, height, fixed)                                                         \
+#define V_ROW(name, kh, kw, height, outputs, fixed)                                                \
     static void name(const csd_rows *t, const coded *to, size_t row, size_t o) {                   \
         for (size_t at = 0; at < t->columns; at += CSD_TILE_COLUMNS)                               \
             csd_code_tile(t, to->codes, &to->planes, row, at, o, &to->coding, kh, kw, height,      \
-                          fixed, to->tame);                                                        \
+                          outputs, fixed, to->tame);                                               \
     }
-V_ROW(v_row_1_9, 1, 9, CSD_TILE_ROWS, 1)
-V_ROW(v_row_whole, t->taps.height, t->taps.width, CSD_TILE_ROWS, 0)
-V_ROW(v_row_low, t->taps.height, t->taps.width, 1, 0)
+enum { MOST_ROWS = CSD_TILE_ROWS * 2 / CSD_CODED_OUTPUTS };
+V_ROW(v_row_1_9, 1, 9, MOST_ROWS, CSD_CODED_OUTPUTS, 1)
+V_ROW(v_row_1_9_by_two, 1, 9, CSD_TILE_ROWS, 2, 1)
+V_ROW(v_row_any, t->taps.height, t->taps.width, 1, CSD_CODED_OUTPUTS, 0)
+V_ROW(v_row_any_by_two, t->taps.height, t->taps.width, 1, 2, 0)
 
+/* The last two outputs may be alone. */
 static void run_coding(const csd_rows *t, const coded *to, span made) {
-    for (size_t o = 0; o < t->outputs; o += 2u)
+    const int fixed = KEY(t->taps.height, t->taps.width) == KEY(1, 9);
+    for (size_t o = 0, outputs; o < t->outputs; o += outputs) {
+        const int whole = t->outputs - o >= CSD_CODED_OUTPUTS;
+        const size_t most = whole ? MOST_ROWS : CSD_TILE_ROWS;
+        outputs = whole ? CSD_CODED_OUTPUTS : 2u;
         for (size_t row = made.first, height; row < made.end; row += height) {
-            height = next_rows(made.end - row);
-            if (key(t->taps, height, 2) == KEY(1, 9))
-                v_row_1_9(t, to, row, o);
+            height = fixed && made.end - row >= most ? most : 1u;
+            if (height == most)
+                (whole ? v_row_1_9 : v_row_1_9_by_two)(t, to, row, o);
             else
-                (height > 1u ? v_row_whole : v_row_low)(t, to, row, o);
+                (whole ? v_row_any : v_row_any_by_two)(t, to, row, o);
         }
+    }
 }
 
 #define CODE_ROW(name, kh, kw, height, outputs, fixed)                                             \
@@ -157,23 +165,25 @@ static size_t set_planes(csd_planes *planes, span rows, size_t columns, csd_taps
     return planes->plane * count;
 }
 
-/* Places the planes of a strip, whose rows are known, in `room`; returns how many floats they
-   take. */
+/* Places the planes of a strip, whose rows are known, in `room`, if they fit; returns how
+   many floats they take. */
 static size_t place_planes(strip *s, const csd_block *b, float *room) {
     const csd_taps nothing = {1, 1, 0, 0};
     s->columns = (b->width + CSD_TILE_COLUMNS - 1u) / CSD_TILE_COLUMNS * CSD_TILE_COLUMNS;
     const size_t x = set_planes(&s->planes_x, s->x, s->columns, b->taps[0], b->inputs);
-    size_t v = set_planes(&s->planes_v, s->v, s->columns, b->taps[1], b->taken);
-    const size_t m = set_planes(&s->planes_m, s->m, s->columns, b->taps[2], b->each);
+    size_t v = set_planes(&s->planes_v, s->v, s->columns, b->taps[1], b->batch * b->taken);
+    const size_t m = set_planes(&s->planes_m, s->m, s->columns, b->taps[2], b->batch * b->each);
     const size_t all = set_planes(&s->planes_y, s->y, s->columns, nothing, b->outputs);
 #ifdef CSD_HAS_CODES
     if (b->coded)
         v = v / 2u * sizeof(csd_code) / sizeof(float);
 #endif
-    s->x_at = room;
-    s->v_at = s->x_at + x;
-    s->m_at = s->v_at + v;
-    s->y_at = s->m_at + m;
+    if (x + v + m + all <= ROOM) {
+        s->x_at = room;
+        s->v_at = s->x_at + x;
+        s->m_at = s->v_at + v;
+        s->y_at = s->m_at + m;
+    }
     return x + v + m + all;
 }
 
@@ -217,96 +227,121 @@ static void copy_y(const strip *s, const csd_block *b, float *y) {
                    b->width * sizeof *y);
 }
 
-/* v and m of one group in float32. */
+static csd_rows expand_of(const strip *s, const csd_block *b, const csd_record *r,
+                          const float *record, size_t count) {
+    const csd_rows expand = {.x = s->x_at,
+                             .in = s->planes_x,
+                             .channels = b->inputs,
+                             .taps = b->taps[0],
+                             .weight = record + r->expand,
+                             .bias = record + r->expand_bias,
+                             .slope = record + r->expand_slope,
+                             .y = s->v_at + b->taps[1].left,
+                             .out = s->planes_v,
+                             .outputs = count * b->taken,
+                             .height = b->height,
+                             .columns = s->columns};
+    return expand;
+}
+
+static csd_rows project_of(const strip *s, const csd_block *b, const csd_record *r,
+                           const float *record, size_t count) {
+    const csd_rows project = {.x = s->m_at,
+                              .in = s->planes_m,
+                              .channels = count * b->each,
+                              .taps = b->taps[2],
+                              .weight = record + r->project,
+                              .y = s->y_at,
+                              .out = s->planes_y,
+                              .outputs = b->outputs,
+                              .height = b->height,
+                              .columns = s->columns};
+    return project;
+}
+
+/* m of one group, number i of its batch. */
 static void run_middle(const strip *s, const csd_block *b, const csd_record *r, const float *group,
-                       const csd_rows *expand, csd_rows *middle) {
-    csd_rows first = *expand;
-    first.y = s->v_at + b->taps[1].left;
-    first.out = s->planes_v;
-    run_floats(&first, s->v);
-    if (b->width < s->columns)
-        clear_behind(s->v_at, &s->planes_v, s->v, b->each, b->taps[1].left + b->width,
-                     sizeof(float), 0);
-    middle->weight = group + r->middle;
-    run_floats(middle, s->m);
+                       size_t i) {
+    const csd_rows middle = {.x = s->v_at + i * b->taken * s->planes_v.plane,
+                             .in = s->planes_v,
+                             .channels = b->each,
+                             .taps = b->taps[1],
+                             .weight = group + r->middle,
+                             .bias = group + r->middle_bias,
+                             .slope = group + r->middle_slope,
+                             .y = s->m_at + i * b->each * s->planes_m.plane + b->taps[2].left,
+                             .out = s->planes_m,
+                             .outputs = b->each,
+                             .height = b->height,
+                             .columns = s->columns};
+    run_floats(&middle, s->m);
 }
 
 #ifdef CSD_HAS_CODES
-/* The same with codes between them. */
+static csd_code *codes_of(const strip *s) { return (csd_code *)(void *)s->v_at; }
+
 static void run_coded_middle(const strip *s, const csd_block *b, const csd_record *r,
-                             const float *group, const csd_rows *expand, const csd_rows *like,
-                             int tame) {
-    csd_code *codes = (csd_code *)(void *)s->v_at;
-    const coded to = {codes + b->taps[1].left, s->planes_v, b->coding, tame};
+                             const float *group, size_t i) {
     const csd_code_rows middle = {
-        .x = codes,
+        .x = codes_of(s) + i * (b->taken / 2u) * s->planes_v.plane,
         .in = s->planes_v,
         .pairs = b->taken / 2u,
         .taps = b->taps[1],
         .weight = (const int32_t *)(const void *)(group + r->middle),
         .zeros = (const int32_t *)(const void *)(group + r->zeros),
         .multiplier = group + r->multiplier,
-        .bias = like->bias,
-        .slope = like->slope,
-        .y = like->y,
-        .out = like->out,
-        .outputs = like->outputs,
+        .bias = group + r->middle_bias,
+        .slope = group + r->middle_slope,
+        .y = s->m_at + i * b->each * s->planes_m.plane + b->taps[2].left,
+        .out = s->planes_m,
+        .outputs = b->each,
         .height = b->height,
         .columns = s->columns,
     };
-    run_coding(expand, &to, s->v);
-    if (b->width < s->columns)
-        clear_behind(codes, &s->planes_v, s->v, b->taken / 2u, b->taps[1].left + b->width,
-                     sizeof(csd_code), csd_code_of_zero(b->coding.zero));
     run_codes(&middle, s->m);
 }
 #endif
 
-/* Adds one group to the strip's y. */
-static void run_group(const strip *s, const csd_block *b, const csd_record *r, const float *group,
-                      int tame) {
-    const csd_rows expand = {.x = s->x_at,
-                             .in = s->planes_x,
-                             .channels = b->inputs,
-                             .taps = b->taps[0],
-                             .weight = group + r->expand,
-                             .bias = group + r->expand_bias,
-                             .slope = group + r->expand_slope,
-                             .outputs = b->taken,
-                             .height = b->height,
-                             .columns = s->columns};
-    csd_rows middle = {.x = s->v_at,
-                       .in = s->planes_v,
-                       .channels = b->each,
-                       .taps = b->taps[1],
-                       .bias = group + r->middle_bias,
-                       .slope = group + r->middle_slope,
-                       .y = s->m_at + b->taps[2].left,
-                       .out = s->planes_m,
-                       .outputs = b->each,
-                       .height = b->height,
-                       .columns = s->columns};
-    const csd_rows project = {.x = s->m_at,
-                              .in = s->planes_m,
-                              .channels = b->each,
-                              .taps = b->taps[2],
-                              .weight = group + r->project,
-                              .y = s->y_at,
-                              .out = s->planes_y,
-                              .outputs = b->outputs,
-                              .height = b->height,
-                              .columns = s->columns};
+/* v of a batch. */
+static void run_expand(const strip *s, const csd_block *b, const csd_rows *expand, int tame) {
+    const size_t from = b->taps[1].left + b->width;
 #ifdef CSD_HAS_CODES
-    if (b->coded)
-        run_coded_middle(s, b, r, group, &expand, &middle, tame);
-    else
+    if (b->coded) {
+        const coded to = {codes_of(s) + b->taps[1].left, s->planes_v, b->coding, tame};
+        run_coding(expand, &to, s->v);
+        if (b->width < s->columns)
+            clear_behind(codes_of(s), &s->planes_v, s->v, expand->outputs / 2u, from,
+                         sizeof(csd_code), csd_code_of_zero(b->coding.zero));
+        return;
+    }
 #endif
-        run_middle(s, b, r, group, &expand, &middle);
+    (void)tame;
+    run_floats(expand, s->v);
     if (b->width < s->columns)
-        clear_behind(s->m_at, &s->planes_m, s->m, b->each, b->taps[2].left + b->width,
+        clear_behind(s->v_at, &s->planes_v, s->v, expand->outputs, from, sizeof(float), 0);
+}
+
+/* Adds a batch of groups to the strip's y. */
+static void run_batch(const strip *s, const csd_block *b, const float *record, size_t count,
+                      int tame) {
+    const csd_record r = csd_block_record(b, count);
+    const csd_rows expand = expand_of(s, b, &r, record, count);
+    const csd_rows project = project_of(s, b, &r, record, count);
+    run_expand(s, b, &expand, tame);
+    for (size_t i = 0; i < count; i++) {
+        const float *group = record + r.group + i * r.group_words;
+#ifdef CSD_HAS_CODES
+        if (b->coded) {
+            run_coded_middle(s, b, &r, group, i);
+            continue;
+        }
+#endif
+        run_middle(s, b, &r, group, i);
+    }
+    if (b->width < s->columns)
+        clear_behind(s->m_at, &s->planes_m, s->m, count * b->each, b->taps[2].left + b->width,
                      sizeof(float), 0);
     run_floats(&project, s->y);
-    (void)tame;
 }
 
 /* A strip of y's rows. */
@@ -367,7 +402,7 @@ int CSD_FAST(conv_block)(const csd_args *args) {
     const size_t most = strip_rows(&b, start), plane = b.height * b.width;
     if (most == 0)
         return 0;
-    const csd_record record = csd_block_record(&b);
+    const size_t words = csd_block_record(&b, b.batch).words;
     for (size_t n = 0; n < b.samples; n++, x += b.inputs * plane, y += b.outputs * plane) {
         const int tame = b.coded && is_tame(&b, bounds, x);
         for (size_t row = 0; row < b.height; row += most) {
@@ -382,9 +417,9 @@ int CSD_FAST(conv_block)(const csd_args *args) {
 #endif
             copy_x(&s, &b, x);
             begin_y(&s, &b, args->in[CSD_CONV_BLOCK_BIAS].data, residual);
-            const float *group = (const float *)(const void *)(bounds + 1);
-            for (size_t g = 0; g < b.groups; g++, group += record.words)
-                run_group(&s, &b, &record, group, tame);
+            const float *record = (const float *)(const void *)(bounds + 1);
+            for (size_t g = 0; g < b.groups; g += b.batch, record += words)
+                run_batch(&s, &b, record, csd_batch_at(&b, g), tame);
             copy_y(&s, &b, y);
         }
         for (size_t o = 0; o < b.outputs; o++)

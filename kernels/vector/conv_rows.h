@@ -17,13 +17,14 @@
 
 #include "../vectors.h"
 
-/* As many sums as registers hold beside what is read: of 32 columns with AVX-512, else of 16. */
+/* As many sums as registers hold beside what is read: of 32 columns with AVX-512, else of 16.
+   Outputs that become codes are taken by CODED_OUTPUTS. */
 #ifdef CSD_HAS_AVX512
-enum { CSD_TILE_ROWS = 4, CSD_TILE_VECTORS = 2 };
+enum { CSD_TILE_ROWS = 4, CSD_TILE_VECTORS = 2, CSD_CODED_OUTPUTS = 4 };
 #else
-enum { CSD_TILE_ROWS = 2, CSD_TILE_VECTORS = 1 };
+enum { CSD_TILE_ROWS = 2, CSD_TILE_VECTORS = 1, CSD_CODED_OUTPUTS = 2 };
 #endif
-#define CSD_TILE_OUTPUTS 2
+enum { CSD_TILE_OUTPUTS = 4 };
 #define CSD_TILE_COLUMNS (CSD_TILE_VECTORS * CSD_WIDE)
 
 /* Before the weights of a tap: gcc would otherwise read those of all taps first, and keep them on
@@ -68,8 +69,8 @@ typedef struct csd_taps {
     size_t height, width, top, left;
 } csd_taps;
 
-/* What tiles of a convolution have in common. Outputs are taken by two and the last alone; the
-   weights of such outputs lie together: channel, row, column, output. */
+/* What tiles of a convolution have in common. Outputs are taken by two and the last alone, or by
+   four with half the rows; the weights of such outputs lie together: channel, row, column, output. */
 typedef struct csd_rows {
     const float *x; /* from column -left on */
     csd_planes in;
