@@ -11,7 +11,7 @@ CSD_INLINE size_t csd_words(size_t kw) { return kw; }
 enum { CSD_BLOCK_MOST = 4, CSD_BLOCK_TAPS = 9, CSD_BLOCK_WIDTH = 64 };
 
 /* A step's sizes. `taken` is `each`, the channels of a group, in whole pairs where codes lie so.
-   Groups are run by `batch`: codes are small enough for two, whose tiles are then fuller. */
+   Groups are run by `batch`: two, where tiles that make codes take their outputs together. */
 typedef struct csd_block {
     size_t samples, inputs, outputs, groups, batch, each, taken, height, width;
     csd_taps taps[3];
@@ -41,7 +41,7 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
     b->width = y->dims[3];
     b->coded = middle->dtype == CSD_I8;
     b->taken = b->coded ? (b->each + 1u) / 2u * 2u : b->each;
-    b->batch = b->coded && b->taken == 2u && b->groups > 1u ? 2u : 1u;
+    b->batch = b->coded && b->taken * 2u == CSD_CODED_OUTPUTS && b->groups > 1u ? 2u : 1u;
     b->coding.scale = args->params[CSD_CONV_BLOCK_P_CODE_SCALE].f;
     b->coding.inverse = 1.0f / b->coding.scale;
     b->coding.zero = args->params[CSD_CONV_BLOCK_P_CODE_ZERO].i;

@@ -5,12 +5,12 @@
    place whatever the column: x, then v behind `expand`, m behind `middle`, and y, which each group
    adds to. Higher images go by strips of rows; what a strip needs of v and m above and below itself
    is computed again. With images of 32 x 32, two channels a group, 1x9, 7x7 and 9x1 that is one
-   strip: 12 KiB of x, 12 of v, 8 of m, 8 of y. */
+   strip: 12 KiB of x, 12 of v, 8 of m, 8 of y, or 8 of two groups' v as codes and 16 of their m. */
 #include "../fast.h"
 #include "block_prepare.h"
 
-/* Floats of all planes, 44 KiB. */
-#define ROOM 11264u
+/* Floats of all planes, 45 KiB. */
+#define ROOM 11520u
 #define LINE 64u
 
 /* Kernels that tiles are made for; others share one whose sizes are variables. */
@@ -156,44 +156,53 @@ static span seen(span made, csd_taps taps, size_t height) {
     return rows;
 }
 
-/* Planes whose readers see columns beside the image have zeros there: at most 8. */
+/* Planes whose readers see columns beside the image have a margin, and one more behind the last row.
+   Returns their size in elements. */
 static size_t set_planes(csd_planes *planes, span rows, size_t columns, csd_taps reader,
-                         size_t count) {
-    planes->pitch = columns + (reader.width > 1u ? CSD_WIDE : 0);
+                         size_t margin, size_t count) {
+    planes->margin = reader.width > 1u ? margin : 0;
+    planes->pitch = planes->margin + columns;
     planes->plane = planes->pitch * (rows.end - rows.first);
     planes->first = rows.first;
-    return planes->plane * count;
+    return planes->plane * count + planes->margin;
 }
 
 /* Places the planes of a strip, whose rows are known, in `room`, if they fit; returns how
-   many floats they take. */
+   many floats they take. Every part is a whole number of cache lines. */
 static size_t place_planes(strip *s, const csd_block *b, float *room) {
     const csd_taps nothing = {1, 1, 0, 0};
-    s->columns = (b->width + CSD_TILE_COLUMNS - 1u) / CSD_TILE_COLUMNS * CSD_TILE_COLUMNS;
-    const size_t x = set_planes(&s->planes_x, s->x, s->columns, b->taps[0], b->inputs);
-    size_t v = set_planes(&s->planes_v, s->v, s->columns, b->taps[1], b->batch * b->taken);
-    const size_t m = set_planes(&s->planes_m, s->m, s->columns, b->taps[2], b->batch * b->each);
-    const size_t all = set_planes(&s->planes_y, s->y, s->columns, nothing, b->outputs);
+    size_t element = sizeof(float), share = 1;
 #ifdef CSD_HAS_CODES
-    if (b->coded)
-        v = v / 2u * sizeof(csd_code) / sizeof(float);
+    if (b->coded) {
+        element = sizeof(csd_code);
+        share = 2;
+    }
 #endif
-    if (x + v + m + all <= ROOM) {
+    s->columns = (b->width + CSD_TILE_COLUMNS - 1u) / CSD_TILE_COLUMNS * CSD_TILE_COLUMNS;
+    const size_t x =
+        set_planes(&s->planes_x, s->x, s->columns, b->taps[0], CSD_WIDE, b->inputs);
+    const size_t v = set_planes(&s->planes_v, s->v, s->columns, b->taps[1], LINE / element,
+                                b->batch * b->taken / share) *
+                     element / sizeof(float);
+    const size_t m =
+        set_planes(&s->planes_m, s->m, s->columns, b->taps[2], CSD_WIDE, b->batch * b->each);
+    const size_t y = set_planes(&s->planes_y, s->y, s->columns, nothing, 0, b->outputs);
+    if (x + v + m + y <= ROOM) {
         s->x_at = room;
         s->v_at = s->x_at + x;
         s->m_at = s->v_at + v;
         s->y_at = s->m_at + m;
     }
-    return x + v + m + all;
+    return x + v + m + y;
 }
 
 /* Columns behind an image that ends inside a tile: what its readers see must be `byte` again. */
 static void clear_behind(void *planes, const csd_planes *p, span rows, size_t count, size_t from,
                          size_t element, int byte) {
-    uint8_t *at = (uint8_t *)planes + from * element;
+    uint8_t *at = (uint8_t *)planes + (p->margin + from) * element;
     for (size_t i = 0; i < count; i++, at += p->plane * element)
         for (size_t row = 0; row < rows.end - rows.first; row++)
-            memset(at + row * p->pitch * element, byte, (p->pitch - from) * element);
+            memset(at + row * p->pitch * element, byte, (p->pitch - p->margin - from) * element);
 }
 
 /* y = bias + residual, the beginning of all its sums. */
@@ -215,7 +224,7 @@ static void copy_x(const strip *s, const csd_block *b, const float *x) {
     for (size_t c = 0; c < b->inputs; c++)
         for (size_t row = s->x.first; row < s->x.end; row++)
             memcpy(s->x_at + c * s->planes_x.plane + (row - s->x.first) * s->planes_x.pitch +
-                       b->taps[0].left,
+                       s->planes_x.margin,
                    x + (c * b->height + row) * b->width, b->width * sizeof *x);
 }
 
@@ -229,14 +238,14 @@ static void copy_y(const strip *s, const csd_block *b, float *y) {
 
 static csd_rows expand_of(const strip *s, const csd_block *b, const csd_record *r,
                           const float *record, size_t count) {
-    const csd_rows expand = {.x = s->x_at,
+    const csd_rows expand = {.x = s->x_at + s->planes_x.margin - b->taps[0].left,
                              .in = s->planes_x,
                              .channels = b->inputs,
                              .taps = b->taps[0],
                              .weight = record + r->expand,
                              .bias = record + r->expand_bias,
                              .slope = record + r->expand_slope,
-                             .y = s->v_at + b->taps[1].left,
+                             .y = s->v_at + s->planes_v.margin,
                              .out = s->planes_v,
                              .outputs = count * b->taken,
                              .height = b->height,
@@ -246,7 +255,7 @@ static csd_rows expand_of(const strip *s, const csd_block *b, const csd_record *
 
 static csd_rows project_of(const strip *s, const csd_block *b, const csd_record *r,
                            const float *record, size_t count) {
-    const csd_rows project = {.x = s->m_at,
+    const csd_rows project = {.x = s->m_at + s->planes_m.margin - b->taps[2].left,
                               .in = s->planes_m,
                               .channels = count * b->each,
                               .taps = b->taps[2],
@@ -262,14 +271,15 @@ static csd_rows project_of(const strip *s, const csd_block *b, const csd_record 
 /* m of one group, number i of its batch. */
 static void run_middle(const strip *s, const csd_block *b, const csd_record *r, const float *group,
                        size_t i) {
-    const csd_rows middle = {.x = s->v_at + i * b->taken * s->planes_v.plane,
+    const csd_rows middle = {.x = s->v_at + i * b->taken * s->planes_v.plane +
+                                  s->planes_v.margin - b->taps[1].left,
                              .in = s->planes_v,
                              .channels = b->each,
                              .taps = b->taps[1],
                              .weight = group + r->middle,
                              .bias = group + r->middle_bias,
                              .slope = group + r->middle_slope,
-                             .y = s->m_at + i * b->each * s->planes_m.plane + b->taps[2].left,
+                             .y = s->m_at + i * b->each * s->planes_m.plane + s->planes_m.margin,
                              .out = s->planes_m,
                              .outputs = b->each,
                              .height = b->height,
@@ -283,7 +293,8 @@ static csd_code *codes_of(const strip *s) { return (csd_code *)(void *)s->v_at; 
 static void run_coded_middle(const strip *s, const csd_block *b, const csd_record *r,
                              const float *group, size_t i) {
     const csd_code_rows middle = {
-        .x = codes_of(s) + i * (b->taken / 2u) * s->planes_v.plane,
+        .x = codes_of(s) + i * (b->taken / 2u) * s->planes_v.plane + s->planes_v.margin -
+             b->taps[1].left,
         .in = s->planes_v,
         .pairs = b->taken / 2u,
         .taps = b->taps[1],
@@ -292,7 +303,7 @@ static void run_coded_middle(const strip *s, const csd_block *b, const csd_recor
         .multiplier = group + r->multiplier,
         .bias = group + r->middle_bias,
         .slope = group + r->middle_slope,
-        .y = s->m_at + i * b->each * s->planes_m.plane + b->taps[2].left,
+        .y = s->m_at + i * b->each * s->planes_m.plane + s->planes_m.margin,
         .out = s->planes_m,
         .outputs = b->each,
         .height = b->height,
@@ -304,13 +315,12 @@ static void run_coded_middle(const strip *s, const csd_block *b, const csd_recor
 
 /* v of a batch. */
 static void run_expand(const strip *s, const csd_block *b, const csd_rows *expand, int tame) {
-    const size_t from = b->taps[1].left + b->width;
-#ifdef CSD_HAS_CODES
+    #ifdef CSD_HAS_CODES
     if (b->coded) {
-        const coded to = {codes_of(s) + b->taps[1].left, s->planes_v, b->coding, tame};
+        const coded to = {codes_of(s) + s->planes_v.margin, s->planes_v, b->coding, tame};
         run_coding(expand, &to, s->v);
         if (b->width < s->columns)
-            clear_behind(codes_of(s), &s->planes_v, s->v, expand->outputs / 2u, from,
+            clear_behind(codes_of(s), &s->planes_v, s->v, expand->outputs / 2u, b->width,
                          sizeof(csd_code), csd_code_of_zero(b->coding.zero));
         return;
     }
@@ -318,7 +328,7 @@ static void run_expand(const strip *s, const csd_block *b, const csd_rows *expan
     (void)tame;
     run_floats(expand, s->v);
     if (b->width < s->columns)
-        clear_behind(s->v_at, &s->planes_v, s->v, expand->outputs, from, sizeof(float), 0);
+        clear_behind(s->v_at, &s->planes_v, s->v, expand->outputs, b->width, sizeof(float), 0);
 }
 
 /* Adds a batch of groups to the strip's y. */
@@ -339,7 +349,7 @@ static void run_batch(const strip *s, const csd_block *b, const float *record, s
         run_middle(s, b, &r, group, i);
     }
     if (b->width < s->columns)
-        clear_behind(s->m_at, &s->planes_m, s->m, count * b->each, b->taps[2].left + b->width,
+        clear_behind(s->m_at, &s->planes_m, s->m, count * b->each, b->width,
                      sizeof(float), 0);
     run_floats(&project, s->y);
 }

@@ -57,8 +57,10 @@ CSD_INLINE csd_wide csd_weight(const float *w) {
     return all;
 }
 
-/* Planes of some rows of an image; the first row that they hold is image row `first`. */
+/* Planes of some rows of an image; the first row that they hold is image row `first`. A row has
+   `margin` zeros before it, whole registers, and those of the next row behind it. */
 typedef struct csd_planes {
+    size_t margin;
     size_t pitch; /* from row to row */
     size_t plane; /* from plane to plane */
     size_t first;
