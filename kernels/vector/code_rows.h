@@ -72,7 +72,7 @@ CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], co
                               const int32_t *w, size_t q, const size_t kh, const size_t words,
                               size_t j, const size_t rows, const size_t outputs) {
     CSD_AFRESH(w);
-    const csd_ints codes = csd_codes_load(x + j * CSD_CODE_STEP);
+    const csd_codes codes = csd_codes_load(x + j * CSD_CODE_STEP);
     CSD_UNROLL
     for (size_t r = 0; r < rows; r++) {
         if (q < r || q - r >= kh)

@@ -14,7 +14,7 @@ typedef uint16_t csd_code;
 
 typedef struct csd_ints {
     __m512i even, odd;
-} csd_ints;
+} csd_ints, csd_codes;
 #define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+v"((x).even), "+v"((x).odd))
 
 /* Each byte of the code zero. */
@@ -32,13 +32,13 @@ CSD_INLINE csd_ints csd_ints_all(int32_t x) {
     const csd_ints y = {_mm512_set1_epi32(x), _mm512_set1_epi32(x)};
     return y;
 }
-CSD_INLINE csd_ints csd_codes_load(const csd_code *p) {
-    csd_ints y = {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 1)};
+CSD_INLINE csd_codes csd_codes_load(const csd_code *p) {
+    csd_codes y = {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 1)};
     __asm__("" : "+v"(y.even), "+v"(y.odd));
     return y;
 }
 /* sum + codes weights; `word` has the weights of two columns, of two channels each. */
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_ints codes, const int32_t *word) {
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word) {
     __m512i weights = _mm512_set1_epi32(*word);
     __asm__("" : "+v"(weights));
     const csd_ints y = {_mm512_dpbusd_epi32(sum.even, codes.even, weights),
@@ -90,7 +90,7 @@ typedef uint32_t csd_code;
 
 typedef struct csd_ints {
     __m256i a, b;
-} csd_ints;
+} csd_ints, csd_codes;
 #define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+x"((x).a), "+x"((x).b))
 
 CSD_INLINE int csd_code_of_zero(int32_t zero) {
@@ -108,13 +108,13 @@ CSD_INLINE csd_ints csd_ints_all(int32_t x) {
     const csd_ints y = {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
     return y;
 }
-CSD_INLINE csd_ints csd_codes_load(const csd_code *p) {
-    const csd_ints y = {_mm256_loadu_si256((const __m256i *)(const void *)p),
-                        _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
+CSD_INLINE csd_codes csd_codes_load(const csd_code *p) {
+    const csd_codes y = {_mm256_loadu_si256((const __m256i *)(const void *)p),
+                         _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
     return y;
 }
 /* sum + codes weights; `word` has the weights of two channels. */
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_ints codes, const int32_t *word) {
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word) {
     const __m256i weights = _mm256_set1_epi32(*word);
     const csd_ints y = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(codes.a, weights)),
                         _mm256_add_epi32(sum.b, _mm256_madd_epi16(codes.b, weights))};
