@@ -469,7 +469,7 @@ OPS: dict[Op, OpSpec] = {
     # channels (R, M), a row each: bias and slope of `expand`, bias and slope of `middle`, and with
     # an i8 `middle` its multiplier. In float32 and in the order of CONV2D:
     #   v = expand(x) + bias; v < 0: v = slope v;
-    #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v / code_scale) + code_zero, 0),
+    #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v/code_scale) + code_zero, 0),
     #   255), a NaN as 0; m = float32(sum (code - code_zero) w, exact) multiplier + bias;
     #   m < 0: m = slope m; y = act(project(m) + bias + residual).
     # A slope of 1 is no activation. An f32 `middle` has code_scale 1 and code_zero 0.
