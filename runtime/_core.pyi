@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,6 +8,13 @@ _Tensor = tuple[str, str, tuple[int | str, ...]]
 FORMAT_VERSION: tuple[int, int]
 
 def isas() -> list[tuple[str, bool]]: ...
+def bind(
+    part: Part,
+    inputs: Sequence[NDArray[Any]],
+    outputs: tuple[NDArray[Any], ...],
+    samples: int,
+    k: int,
+) -> Callable[[], tuple[NDArray[Any], ...]]: ...
 
 class Part:
     def __init__(self, bundle: bytes, isa: str = "") -> None: ...
@@ -16,6 +23,7 @@ class Part:
     @property
     def refusal(self) -> tuple[str, str, str, str, int] | None: ...
     def set_arena(self, size: int) -> bool: ...
+    def fork(self) -> Part: ...
     def fill_arena(self, value: int) -> None: ...
     @property
     def part(self) -> str: ...
