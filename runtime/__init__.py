@@ -2,5 +2,6 @@
 
 from csideploy.runtime.isa import instruction_sets
 from csideploy.runtime.part import Part, PayloadLayout, StepTime, TensorInfo
+from csideploy.runtime.team import Team
 
-__all__ = ["Part", "PayloadLayout", "StepTime", "TensorInfo", "instruction_sets"]
+__all__ = ["Part", "PayloadLayout", "StepTime", "Team", "TensorInfo", "instruction_sets"]

@@ -129,11 +129,10 @@ class Part:
         Raises:
             InputError: number, dtype or shape of an array is not what the part takes.
         """
-        inputs, sizes = self._inputs(arrays)
-        outputs = self._outputs(sizes) if out is None else self._check_out(out, inputs, sizes)
-        if sizes["n"] > 0:
-            self._core.run(inputs, outputs, sizes["n"], sizes["k"])
-        return tuple(outputs)
+        inputs, outputs, n, k = self._checked(arrays, out)
+        if n > 0:
+            self._core.run(inputs, outputs, n, k)
+        return outputs
 
     def bind(
         self, *arrays: Array, out: Sequence[Array] | None = None
@@ -162,14 +161,13 @@ class Part:
         Raises:
             InputError: number, dtype, shape or layout of an array is not what the part takes.
         """
-        inputs, sizes = self._inputs(arrays)
+        inputs, outputs, n, k = self._checked(arrays, out)
         for info, array in zip(self.inputs, arrays, strict=True):
             if not (array.flags.c_contiguous and array.flags.aligned):
                 raise InputError(
                     f"{self._source}: input {info.name}: must be C-contiguous and aligned to be bound"
                 )
-        outputs = self._outputs(sizes) if out is None else self._check_out(out, inputs, sizes)
-        return _core.bind(self._core, arrays, tuple(outputs), sizes["n"], sizes["k"])
+        return _core.bind(self._core, inputs, outputs, n, k)
 
     def trace(self, *arrays: Array) -> list[tuple[str, tuple[Array, ...]]]:
         """Runs one sample (n = 1) and gives (name, outputs) of each step, in order.
@@ -205,6 +203,14 @@ class Part:
             StepTime(name, min(column), median(column))
             for name, column in zip(self.steps, zip(*times, strict=True), strict=True)
         ]
+
+    def _checked(
+        self, arrays: Sequence[Array], out: Sequence[Array] | None
+    ) -> tuple[list[Array], tuple[Array, ...], int, int]:
+        """What a run takes: inputs, outputs, samples, users."""
+        inputs, sizes = self._inputs(arrays)
+        outputs = self._outputs(sizes) if out is None else self._check_out(out, inputs, sizes)
+        return inputs, tuple(outputs), sizes["n"], sizes["k"]
 
     def _inputs(self, arrays: Sequence[Array]) -> tuple[list[Array], dict[str, int]]:
         """The arrays made contiguous, and the values of n and k that their shapes give."""
