@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 _Tensor = tuple[str, str, tuple[int | str, ...]]
@@ -66,3 +67,12 @@ class Part:
         samples: int,
         k: int,
     ) -> list[float]: ...
+
+class AngularDelay:
+    def __init__(self, subcarriers: int, antennas: int, delays: int, isa: str = "") -> None: ...
+    def run(
+        self,
+        h: NDArray[np.complex64],
+        results: tuple[NDArray[np.float32], NDArray[np.float32]],
+        count: int,
+    ) -> None: ...

@@ -1,4 +1,5 @@
 // The binding: what Python sees of the C runtime. runtime/_core.pyi has the types.
+#include "angular_delay.hpp"
 #include "bound.hpp"
 #include "part.hpp"
 
@@ -50,6 +51,10 @@ NB_MODULE(_core, m) {
         .def("fork", &Part::fork, nb::rv_policy::take_ownership)
         .def("profile", &Part::profile, nb::arg("inputs"), nb::arg("outputs"), nb::arg("samples"),
              nb::arg("k"));
+    nb::class_<AngularDelay>(m, "AngularDelay")
+        .def(nb::init<std::uint32_t, std::uint32_t, std::uint32_t, const std::string &>(),
+             nb::arg("subcarriers"), nb::arg("antennas"), nb::arg("delays"), nb::arg("isa") = "")
+        .def("run", &AngularDelay::run, nb::arg("h"), nb::arg("results"), nb::arg("count"));
     nb::class_<Bound>(m, "Bound"); // self of what bind gives
     m.def("bind", &bind, nb::arg("part"), nb::arg("inputs"), nb::arg("outputs"), nb::arg("samples"),
           nb::arg("k"));
