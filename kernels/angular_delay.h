@@ -7,10 +7,10 @@
 
 /* Numbers of a vector, and vectors of a row that are in work at once. */
 #define CSD_AD_WIDE 16u
-#define CSD_AD_TILE 2u
+#define CSD_AD_CHUNK 4u
 
-/* Transformed vectors of a block: 32 KiB, so that they stay in the first cache. */
-#define CSD_AD_BLOCK 256u
+/* Terms times slots of a block: 32 KiB, so that they stay in the first cache. */
+#define CSD_AD_BLOCK 128u
 
 static inline size_t csd_ad_whole(size_t count) {
     return (count + CSD_AD_WIDE - 1u) / CSD_AD_WIDE * CSD_AD_WIDE;
@@ -21,9 +21,9 @@ static inline size_t csd_ad_row(const csd_angular_delay *plan) {
     return csd_ad_whole(2u * (size_t)plan->antennas);
 }
 
-/* Of one block. */
+/* Of one block, with an empty term for each of up to 16 slots. */
 static inline size_t csd_ad_block_numbers(void) {
-    return (size_t)CSD_AD_BLOCK * CSD_AD_TILE * CSD_AD_WIDE;
+    return (CSD_AD_BLOCK + 16u) * (size_t)CSD_AD_CHUNK * CSD_AD_WIDE;
 }
 
 /* Sums with cos, and with sin. */

@@ -22,8 +22,12 @@
 #include "../kernels.h"
 #include "../vectors.h"
 
+/* From one term of a slot to the next. */
+#define CHUNK ((size_t)CSD_AD_CHUNK * CSD_WIDE)
+
+/* Vectors whose sums are in registers at once. */
 #ifdef CSD_HAS_AVX512
-#define TILE CSD_AD_TILE
+#define TILE 2u
 #else
 #define TILE 1u /* of 16 registers, two vectors would take all */
 #endif
@@ -138,44 +142,76 @@ CSD_INLINE void transform16(csd_wide *z, const csd_wide *h) {
     }
 }
 
-/* Terms q to q + count - 1 of a column of `count` numbers of each row: z (slot, term of a block, tile).
-   A slot is a residue of l, or e and o. */
-CSD_INLINE void fill(float *z, const csd_angular_delay *plan, const float *h, size_t left, size_t at,
-                     size_t q, size_t terms, size_t block, uint32_t radix) {
-    const size_t row = 2u * (size_t)plan->antennas, width = TILE * CSD_WIDE;
-    const uint32_t k = plan->subcarriers;
-    for (size_t i = 0; i < terms; i++, q++, z += width) {
-        csd_wide in[16], out[16];
-        if (radix > 1) {
-            CSD_UNROLL for (size_t p = 0; p < radix; p++)
-                in[p] = load_some(h + (q + p * plan->terms) * row + at, left);
-            if (radix == 16)
-                transform16(out, in);
+/* Terms of a block. */
+CSD_INLINE size_t block_of(size_t radix) { return CSD_AD_BLOCK / (radix > 1 ? radix : 2u); }
+
+/* Numbers of a slot of z. A term more than it holds: slots must not meet in the same cache lines, as
+   the rows, a power of two apart, do already. */
+CSD_INLINE size_t slot_of(size_t radix) { return (block_of(radix) + 1u) * CHUNK; }
+
+/* A vector of each slot, in place. */
+CSD_INLINE void transform(float *z, size_t slot, size_t radix) {
+    csd_wide in[16], out[16];
+    CSD_UNROLL for (size_t p = 0; p < radix; p++)
+        in[p] = csd_wide_load(z + p * slot);
+    if (radix == 16)
+        transform16(out, in);
+    else
+        transform4(out, in);
+    CSD_UNROLL for (size_t r = 0; r < radix; r++)
+        csd_wide_store(z + r * slot, out[r]);
+}
+
+/* Rows that lie one after the other go into a slot before anything is transformed: rows that are a
+   power of two apart push one another out of the cache, twice where they begin within a line. */
+CSD_INLINE void copy_rows(float *z, const float *h, size_t row, size_t terms, size_t left,
+                          size_t vectors) {
+    for (size_t i = 0; i < terms; i++, h += row, z += CHUNK)
+        for (size_t v = 0; v < vectors; v++)
+            csd_wide_store(z + v * CSD_WIDE, load_some(h + v * CSD_WIDE, left - v * CSD_WIDE));
+}
+
+/* e and o of a vector; the first and the middle subcarrier are their own partners. */
+CSD_INLINE void pair(float *z, size_t slot, const float *h, const float *partner, size_t left) {
+    const csd_wide a = load_some(h, left), zero = csd_wide_all(0.0f);
+    const csd_wide b = partner != NULL ? load_some(partner, left) : zero;
+    csd_wide_store(z, ADD(a, b));
+    csd_wide_store(z + slot, partner != NULL ? SUB(a, b) : zero);
+}
+
+/* Terms q to q + terms - 1 of `vectors` vectors from number `at` of each row: z (slot, term, CHUNK), a
+   slot being a residue of l, or e and o. */
+CSD_INLINE void fill(float *z, const csd_angular_delay *plan, const float *h, size_t at, size_t q,
+                     size_t terms, size_t vectors, size_t radix) {
+    const size_t row = 2u * (size_t)plan->antennas, slot = slot_of(radix);
+    const size_t k = plan->subcarriers;
+    h += q * row + at;
+    if (radix > 1) {
+        for (size_t p = 0; p < radix; p++, h += plan->terms * row)
+            if (row - at >= CHUNK)
+                copy_rows(z + p * slot, h, row, terms, CHUNK, CSD_AD_CHUNK);
             else
-                transform4(out, in);
-            CSD_UNROLL for (size_t r = 0; r < radix; r++)
-                csd_wide_store(z + r * block * width, out[r]);
-        } else {
-            const int alone = q == 0 || 2u * q == k;
-            const csd_wide a = load_some(h + q * row + at, left);
-            const csd_wide b = alone ? csd_wide_all(0.0f) : load_some(h + (k - q) * row + at, left);
-            csd_wide_store(z, ADD(a, b));
-            csd_wide_store(z + block * width, alone ? b : SUB(a, b));
-        }
+                copy_rows(z + p * slot, h, row, terms, row - at, vectors);
+        for (size_t i = 0; i < terms; i++, z += CHUNK)
+            for (size_t v = 0; v < vectors; v++)
+                transform(z + v * CSD_WIDE, slot, radix);
+        return;
+    }
+    for (size_t i = 0; i < terms; i++, q++, h += row, z += CHUNK) {
+        const float *partner = q == 0 || 2u * q == k ? NULL : h + (k - 2u * q) * row;
+        for (size_t v = 0; v < vectors * CSD_WIDE; v += CSD_WIDE)
+            pair(z + v, slot, h + v, partner != NULL ? partner + v : NULL, row - at - v);
     }
 }
 
 static void fill_block(float *z, const csd_angular_delay *plan, const float *h, size_t at, size_t q,
-                       size_t terms, size_t block) {
-    const size_t left = 2u * (size_t)plan->antennas - at;
-    if (plan->radix == 16 && left >= CSD_WIDE)
-        fill(z, plan, h, CSD_WIDE, at, q, terms, block, 16);
-    else if (plan->radix == 16)
-        fill(z, plan, h, left, at, q, terms, block, 16);
+                       size_t terms, size_t vectors) {
+    if (plan->radix == 16)
+        fill(z, plan, h, at, q, terms, vectors, 16);
     else if (plan->radix == 4)
-        fill(z, plan, h, left, at, q, terms, block, 4);
+        fill(z, plan, h, at, q, terms, vectors, 4);
     else
-        fill(z, plan, h, left, at, q, terms, block, 1);
+        fill(z, plan, h, at, q, terms, vectors, 1);
 }
 
 /* Adds a block's terms to `lines` taps of one residue: cos times `even`, sin times `odd`, which are
@@ -183,13 +219,13 @@ static void fill_block(float *z, const csd_angular_delay *plan, const float *h, 
 CSD_INLINE void add_taps(float *c, float *s, size_t step, const float *even, const float *odd,
                          const float *factors, size_t terms, size_t factor_step, size_t count,
                          size_t lines, size_t tile, int paired) {
-    csd_wide cs[4][CSD_AD_TILE], sn[4][CSD_AD_TILE];
+    csd_wide cs[4][TILE], sn[4][TILE];
     const csd_wide zero = csd_wide_all(0.0f);
     CSD_UNROLL for (size_t i = 0; i < lines; i++)
         CSD_UNROLL for (size_t v = 0; v < tile; v++)
             cs[i][v] = sn[i][v] = zero;
-    for (size_t q = 0; q < count; q++, even += TILE * CSD_WIDE, odd += TILE * CSD_WIDE) {
-        csd_wide e[CSD_AD_TILE], o[CSD_AD_TILE];
+    for (size_t q = 0; q < count; q++, even += CHUNK, odd += CHUNK) {
+        csd_wide e[TILE], o[TILE];
         CSD_UNROLL for (size_t v = 0; v < tile; v++) {
             e[v] = csd_wide_load(even + v * CSD_WIDE);
             o[v] = paired ? csd_wide_load(odd + v * CSD_WIDE) : e[v];
@@ -212,9 +248,9 @@ CSD_INLINE void add_taps(float *c, float *s, size_t step, const float *even, con
 }
 
 /* All taps' sums over one block, of `tile` vectors. */
-CSD_INLINE void add_block(float *c, float *s, const float *z, const csd_angular_delay *plan, size_t q,
-                          size_t count, size_t block, size_t tile, int paired) {
-    const size_t radix = plan->radix, row = csd_ad_row(plan), slot = block * TILE * CSD_WIDE;
+CSD_INLINE void add_tile(float *c, float *s, const float *z, const csd_angular_delay *plan, size_t q,
+                         size_t count, size_t tile, int paired) {
+    const size_t radix = plan->radix, row = csd_ad_row(plan), slot = slot_of(radix);
     const size_t per_tap = 2u * (size_t)plan->terms, step = radix * row;
     for (size_t r = 0; r < radix && r < plan->delays; r++) {
         const float *even = z + r * slot, *odd = paired ? even + slot : even;
@@ -232,26 +268,30 @@ CSD_INLINE void add_block(float *c, float *s, const float *z, const csd_angular_
     }
 }
 
+CSD_INLINE void add_block(float *c, float *s, const float *z, const csd_angular_delay *plan, size_t q,
+                          size_t count, size_t vectors, int paired) {
+    size_t v = 0;
+    for (; v + TILE <= vectors; v += TILE)
+        add_tile(c + v * CSD_WIDE, s + v * CSD_WIDE, z + v * CSD_WIDE, plan, q, count, TILE, paired);
+    if (v < vectors)
+        add_tile(c + v * CSD_WIDE, s + v * CSD_WIDE, z + v * CSD_WIDE, plan, q, count, 1, paired);
+}
+
 /* c = sums with cos + j sums with sin, all taps, not divided by K. */
 static void sum_taps(float *c, float *s, float *z, const csd_angular_delay *plan, const float *h) {
     const size_t row = csd_ad_row(plan), radix = plan->radix;
-    const size_t block = CSD_AD_BLOCK / (radix > 1 ? radix : 2u);
+    const size_t block = block_of(radix);
     memset(c, 0, csd_ad_sum_numbers(plan) * sizeof *c);
     memset(s, 0, csd_ad_sum_numbers(plan) * sizeof *s);
-    for (size_t at = 0; at < row; at += TILE * CSD_WIDE) {
-        const size_t tile = row - at < TILE * CSD_WIDE ? 1u : TILE;
+    for (size_t at = 0; at < row; at += CHUNK) {
+        const size_t vectors = (row - at < CHUNK ? row - at : CHUNK) / CSD_WIDE;
         for (size_t q = 0; q < plan->terms; q += block) {
             const size_t left = plan->terms - q, count = left < block ? left : block;
-            for (size_t v = 0; v < tile; v++)
-                fill_block(z + v * CSD_WIDE, plan, h, at + v * CSD_WIDE, q, count, block);
-            if (radix == 1 && tile == TILE)
-                add_block(c + at, s + at, z, plan, q, count, block, TILE, 1);
-            else if (radix == 1)
-                add_block(c + at, s + at, z, plan, q, count, block, 1, 1);
-            else if (tile == TILE)
-                add_block(c + at, s + at, z, plan, q, count, block, TILE, 0);
+            fill_block(z, plan, h, at, q, count, vectors);
+            if (radix == 1)
+                add_block(c + at, s + at, z, plan, q, count, vectors, 1);
             else
-                add_block(c + at, s + at, z, plan, q, count, block, 1, 0);
+                add_block(c + at, s + at, z, plan, q, count, vectors, 0);
         }
     }
     for (size_t i = 0; i < csd_ad_sum_numbers(plan); i += CSD_WIDE)
@@ -338,6 +378,8 @@ static float scale(float *x, size_t count) {
         most = csd_wide_max(most, ADD(csd_wide_mul(a, a), csd_wide_mul(b, b)));
     }
     const float absmax = part * sqrtf(largest(most));
+    if (x[0] != x[0]) /* every number of H depends on every one of h */
+        return x[0];
     const csd_wide twice = csd_wide_all(absmax > 0.0f ? 2.0f * absmax : 1.0f);
     for (size_t i = 0; i < 2u * count; i += CSD_WIDE) {
         const size_t left = 2u * count - i;

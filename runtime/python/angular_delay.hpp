@@ -2,6 +2,8 @@
 #ifndef CSIDEPLOY_PYTHON_ANGULAR_DELAY_HPP
 #define CSIDEPLOY_PYTHON_ANGULAR_DELAY_HPP
 
+#include <cmath>
+
 #include "csideploy/angular_delay.h"
 #include "part.hpp"
 
@@ -24,7 +26,8 @@ public:
     }
 
     // h, and x and absmax in a tuple, are checked by runtime/angular_delay.py; here sizes alone.
-    void run(nb::handle h, nb::handle results, std::size_t count) {
+    // Returns the number of the first sample without a scale, zero or not finite; `count` if none is.
+    std::size_t run(nb::handle h, nb::handle results, std::size_t count) {
         const Buffers from(nb::make_tuple(h), false), to(results, true);
         const std::uint64_t pairs = std::uint64_t{count} * plan_.antennas * 2 * sizeof(float);
         if (to.size() != 2 || from.nbytes(0) != pairs * plan_.subcarriers ||
@@ -32,9 +35,14 @@ public:
             throw std::invalid_argument("bytes of an array differ from the sizes");
         nb::gil_scoped_release release;
         std::lock_guard<std::mutex> lock(mutex_);
+        auto *absmax = static_cast<float *>(to.data(1));
         kernel_(&plan_, static_cast<const float *>(from.data(0)), count,
-                static_cast<float *>(to.data(0)), static_cast<float *>(to.data(1)),
+                static_cast<float *>(to.data(0)), absmax,
                 reinterpret_cast<float *>(scratch_->data()));
+        std::size_t good = 0;
+        while (good < count && absmax[good] > 0 && std::isfinite(absmax[good]))
+            good++;
+        return good;
     }
 
 private:

@@ -11,8 +11,8 @@
 
    h: (count, subcarrier, antenna, 2) float32; x: (count, 2, antenna, delay) float32 in [0, 1];
    absmax: (count) float32, the max|H| that each sample was divided by. A sample that is zero gives
-   absmax 0 and x 0.5. What is not finite gives what is not finite, or 0.5. All instruction sets give
-   the same bits. */
+   absmax 0 and x 0.5; a sample that is not finite gives an absmax that is not finite. All instruction
+   sets give the same bits. */
 #ifndef CSIDEPLOY_ANGULAR_DELAY_H
 #define CSIDEPLOY_ANGULAR_DELAY_H
 
