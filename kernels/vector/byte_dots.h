@@ -22,15 +22,19 @@
 
 typedef __m512i csd_dots;
 typedef __m512i csd_shared;
+typedef __m512i csd_bytes;
 
+CSD_INLINE csd_bytes csd_bytes_load(const int8_t *p) { return _mm512_loadu_si512(p); }
 CSD_INLINE csd_dots csd_dots_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 CSD_INLINE csd_shared csd_shared_load(const uint8_t *p) {
     int32_t four;
     memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
 }
-CSD_INLINE csd_dots csd_dots_add(csd_dots sums, const int8_t *bytes, csd_shared four) {
-    return _mm512_dpbusd_epi32(sums, four, _mm512_loadu_si512(bytes));
+/* As an instruction: of the intrinsic gcc 12 makes a copy of every sum at every step. */
+CSD_INLINE csd_dots csd_dots_add(csd_dots sums, csd_bytes bytes, csd_shared four) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(four), "vm"(bytes));
+    return sums;
 }
 CSD_INLINE csd_wide csd_dots_floats(csd_dots sums) { return _mm512_cvtepi32_ps(sums); }
 /* Bit i: a[i] <= b[i]. */
@@ -50,7 +54,13 @@ typedef struct csd_dots {
     __m256i a, b;
 } csd_dots;
 typedef __m256i csd_shared;
+typedef csd_dots csd_bytes;
 
+CSD_INLINE csd_bytes csd_bytes_load(const int8_t *p) {
+    const csd_bytes y = {_mm256_loadu_si256((const void *)p),
+                         _mm256_loadu_si256((const void *)(p + 32))};
+    return y;
+}
 CSD_INLINE csd_dots csd_dots_load(const int32_t *p) {
     const csd_dots y = {_mm256_loadu_si256((const void *)p),
                         _mm256_loadu_si256((const void *)(p + 8))};
@@ -61,13 +71,13 @@ CSD_INLINE csd_shared csd_shared_load(const uint8_t *p) {
     memcpy(&four, p, sizeof four);
     return _mm256_set1_epi32(four);
 }
-CSD_INLINE __m256i csd_half_dots(__m256i sums, const int8_t *bytes, csd_shared four) {
-    const __m256i pairs = _mm256_maddubs_epi16(four, _mm256_loadu_si256((const void *)bytes));
+CSD_INLINE __m256i csd_half_dots(__m256i sums, __m256i bytes, csd_shared four) {
+    const __m256i pairs = _mm256_maddubs_epi16(four, bytes);
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-CSD_INLINE csd_dots csd_dots_add(csd_dots sums, const int8_t *bytes, csd_shared four) {
-    sums.a = csd_half_dots(sums.a, bytes, four);
-    sums.b = csd_half_dots(sums.b, bytes + 32, four);
+CSD_INLINE csd_dots csd_dots_add(csd_dots sums, csd_bytes bytes, csd_shared four) {
+    sums.a = csd_half_dots(sums.a, bytes.a, four);
+    sums.b = csd_half_dots(sums.b, bytes.b, four);
     return sums;
 }
 CSD_INLINE csd_wide csd_dots_floats(csd_dots sums) {
@@ -92,7 +102,14 @@ typedef struct csd_dots {
     int32x4_t a, b, c, d;
 } csd_dots;
 typedef int8x16_t csd_shared;
+typedef struct csd_bytes {
+    int8x16_t a, b, c, d;
+} csd_bytes;
 
+CSD_INLINE csd_bytes csd_bytes_load(const int8_t *p) {
+    const csd_bytes y = {vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)};
+    return y;
+}
 CSD_INLINE csd_dots csd_dots_load(const int32_t *p) {
     const csd_dots y = {vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)};
     return y;
@@ -102,8 +119,7 @@ CSD_INLINE csd_shared csd_shared_load(const uint8_t *p) {
     memcpy(&four, p, sizeof four);
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
-CSD_INLINE int32x4_t csd_quarter_dots(int32x4_t sums, const int8_t *bytes, csd_shared four) {
-    const int8x16_t read = vld1q_s8(bytes);
+CSD_INLINE int32x4_t csd_quarter_dots(int32x4_t sums, int8x16_t read, csd_shared four) {
 #ifdef __ARM_FEATURE_DOTPROD
     return vdotq_s32(sums, read, four);
 #else
@@ -112,11 +128,11 @@ CSD_INLINE int32x4_t csd_quarter_dots(int32x4_t sums, const int8_t *bytes, csd_s
     return vaddq_s32(sums, vpaddq_s32(low, high));
 #endif
 }
-CSD_INLINE csd_dots csd_dots_add(csd_dots sums, const int8_t *bytes, csd_shared four) {
-    sums.a = csd_quarter_dots(sums.a, bytes, four);
-    sums.b = csd_quarter_dots(sums.b, bytes + 16, four);
-    sums.c = csd_quarter_dots(sums.c, bytes + 32, four);
-    sums.d = csd_quarter_dots(sums.d, bytes + 48, four);
+CSD_INLINE csd_dots csd_dots_add(csd_dots sums, csd_bytes bytes, csd_shared four) {
+    sums.a = csd_quarter_dots(sums.a, bytes.a, four);
+    sums.b = csd_quarter_dots(sums.b, bytes.b, four);
+    sums.c = csd_quarter_dots(sums.c, bytes.c, four);
+    sums.d = csd_quarter_dots(sums.d, bytes.d, four);
     return sums;
 }
 CSD_INLINE csd_wide csd_dots_floats(csd_dots sums) {

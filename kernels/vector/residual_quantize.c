@@ -194,13 +194,17 @@ CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, c
         for (size_t j = 0; j < count; j++)
             sums[i][j] = csd_dots_load(blocks[at + j].start);
     for (size_t step = 0; step < steps; step++, from += STEP) {
+        csd_shared four[CSD_DOTS_ROWS];
         CSD_UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            const csd_shared four = csd_shared_load(codes + i * code_step + step * 4u);
+        for (size_t i = 0; i < rows; i++)
+            four[i] = csd_shared_load(codes + i * code_step + step * 4u);
+        CSD_UNROLL
+        for (size_t j = 0; j < count; j++) {
+            const csd_bytes read =
+                csd_bytes_load(from + j / GROUP * span + j % GROUP * (WORDS * 4u));
             CSD_UNROLL
-            for (size_t j = 0; j < count; j++)
-                sums[i][j] = csd_dots_add(
-                    sums[i][j], from + j / GROUP * span + j % GROUP * (WORDS * 4u), four);
+            for (size_t i = 0; i < rows; i++)
+                sums[i][j] = csd_dots_add(sums[i][j], read, four[i]);
         }
     }
     CSD_UNROLL
