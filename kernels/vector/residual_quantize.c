@@ -46,7 +46,7 @@ CSD_NOTHING_PREPARED(residual_quantize)
 /* Codewords are prepared in blocks of 16, whose bytes of four dimensions are 64, and in groups of
    four blocks, so that a scan reads few streams. Those that fill up the last group are never near. */
 #define WORDS 16u
-#define GROUP 4u
+#define GROUP 16u
 #define STEP (GROUP * WORDS * 4u)
 
 typedef struct block {
@@ -163,17 +163,18 @@ static int make_query(query *q, uint8_t *codes, const float *r, size_t width, fl
     const csd_wide inverse = csd_wide_all(q->scale > 0.0f ? 1.0f / q->scale : 0.0f);
     const csd_wide scale = csd_wide_all(q->scale), rounder = csd_wide_all(CSD_ROUNDER);
     for (size_t d = 0; d < width; d += CSD_WIDE) {
-        float rounded[CSD_WIDE];
+        float shifted[CSD_WIDE];
         const size_t count = width - d < CSD_WIDE ? width - d : CSD_WIDE;
         const csd_wide x = count == CSD_WIDE ? csd_wide_load(r + d)
                                              : csd_wide_load_first(r + d, count);
-        const csd_wide code = csd_wide_sub(csd_wide_fma(x, inverse, rounder), rounder);
+        const csd_wide near = csd_wide_fma(x, inverse, rounder);
+        const csd_wide code = csd_wide_sub(near, rounder);
         const csd_wide rest = csd_wide_fnma(scale, code, x);
         kept = csd_wide_fma(code, code, kept);
         left = csd_wide_fma(rest, rest, left);
-        csd_wide_store(rounded, code);
+        csd_wide_store(shifted, near); /* whose low byte is the code's */
         for (size_t i = 0; i < CSD_WIDE; i++)
-            codes[d + i] = (uint8_t)((int32_t)rounded[i] + CSD_DOTS_OFFSET);
+            codes[d + i] = (uint8_t)(csd_bits(shifted[i]) + CSD_DOTS_OFFSET);
     }
     q->length = q->scale * sqrtf(csd_wide_total(kept)) * LONGER;
     q->apart = sqrtf(csd_wide_total(left)) * LONGER + 4.0f * UNIT * longest + 1e-17f;
