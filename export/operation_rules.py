@@ -103,6 +103,9 @@ PARAM_RULES: dict[str, ParamRule] = {
     "sorted": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
     "per_user": _FLAG,
     "loading": _SCALE,
+    **{f"pad_{side}_{i}": _PAD for i in (1, 2, 3) for side in ("top", "left")},
+    "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
+    "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
     "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
     "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
     "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),
@@ -144,6 +147,10 @@ CONSTANT_ROLES = (
     "rus",
     "weights",
     "sizes",
+    "expand",
+    "channels",
+    "middle",
+    "project",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -206,6 +213,7 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
     Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
     Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
+    Op.CONV_BLOCK: {"middle": (DType.F32, DType.I8)},
 }
 """Element types that a role may have where it is not f32 alone."""
 

@@ -33,7 +33,8 @@
     X(QTHRESHOLD, qthreshold) \
     X(QUANTIZE_CODEBOOK, quantize_codebook) \
     X(RESIDUAL_QUANTIZE, residual_quantize) \
-    X(TABLE_PRECODER, table_precoder)
+    X(TABLE_PRECODER, table_precoder) \
+    X(CONV_BLOCK, conv_block)
 
 #define CSD_DECLARE_FAST(NAME, name)                                                               \
     int CSD_FAST(name)(const csd_args *args);                                                      \
