@@ -1,0 +1,1 @@
+"""The rows of `python -m benchmarks`, one subject a file."""
