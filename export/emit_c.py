@@ -105,10 +105,12 @@ def _kernels(operations: set[str]) -> list[Path]:
     """table.c, the kernels, what they call and include, by what each file defines and names."""
     defined: dict[str, Path] = {}
     named: dict[Path, set[str]] = {}
-    for path in [*_KERNELS.glob("*.h"), *_KERNELS.glob("reference/*.c")]:
+    headers = [*_KERNELS.glob("*.h"), *_KERNELS.glob("arm/*.h")]
+    for path in [*headers, *_KERNELS.glob("reference/*.c")]:
         text = path.read_text(encoding="utf-8")
         named[path] = set(re.findall(r"CSD_KERNEL\((\w+)\)", text) if path.suffix == ".c" else ())
-        named[path] |= set(re.findall(r'^#include "(?:\.\./)?(\w+\.h)"', text, re.MULTILINE))
+        included = re.findall(r'^#include "(?:\.\./)?(?:arm/)?(\w+\.h)"', text, re.MULTILINE)
+        named[path] |= set(included)
         defined[path.name] = path
         if path.suffix == ".c":
             # A definition begins its line; a call is indented.

@@ -6,6 +6,7 @@
    order does not matter; a run fits 32 bits (256 x 2^15 x 2^7), and runs add up in 64. */
 #include <string.h>
 
+#include "../arm/helium.h"
 #include "../byte_tiles.h"
 #include "../codes.h"
 
@@ -27,10 +28,14 @@ static void copy_run(int16_t *words, const csd_input *x, size_t at, size_t count
 }
 
 static int32_t dot(const int16_t *x, const int8_t *w, size_t count) {
+#ifdef CSD_HAS_HELIUM
+    return csd_helium_dot(x, w, count);
+#else
     int32_t sum = 0;
     for (size_t k = 0; k < count; k++)
         sum += x[k] * w[k];
     return sum;
+#endif
 }
 
 static int32_t sum_of(const int8_t *w, size_t count) {

@@ -86,6 +86,10 @@ extern const csd_kernel csd_dotprod_kernels[CSD_OP_LAST + 1u];
 const csd_kernel csd_reference_kernels[CSD_OP_LAST + 1u] = {NULL};
 const csd_kernel csd_neon_kernels[CSD_OP_LAST + 1u] = {NULL};
 const csd_kernel csd_dotprod_kernels[CSD_OP_LAST + 1u] = {NULL};
+extern const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u];
+extern const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u];
+const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u] = {NULL};
+const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u] = {NULL};
 int main(void) {
     csd_isa isa;
     for (uint32_t i = 0; csd_isa_at(i, &isa); i++)
