@@ -6,11 +6,6 @@ rows run, prints a table, and ends with 1 if a row is below what is asked for.
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy is loaded
-
 import argparse
 import json
 import sys
@@ -23,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.rows import codebooks, csi, measure, roofline, small
+from benchmarks.rows import codebooks, csi, measure, misses, roofline, small
 from benchmarks.rows.context import Context
 from benchmarks.rows.machine import description, half_busy, judged
 from benchmarks.rows.measure import Row
@@ -61,6 +56,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--packages", type=Path, help="keeps the packages here for the next run")
     parser.add_argument("--json", action="store_true", help="the results instead of the table")
     parser.add_argument("--out", type=Path, help=f"default: {RESULTS.name}, if all rows run")
+    parser.add_argument(
+        "--explain", type=Path, metavar="RESULTS", help="where the time goes in rows that miss"
+    )
     options = parser.parse_args(given)
     options.rows = [name.strip() for name in options.rows.split(",") if name.strip()]
     unknown = sorted(set(options.rows) - set(ROWS))
@@ -141,6 +139,9 @@ def below(results: dict[str, Any]) -> bool:
 def main() -> int:
     """Measure, write, print."""
     options = arguments()
+    if options.explain:
+        print("\n".join(misses.lines(json.loads(options.explain.read_text()))))
+        return 0
     log = Console(stderr=True)
     try:
         with tempfile.TemporaryDirectory(prefix="csideploy-bench-") as folder:

@@ -95,8 +95,8 @@ def in_python(call: Call) -> Window:
 class Cold:
     """Windows of one call each with `WALKED` bytes written before it.
 
-    The call alone is timed, by the thread's clock; what the clock itself takes after such a walk, the
-    least of `EMPTY` times, is taken off.
+    The call alone is timed, by the thread's clock; what the clock itself takes after such a walk,
+    the least of `EMPTY` times, is taken off.
     """
 
     EMPTY = 25
@@ -129,7 +129,7 @@ def profile_of(row: Row, rounds: int = 60) -> list[dict[str, Any]]:
 def take_turns(
     windows: Mapping[str, Window], *, rounds: int, window_s: float, most_s: float
 ) -> dict[str, list[float]]:
-    """Seconds a call by candidate, one number a round; as many rounds as `most_s` allows, 5 at least."""
+    """Seconds a call by candidate, one number a round: as many as `most_s` allows, 5 at least."""
     counts, cost = {}, 0.0
     for name, window in windows.items():
         window(1)
