@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csideploy.export.quantize.equalize import scale_channels, scalable_pairs, with_constants
+from csideploy.export.quantize.equalize import scalable_pairs, scale_channels, with_constants
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
 from csideploy.onnx_oracle import Given, Oracle, samples

@@ -60,8 +60,7 @@ def heavy_layers(network: Network) -> list[Heavy]:
     return [
         layer
         for node, layer in counted
-        if layer.products >= SHARE * products
-        and (node.op_type != "Conv" or _groups(node) > 1)
+        if (layer.products >= SHARE * products and (node.op_type != "Conv" or _groups(node) > 1))
         or (layer.stored >= SHARE * stored and node.op_type != "Conv")
     ]
 
@@ -191,7 +190,7 @@ def _scale(
     settled = [steps[name] for name in point.tensors if name in steps]
     if settled:
         return settled[0]
-    if point.fixed == 8 or fed.isdisjoint(point.tensors) and made.isdisjoint(point.tensors):
+    if point.fixed == 8 or (fed.isdisjoint(point.tensors) and made.isdisjoint(point.tensors)):
         return seen.scale(point, 8)
     if made.isdisjoint(point.tensors):
         return fourteen(seen.low, seen.high)
