@@ -36,7 +36,7 @@ KINDS = (*MULTIPLYING, "binary_linear", *ELEMENTS)
 _OPS = {
     "conv": CONVOLUTIONS,
     "block": ("CONV_BLOCK",),
-    "linear": ("LINEAR", "QLINEAR"),
+    "linear": ("LINEAR", "QLINEAR", "BITS_NETWORK"),
     "binary_linear": ("BINARY_LINEAR", "QBINARY_LINEAR"),
     "matmul": ("MATMUL", "EDGE_ATTENTION"),
     "search": (
