@@ -74,9 +74,7 @@ def payload_of(rng: np.random.Generator, samples: int, rows: int, bits: int) -> 
     st.booleans(),
     st.integers(0, 2**20),
 )
-def test_any_size(
-    bits: int, hidden: int, outputs: int, rows: int, biased: bool, seed: int
-) -> None:
+def test_any_size(bits: int, hidden: int, outputs: int, rows: int, biased: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = network(rng, bits, hidden, outputs, biased=biased)
     check(weights, rows, payload_of(rng, 3, rows, bits))
