@@ -88,7 +88,13 @@ class Block:
         self.bias = real(shape.outputs) if shape.has_bias else None
         self.slope = real(shape.slopes) if shape.act == Activation.PRELU else None
 
+    def arrays(self) -> list[Array]:
+        return [a for a in (self.x, self.rest) if a is not None]
+
     def run(self, isa: str | None = None) -> Array:
+        return Part(self.bundle(), isa=isa).run(*self.arrays())[0]
+
+    def bundle(self) -> bytes:
         s, hand = self.shape, HandPlan(n_max=2)
         (h, w), per = s.image, s.per_group
         x, r = hand.input("x", ("n", s.inputs, h, w)), None
@@ -107,8 +113,7 @@ class Block:
         if self.coded:
             how |= {"code_scale": s.scale, "code_zero": s.zero}
         hand.step(Op.CONV_BLOCK, [x, *held, r], made, **how)
-        arrays = [a for a in (self.x, self.rest) if a is not None]
-        return Part(write_bundle(hand.plan()), isa=isa).run(*arrays)[0]
+        return write_bundle(hand.plan())
 
     def convolve(self, x: Array, weight: Array, place: int, **how: Any) -> Array:
         """CONV2D as a part of its own, on the scalar kernels."""
