@@ -1,5 +1,5 @@
-"""BITS_NETWORK: to the bit by its specification in integers on every instruction set, which is that of
-the four steps that it stands for."""
+"""BITS_NETWORK: to the bit by its specification in integers on every instruction set, which is that
+of the four steps that it stands for."""
 
 from typing import Any
 
@@ -41,7 +41,8 @@ def network(
 
 def plan(weights: list[Array | None], rows: int, n_max: int = 2, **limits: Any) -> Plan:
     hand = HandPlan(n_max=n_max)
-    assert weights[0] is not None and weights[3] is not None
+    assert weights[0] is not None
+    assert weights[3] is not None
     length = (rows * weights[0].shape[1] + 7) // 8
     ends: list[int | None] = [hand.input("payload", ("n", length), U8)]
     for i, data in enumerate(weights):
@@ -104,7 +105,7 @@ def test_the_largest_sums(bits: int, sign: int) -> None:
 
 
 def test_numbers_of_any_size() -> None:
-    """Biases up to 2^31 and multipliers up to the largest float: sums in 64 bits, codes at an end."""
+    """Biases up to 2^31, multipliers up to the largest float: sums of 64 bits, codes at an end."""
     rng = np.random.default_rng(2)
     payload = payload_of(rng, 2, 40, 64)
     for place, edge in ((1, 2**31 - 1), (1, -(2**31)), (4, 2**31 - 1), (4, -(2**31)), (1, 2**22)):

@@ -573,7 +573,8 @@ def wide_seeds() -> dict[str, bytes]:
         "wide_conv_block": _coded_block(),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
-            [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19), ("scale", 19)],
+            [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),
+             ("scale", 19)],
             x_type=np.uint8, hidden_zero=9, hidden_low=5, hidden_high=250,
             y_zero=99, low=3, high=255, y_scale=0.1,
         ),
