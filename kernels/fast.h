@@ -30,7 +30,9 @@
     X(QACTIVATION, qactivation) \
     X(QTHRESHOLD, qthreshold) \
     X(RESIDUAL_QUANTIZE, residual_quantize) \
-    X(TABLE_PRECODER, table_precoder)
+    X(TABLE_PRECODER, table_precoder) \
+    X(CONV_BLOCK, conv_block) \
+    X(BITS_NETWORK, bits_network)
 
 #define CSD_DECLARE_FAST(NAME, name)                                                               \
     int CSD_FAST(name)(const csd_args *args);                                                      \

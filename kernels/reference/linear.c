@@ -13,12 +13,12 @@ static void dots(float *y, const float *x, const float *w, size_t inputs, size_t
         y[m] = csd_row_dot(x, w + m * inputs, inputs);
 }
 
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
 #if defined(CSD_HAS_AVX512)
 #define ROWS 4u
 #else
-#define ROWS 1u /* four sums of two registers each */
+#define ROWS 1u /* four sums of two or four registers each */
 #endif
 #define OUTPUTS 4u
 #define PANEL (1u << 15) /* weights that all rows pass before the next */
