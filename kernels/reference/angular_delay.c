@@ -32,6 +32,14 @@
 #define TILE 1u /* of 16 registers, two vectors would take all */
 #endif
 
+/* Loops over registers. Where a vector is a loop itself, unrolled ones would only take long to
+   compile. */
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#define REGISTERS CSD_UNROLL
+#else
+#define REGISTERS
+#endif
+
 /* j a, of numbers (re, im) in turns. */
 CSD_INLINE csd_wide turned(csd_wide a) {
 #ifdef CSD_HAS_AVX512
@@ -97,7 +105,7 @@ CSD_INLINE void transform16(csd_wide *z, const csd_wide *h) {
     csd_wide e[9], o[8], c[9], s[8];
     e[0] = h[0];
     e[8] = h[8];
-    CSD_UNROLL for (size_t p = 1; p < 8; p++) {
+    REGISTERS for (size_t p = 1; p < 8; p++) {
         e[p] = ADD(h[p], h[16 - p]);
         o[p] = SUB(h[p], h[16 - p]);
     }
@@ -135,7 +143,7 @@ CSD_INLINE void transform16(csd_wide *z, const csd_wide *h) {
     s[5] = SUB(fall, low);
     z[0] = c[0];
     z[8] = c[8];
-    CSD_UNROLL for (size_t r = 1; r < 8; r++) {
+    REGISTERS for (size_t r = 1; r < 8; r++) {
         const csd_wide j = turned(s[r]);
         z[r] = ADD(c[r], j);
         z[16 - r] = SUB(c[r], j);
@@ -152,13 +160,13 @@ CSD_INLINE size_t slot_of(size_t radix) { return (block_of(radix) + 1u) * CHUNK;
 /* A vector of each slot, in place. */
 CSD_INLINE void transform(float *z, size_t slot, size_t radix) {
     csd_wide in[16], out[16];
-    CSD_UNROLL for (size_t p = 0; p < radix; p++)
+    REGISTERS for (size_t p = 0; p < radix; p++)
         in[p] = csd_wide_load(z + p * slot);
     if (radix == 16)
         transform16(out, in);
     else
         transform4(out, in);
-    CSD_UNROLL for (size_t r = 0; r < radix; r++)
+    REGISTERS for (size_t r = 0; r < radix; r++)
         csd_wide_store(z + r * slot, out[r]);
 }
 
@@ -221,26 +229,26 @@ CSD_INLINE void add_taps(float *c, float *s, size_t step, const float *even, con
                          size_t lines, size_t tile, int paired) {
     csd_wide cs[4][TILE], sn[4][TILE];
     const csd_wide zero = csd_wide_all(0.0f);
-    CSD_UNROLL for (size_t i = 0; i < lines; i++)
-        CSD_UNROLL for (size_t v = 0; v < tile; v++)
+    REGISTERS for (size_t i = 0; i < lines; i++)
+        REGISTERS for (size_t v = 0; v < tile; v++)
             cs[i][v] = sn[i][v] = zero;
     for (size_t q = 0; q < count; q++, even += CHUNK, odd += CHUNK) {
         csd_wide e[TILE], o[TILE];
-        CSD_UNROLL for (size_t v = 0; v < tile; v++) {
+        REGISTERS for (size_t v = 0; v < tile; v++) {
             e[v] = csd_wide_load(even + v * CSD_WIDE);
             o[v] = paired ? csd_wide_load(odd + v * CSD_WIDE) : e[v];
         }
-        CSD_UNROLL for (size_t i = 0; i < lines; i++) {
+        REGISTERS for (size_t i = 0; i < lines; i++) {
             const csd_wide a = csd_wide_all(factors[i * factor_step + q]);
             const csd_wide b = csd_wide_all(factors[i * factor_step + terms + q]);
-            CSD_UNROLL for (size_t v = 0; v < tile; v++) {
+            REGISTERS for (size_t v = 0; v < tile; v++) {
                 cs[i][v] = ADD(cs[i][v], csd_wide_mul(a, e[v]));
                 sn[i][v] = ADD(sn[i][v], csd_wide_mul(b, o[v]));
             }
         }
     }
-    CSD_UNROLL for (size_t i = 0; i < lines; i++)
-        CSD_UNROLL for (size_t v = 0; v < tile; v++) {
+    REGISTERS for (size_t i = 0; i < lines; i++)
+        REGISTERS for (size_t v = 0; v < tile; v++) {
             float *cp = c + i * step + v * CSD_WIDE, *sp = s + i * step + v * CSD_WIDE;
             csd_wide_store(cp, ADD(csd_wide_load(cp), cs[i][v]));
             csd_wide_store(sp, ADD(csd_wide_load(sp), sn[i][v]));
@@ -273,7 +281,7 @@ CSD_INLINE void add_block(float *c, float *s, const float *z, const csd_angular_
     size_t v = 0;
     for (; v + TILE <= vectors; v += TILE)
         add_tile(c + v * CSD_WIDE, s + v * CSD_WIDE, z + v * CSD_WIDE, plan, q, count, TILE, paired);
-    if (v < vectors)
+    if (TILE > 1u && v < vectors)
         add_tile(c + v * CSD_WIDE, s + v * CSD_WIDE, z + v * CSD_WIDE, plan, q, count, 1, paired);
 }
 

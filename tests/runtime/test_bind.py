@@ -100,7 +100,7 @@ def test_from_several_threads() -> None:
 
 
 def test_a_long_run_lets_other_threads_compute() -> None:
-    """100,000 samples in one call: Python counts meanwhile, which it cannot while the GIL is held."""
+    """100,000 samples in one call: Python counts meanwhile, as it cannot without the GIL."""
     part = Part(GOOD)
     call = part.bind(samples(100_000))
     done, counted = threading.Event(), 0

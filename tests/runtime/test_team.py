@@ -1,4 +1,4 @@
-"""Batches over several threads: the bits of one thread, whatever their number, and what is refused."""
+"""Batches over several threads: the bits of one thread, whatever their number; refusals."""
 
 import threading
 from typing import Any
