@@ -60,4 +60,5 @@ endif()
 # Where a faster table is there, the reference is the plain scalar code that it says it is.
 if(TARGET csideploy_baseline OR TARGET csideploy_neon)
   target_compile_options(csideploy_runtime PRIVATE -fno-tree-vectorize)
+  target_compile_definitions(csideploy_runtime PRIVATE CSD_SCALAR)
 endif()

@@ -5,6 +5,7 @@
    Inputs beyond K count as x_zero, so that the tail bits do not matter. Nothing is rounded before
    the end, so that order does not matter; the verifier holds K to 32768, with which the sums of
    16-bit inputs fit 32 bits. */
+#include "../arm/helium.h"
 #include "../codes.h"
 #include "../widen.h"
 
@@ -111,12 +112,44 @@ static void add_masked_sums(int32_t *sums, size_t count, const csd_input *x, siz
 }
 #endif
 
+#ifdef CSD_HAS_HELIUM
+/* What add_products says, for x - zero of 16 bits. */
+static void add_predicated_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
+                                size_t inputs, const uint8_t *weight, int32_t zero) {
+    const size_t row_bytes = (inputs + 7) / 8;
+    for (size_t at = 0; at < inputs; at += CSD_SIGN_RUN, weight += CSD_SIGN_RUN / 8) {
+        csd_sign_planes planes;
+        int32_t words[CSD_SIGN_RUN];
+        const size_t run = inputs - at < CSD_SIGN_RUN ? inputs - at : CSD_SIGN_RUN;
+        csd_widen(words, (const uint8_t *)x->data + (from + at) * x->shape.element, x->shape.dtype,
+                  run);
+        for (size_t k = 0; k < run; k++)
+            words[k] -= zero;
+        csd_make_sign_planes(&planes, words, run);
+        size_t i = 0;
+        for (; i + 2 <= count; i += 2)
+            csd_add_signed_pair(sums + i, &planes, weight + i * row_bytes, row_bytes);
+        if (i < count) { /* a row beside itself */
+            int32_t pair[2] = {sums[i], 0};
+            csd_add_signed_pair(pair, &planes, weight + i * row_bytes, 0);
+            sums[i] = pair[0];
+        }
+    }
+}
+#endif
+
 /* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
 static void add_products(int32_t *sums, size_t count, const csd_input *x, size_t from,
                          size_t inputs, const uint8_t *weight, int32_t zero) {
 #ifdef __AVX2__
     if (x->shape.dtype != CSD_I16) {
         add_masked_sums(sums, count, x, from, inputs, weight, zero);
+        return;
+    }
+#endif
+#ifdef CSD_HAS_HELIUM
+    if (x->shape.dtype != CSD_I16 || zero == 0) {
+        add_predicated_sums(sums, count, x, from, inputs, weight, zero);
         return;
     }
 #endif

@@ -9,11 +9,14 @@
 
    With 8-bit x the sums fit 32 bits: the verifier holds K 255 128 + |bias| below 2^31. With 16-bit
    x, |x - x_zero| 128 is below 2^23: TAPS products fit 32 bits and then join a sum of 64. */
-#ifndef CSD_ISA /* the table of machines without vectors, and where no other is built */
-#define SUMS_OF_FOUR
-#endif
+#include "../arm/helium.h"
 #include "../codes.h"
 #include "../window.h"
+
+/* The table of machines without vectors, and where no other is built. */
+#if !defined(CSD_ISA) && !defined(CSD_HAS_HELIUM)
+#define SUMS_OF_FOUR
+#endif
 
 #define LANES 32
 #define TAPS 32
@@ -78,7 +81,27 @@ static void copy_row(int32_t *words, size_t count, csd_span span, const csd_inpu
 }
 
 /* Adds one output's products. */
-#ifdef SUMS_OF_FOUR
+#if defined(CSD_HAS_HELIUM)
+static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const tap *taps,
+                     const int8_t *weight) {
+    for (size_t i = 0; i < LANES; i += 16) {
+        int32x4_t a = vldrwq_s32(sum + i), b = vldrwq_s32(sum + i + 4);
+        int32x4_t c = vldrwq_s32(sum + i + 8), d = vldrwq_s32(sum + i + 12);
+        for (const tap *at = taps; at->place != END; at++) {
+            const int32_t *x = words + i + at->place;
+            const int32_t w = weight[at->weight];
+            a = vmlaq_n_s32(a, vldrwq_s32(x), w);
+            b = vmlaq_n_s32(b, vldrwq_s32(x + 4), w);
+            c = vmlaq_n_s32(c, vldrwq_s32(x + 8), w);
+            d = vmlaq_n_s32(d, vldrwq_s32(x + 12), w);
+        }
+        vstrwq_s32(sum + i, a);
+        vstrwq_s32(sum + i + 4, b);
+        vstrwq_s32(sum + i + 8, c);
+        vstrwq_s32(sum + i + 12, d);
+    }
+}
+#elif defined(SUMS_OF_FOUR)
 static void sum_taps(int32_t *restrict sum, const int32_t *restrict words, const tap *taps,
                      const int8_t *weight) {
     for (size_t i = 0; i < LANES; i += 4) {
