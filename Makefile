@@ -15,7 +15,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.
            runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.cpp kernels/*.h \
            kernels/reference/*.c kernels/vector/*.[ch] kernels/x86/*.h kernels/arm/*.h)
 
-.PHONY: demo test targets size larq flips fuzz lint typing clean
+.PHONY: demo test bench targets size larq flips fuzz lint typing clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,16 @@ targets: $(VENV)/base.stamp
 # Code and arena of the UE encoder on a Cortex-M55 against their gates of 20 KiB.
 size: $(VENV)/base.stamp
 	$(BIN)/python tests/targets/size_gate.py
+
+# All workloads beside their peers (benchmarks/README.md): three runs while a neighbour keeps a core
+# half busy. Some 20 minutes; BENCH="--rows W1,W3" for less.
+BENCH ?= --repeat 3 --busy
+$(VENV)/bench.stamp: $(VENV)/base.stamp
+	$(BIN)/python -m pip install --quiet -e ".[bench]"
+	touch $@
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # Larq needs NumPy 1 and so an environment of its own (1.8 GB, CPython 3.10 to 3.12). tf-keras without
 # what it asks for, which is the whole of TensorFlow once more.

@@ -29,7 +29,7 @@ function(csd_add_isa name)
   target_compile_definitions(csideploy_dispatch PRIVATE CSD_WITH_${upper})
 endfunction()
 
-add_library(csideploy_dispatch STATIC runtime/host/dispatch.c)
+add_library(csideploy_dispatch STATIC runtime/host/dispatch.c runtime/host/angular_delay.c)
 target_compile_options(csideploy_dispatch PRIVATE ${csd_warnings})
 target_link_libraries(csideploy_dispatch PUBLIC csideploy_runtime)
 

@@ -244,6 +244,17 @@ def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
     return (n, shapes["project"][0], *image)
 
 
+def _bits_network(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    n, rows, outputs = result
+    hidden, bits = shapes["hidden_weight"]
+    length = (int(rows) * int(bits) + 7) // 8
+    demand(shapes["payload"] == (n, length), f"'{node.name}': {shapes['payload']}")
+    demand(shapes["weight"] == (outputs, hidden), f"'{node.name}': {shapes['weight']}")
+    for role, size in (("hidden_bias", hidden), ("hidden_multiplier", hidden), ("multiplier", outputs)):
+        demand(shapes.get(role, (size,)) == (size,), f"'{node.name}': {role} {shapes.get(role)}")
+    return result
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -397,4 +408,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.RESIDUAL_DEQUANTIZE: _from_tier,
     Op.ZERO_FORCING: _zero_forcing,
     Op.CONV_BLOCK: _block,
+    Op.BITS_NETWORK: _bits_network,
 }

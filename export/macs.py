@@ -128,6 +128,8 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         bit_operations = _count(codes) * int(step.params["bits"])
     widths = step_widths(step, plan.tensors, plan.weights)
     bits = 0 if widths is None else int(widths.sum())
+    if step.op is Op.BITS_NETWORK:
+        bit_operations = int(result.shape[1]) * int(roles["hidden_weight"].shape[1])
     if step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
         bit_operations = bits
     weight_bytes = binary_bytes = int8_bytes = parameters = 0
@@ -142,7 +144,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         elif role == "widths" and widths is not None:
             weight_bytes += tensor.nbytes
             parameters += len(widths)
-        elif role in ("weight", "middle") and tensor.dtype is DType.I8:
+        elif role in ("weight", "middle", "hidden_weight") and tensor.dtype is DType.I8:
             int8_bytes += tensor.nbytes
             parameters += _count(tensor)
         else:
@@ -171,6 +173,8 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         return _count(result) * int(roles["x"].shape[-1])
     if step.op is Op.MATMUL:
         return _count(result) * int(roles["a"].shape[-1])
+    if step.op is Op.BITS_NETWORK:
+        return int(result.shape[1]) * (_count(roles["hidden_weight"]) + _count(roles["weight"]))
     if step.op is Op.CONV_BLOCK:  # each weight meets every pixel
         pixels = int(result.shape[2]) * int(result.shape[3])
         return pixels * sum(_count(roles[role]) for role in ("expand", "middle", "project"))

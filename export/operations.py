@@ -188,6 +188,7 @@ class Op(IntEnum):
     RESIDUAL_DEQUANTIZE = 53
     ZERO_FORCING = 54
     CONV_BLOCK = 55
+    BITS_NETWORK = 56
 
 
 @dataclass(frozen=True)
@@ -488,6 +489,23 @@ OPS: dict[Op, OpSpec] = {
             **_ACT,
             "code_scale": "f32",
             "code_zero": "i32",
+        },
+    ),
+    # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, with a zero pad at the end; hidden_weight
+    # i8 (D, B), weight i8 (M, D), B 8 to 512, D up to 512: y (n, R, M), two QLINEAR one behind the other.
+    #   h = requantized hidden_bias + sum bits hidden_weight, by hidden_multiplier (D,), hidden_zero,
+    #   hidden_low and hidden_high; c = requantized bias + sum (h - hidden_zero) weight, by multiplier
+    #   (M,), y_zero, low and high; y = (c - y_zero) y_scale. h and c are u8 codes.
+    Op.BITS_NETWORK: OpSpec(
+        (
+            "payload",
+            *("hidden_weight", "hidden_bias?", "hidden_multiplier"),
+            *("weight", "bias?", "multiplier"),
+        ),
+        ("y",),
+        {
+            **{f"hidden_{name}": "i32" for name in ("zero", "low", "high")},
+            **{"y_zero": "i32", "low": "i32", "high": "i32", "y_scale": "f32"},
         },
     ),
 }

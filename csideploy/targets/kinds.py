@@ -35,7 +35,7 @@ KINDS = (*MULTIPLYING, "binary_linear", *ELEMENTS)
 _OPS = {
     "conv": CONVOLUTIONS,
     "grouped_conv": ("CONV_BLOCK",),
-    "linear": ("LINEAR", "QLINEAR"),
+    "linear": ("LINEAR", "QLINEAR", "BITS_NETWORK"),
     "binary_linear": ("BINARY_LINEAR", "QBINARY_LINEAR"),
     "matmul": ("MATMUL", "EDGE_ATTENTION"),
     "search": (

@@ -15,6 +15,7 @@ from csideploy.export.passes import (
     fold_transpose,
     fuse_activation,
     fuse_bias,
+    fuse_bits_network,
     fuse_block,
     fuse_functions,
     fuse_layer_norm,
@@ -53,6 +54,7 @@ PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     ("drop_dead", drop_dead.run),
     ("recognise_qdq", recognise_qdq.run),
     ("fuse_block", fuse_block.run),
+    ("fuse_bits_network", fuse_bits_network.run),
     ("copy_outputs", copy_outputs.run),
 )
 """(name, pass) in order."""

@@ -2,23 +2,33 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from c_build import compiler, run
+from convolution_bundles import convolutions
 from every_operation import FILE
-from isa_build import AARCH64, build_isas
 
 SEEDS = sorted((FILE.parent / "seeds").glob("*.csib"))
+CPUS = pytest.mark.parametrize(
+    ("cpu", "isas"), [("cortex-a53", ["neon"]), ("cortex-a76", ["neon", "dotprod"])]
+)
 
 
-@pytest.fixture(scope="module")
-def arm_driver(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cc = compiler("aarch64-linux-gnu-gcc")
-    folder = tmp_path_factory.mktemp("arm")
-    return build_isas(repository, cc, folder / "b", AARCH64, "-O2", "-static")
+def same_bits(driver: Path, cpu: str, isas: list[str], files: list[Path], samples: int) -> None:
+    said = run([compiler("qemu-aarch64"), "-cpu", cpu, driver, str(samples), *files])
+    assert said.splitlines() == [f"{isa} same" for isa in isas] * len(files)
 
 
-@pytest.mark.parametrize(("cpu", "isas"), [("cortex-a53", 1), ("cortex-a76", 2)])
-def test_arm_gives_the_same_bits(arm_driver: Path, cpu: str, isas: int) -> None:
-    files = [FILE, *SEEDS]
-    said = run([compiler("qemu-aarch64"), "-cpu", cpu, arm_driver, "5", *files]).splitlines()
-    assert said == ["neon same", "dotprod same"][:isas] * len(files)
+@CPUS
+def test_every_operation(arm_driver: Path, cpu: str, isas: list[str]) -> None:
+    same_bits(arm_driver, cpu, isas, [FILE, *SEEDS], samples=5)
+
+
+@CPUS
+def test_convolutions(arm_driver: Path, tmp_path: Path, cpu: str, isas: list[str]) -> None:
+    files = []
+    for i, bundle in enumerate(convolutions(np.random.default_rng(5))):
+        files.append(tmp_path / f"{i}.csib")
+        files[-1].write_bytes(bundle)
+    assert len(files) > 20
+    same_bits(arm_driver, cpu, isas, files, samples=2)
