@@ -19,8 +19,8 @@ from csideploy.runtime import Part
 
 Array = NDArray[Any]
 ORT, ORT_LOW, VINO = "onnxruntime fp32", "onnxruntime low-bit", "openvino"
-SIGMOID = "the same without codes"
-"""ONNX Runtime up to the sigmoid: its quantizing and packing are small operators, one by one."""
+SIGMOID = "onnxruntime to sigmoid"
+"""Its quantizing and packing are small operators, one by one; this is without them."""
 LEAST_RIGHT = 0.1
 """Relative error of a low-bit peer's features; coarser ones do not count."""
 MANY = 64
