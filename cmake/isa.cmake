@@ -29,7 +29,7 @@ function(csd_add_isa name)
   target_compile_definitions(csideploy_dispatch PRIVATE CSD_WITH_${upper})
 endfunction()
 
-add_library(csideploy_dispatch STATIC runtime/host/dispatch.c)
+add_library(csideploy_dispatch STATIC runtime/host/dispatch.c runtime/host/angular_delay.c)
 target_compile_options(csideploy_dispatch PRIVATE ${csd_warnings})
 target_link_libraries(csideploy_dispatch PUBLIC csideploy_runtime)
 
@@ -60,4 +60,5 @@ endif()
 # Where a faster table is there, the reference is the plain scalar code that it says it is.
 if(TARGET csideploy_baseline OR TARGET csideploy_neon)
   target_compile_options(csideploy_runtime PRIVATE -fno-tree-vectorize)
+  target_compile_definitions(csideploy_runtime PRIVATE CSD_SCALAR)
 endif()

@@ -87,11 +87,15 @@ class Precision(StrEnum):
     FP32 = "fp32"
     INT8 = "int8"
     AUTO = "auto"
+    MIXED = "mixed"
 
 
 PrecisionOption = Annotated[
     Precision,
-    typer.Option(help="fp32; int8; auto: int8, and 16 bits where 8 cost more than 0.05 dB."),
+    typer.Option(
+        help="fp32; int8; auto: int8, and 16 bits where 8 cost more than 0.05 dB; mixed: integers "
+        "in the layers that hold the work, fp32 elsewhere."
+    ),
 ]
 
 
@@ -103,8 +107,8 @@ def check_calibration(precision: Precision, calibration: Path | None) -> None:
     """
     if calibration is not None and precision is Precision.FP32:
         raise InputError(
-            "--calibration chooses the scales of integers: add --precision int8 or auto, or leave "
-            "it out"
+            "--calibration chooses the scales of integers: add --precision int8, auto or "
+            "mixed, or leave it out"
         )
 
 

@@ -6,7 +6,7 @@ judged by what its output loses against its own float output, beside an error of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from csideploy.calibration import Chunks, Pieces, trials
 from csideploy.channels.conventions import from_input
 from csideploy.export.functions import DOMAIN, QUANTIZERS
 from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
+from csideploy.export.quantize.mixed import MixedStudy, settle_mixed
+from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.sensitivity import cost_db
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.progress import Advance, quiet
@@ -59,7 +61,7 @@ def quantize_link(
         ue: fp32 ONNX file that takes x (n, 2, angle, delay).
         bs: fp32 ONNX file that makes h, like x.
         x: calibration inputs, in chunks.
-        precision: "int8" or "auto".
+        precision: "int8", "auto" or "mixed".
         seed: of the sample of values behind the ranges.
         progress: called with what is done and about what there is.
     """
@@ -70,10 +72,7 @@ def quantize_link(
     samples = [from_input(part) for part in x]
     tried = x[: trials(x)]
     seen = sum(len(part) for part in tried)
-    studies = [
-        Study(models["ue"], x, trials=len(tried), seed=seed, side="ue"),
-        Study(models["bs"], received, trials=len(tried), seed=seed, side="bs"),
-    ]
+    ends = (("ue", x), ("bs", received))
 
     def judge_output(index: int, made: Arrays) -> float:
         return metrics.nmse(samples[index], from_input(made["h"]))
@@ -82,14 +81,19 @@ def quantize_link(
         return judge_output(index, decoder.run(made[sent]))
 
     def loss(pair: list[ModelProto]) -> float:
-        ends = [Oracle(model.SerializeToString(), name="the QDQ network") for model in pair]
+        written = [Oracle(model.SerializeToString(), name="the QDQ network") for model in pair]
         whole = float_whole = 0.0
         for index, part in enumerate(tried):
-            made = ends[1].run(ends[0].run(part)[sent])
+            made = written[1].run(written[0].run(part)[sent])
             whole += judge_output(index, made) * len(part) / seen
             float_whole += judge_sent(index, {sent: received[index]}) * len(part) / seen
         return cost_db(whole, float_whole)
 
+    about: dict[str, Any] = {"trials": len(tried), "seed": seed}
+    if precision == "mixed":
+        mixed = [MixedStudy(models[side], given, side=side, **about) for side, given in ends]
+        return _mixed(mixed, lambda pair: loss(list(pair)), progress)
+    studies = [Study(models[side], given, side=side, **about) for side, given in ends]
     advance = _counter(progress, studies, precision)
     if precision == "auto":
         studies[0].sweep([sent], judge_sent, advance=advance)
@@ -122,15 +126,21 @@ def quantize_part(
     Args:
         model: fp32 ONNX; k, if it has one, is any number in a chunk.
         x: calibration inputs, in chunks; those of a network with several by name.
-        precision: "int8" or "auto".
+        precision: "int8", "auto" or "mixed".
         seed: of the sample of values behind the ranges.
         level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.
         progress: called with what is done and about what there is.
     """
     tried = x[: trials(x)]
-    study = Study(model, x, trials=len(tried), seed=seed)
-    wanted = _floats(study)
-    oracle = Oracle(study.network.model.SerializeToString(), name="the network", expose=wanted)
+    study: Study | MixedStudy
+    if precision == "mixed":
+        study = MixedStudy(model, x, trials=len(tried), seed=seed)
+        network = study.exact
+    else:
+        study = Study(model, x, trials=len(tried), seed=seed)
+        network = study.network
+    wanted = _floats(network)
+    oracle = Oracle(network.model.SerializeToString(), name="the network", expose=wanted)
     expected = [{name: oracle.run(part)[name] for name in wanted} for part in tried]
     judge = noise_judge(expected, level_db)
 
@@ -139,6 +149,8 @@ def quantize_part(
         error = np.mean([judge(i, made.run(part)) for i, part in enumerate(tried)])
         return cost_db(float(error), 10.0 ** (level_db / 10.0))
 
+    if isinstance(study, MixedStudy):
+        return _mixed([study], lambda models: loss(models[0]), progress)
     advance = _counter(progress, [study], precision)
     if precision == "auto":
         study.sweep(wanted, judge, advance=advance)
@@ -149,13 +161,38 @@ def quantize_part(
     return Quantized({"": written.SerializeToString()}, study.rows(), lost)
 
 
-def _floats(study: Study) -> tuple[str, ...]:
+def _mixed(
+    studies: list[MixedStudy],
+    measure: Callable[[Sequence[ModelProto]], float],
+    progress: Advance,
+) -> Quantized:
+    """Integers where the work is. The bar counts layers, nearly."""
+    layers = sum(len(study.layers) for study in studies)
+    total, done = 4 * layers + 1, 0
+
+    def advance() -> None:
+        nonlocal done
+        done = min(done + 1, total - 1)
+        progress(done, total)
+
+    written, lost = settle_mixed(studies, measure, advance=advance)
+    return Quantized(
+        {
+            study.side: model.SerializeToString()
+            for study, model in zip(studies, written, strict=True)
+        },
+        [row for study in studies for row in study.rows()],
+        lost,
+    )
+
+
+def _floats(network: Network) -> tuple[str, ...]:
     """What to judge a part by: its float outputs, or what goes into the payload's quantizer."""
     wanted = []
-    for name in study.network.outputs:
-        if study.network.types.get(name) == np.float32:
+    for name in network.outputs:
+        if network.types.get(name) == np.float32:
             wanted.append(name)
-    for node in study.network.model.graph.node:
+    for node in network.model.graph.node:
         if node.domain == DOMAIN and node.op_type in QUANTIZERS:
             wanted.append(node.input[0])
     return tuple(dict.fromkeys(wanted))

@@ -23,7 +23,7 @@ from csideploy.export.plan import OPS, Activation, DType, Op
 __all__ = ["GraphError", "check_graph", "check_node"]
 
 _ELEMENTS = {dtype.numpy: dtype for dtype in DType}
-_ROWS = (Op.LINEAR, Op.BINARY_LINEAR, Op.QLINEAR, Op.QBINARY_LINEAR)
+_ROWS = (Op.LINEAR, Op.BINARY_LINEAR, Op.QLINEAR, Op.QBINARY_LINEAR, Op.BITS_NETWORK)
 """Operations whose output channels are the last axis."""
 
 

@@ -226,6 +226,35 @@ def _from_tier(node: Node, shapes: Shapes, _: Shape) -> Shape:
     return (n, width)
 
 
+def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    """Three convolutions that keep the image's size."""
+    n, inputs, *image = shapes["x"]
+    wide, per_group = shapes["middle"][:2]
+    demand(int(per_group) * node.attributes["groups"] == wide, f"'{node.name}': groups")
+    fits = shapes["expand"][:2] == (wide, inputs) and shapes["project"][1] == wide
+    demand(fits, f"'{node.name}': {shapes['expand']} to {shapes['project']}")
+    demand(shapes["channels"] in ((4, wide), (5, wide)), f"'{node.name}': {shapes['channels']}")
+    for i, role in enumerate(("expand", "middle", "project"), 1):
+        for side, size in zip(("top", "left"), shapes[role][2:], strict=True):
+            demand(node.attributes[f"pad_{side}_{i}"] < int(size), f"'{node.name}': pads")
+    floats = 2 * int(per_group) * int(image[0]) * int(image[1])
+    if shapes["channels"][0] == 5:
+        floats += int(per_group) ** 2 * int(shapes["middle"][2]) * int(shapes["middle"][3])
+    demand(shapes["scratch"] == (floats,), f"'{node.name}': scratch {shapes['scratch']}")
+    return (n, shapes["project"][0], *image)
+
+
+def _bits_network(node: Node, shapes: Shapes, result: Shape) -> Shape:
+    n, rows, outputs = result
+    hidden, bits = shapes["hidden_weight"]
+    length = (int(rows) * int(bits) + 7) // 8
+    demand(shapes["payload"] == (n, length), f"'{node.name}': {shapes['payload']}")
+    demand(shapes["weight"] == (outputs, hidden), f"'{node.name}': {shapes['weight']}")
+    for role, size in (("hidden_bias", hidden), ("hidden_multiplier", hidden), ("multiplier", outputs)):
+        demand(shapes.get(role, (size,)) == (size,), f"'{node.name}': {role} {shapes.get(role)}")
+    return result
+
+
 def _broadcast(node: Node, shapes: Shapes, _: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes.values():
@@ -378,4 +407,6 @@ RESULTS: dict[Op, ResultRule] = {
     Op.RESIDUAL_QUANTIZE: _tier,
     Op.RESIDUAL_DEQUANTIZE: _from_tier,
     Op.ZERO_FORCING: _zero_forcing,
+    Op.CONV_BLOCK: _block,
+    Op.BITS_NETWORK: _bits_network,
 }

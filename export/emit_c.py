@@ -105,13 +105,13 @@ def _kernels(operations: set[str]) -> list[Path]:
     """table.c, the kernels, what they call and include, by what each file defines and names."""
     defined: dict[str, Path] = {}
     named: dict[Path, set[str]] = {}
-    headers = [*_KERNELS.glob("*.h"), *_KERNELS.glob("arm/*.h")]
+    headers = [*_KERNELS.glob("*.h"), *_KERNELS.glob("x86/*.h"), *_KERNELS.glob("arm/*.h")]
     for path in [*headers, *_KERNELS.glob("reference/*.c")]:
         text = path.read_text(encoding="utf-8")
         named[path] = set(re.findall(r"CSD_KERNEL\((\w+)\)", text) if path.suffix == ".c" else ())
-        included = re.findall(r'^#include "(?:\.\./)?(?:arm/)?(\w+\.h)"', text, re.MULTILINE)
-        named[path] |= set(included)
-        defined[path.name] = path
+        named[path] |= set(re.findall(r'^#include "(?:\.\./)?([\w/]+\.h)"', text, re.MULTILINE))
+        inside = path.relative_to(_KERNELS)
+        defined[path.name if path.suffix == ".c" else inside.as_posix()] = path
         if path.suffix == ".c":
             # A definition begins its line; a call is indented.
             for name in re.findall(r"^\w.*\bCSD_KERNEL\((\w+)\)\s*\(", text, re.MULTILINE):

@@ -128,6 +128,8 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         bit_operations = _count(codes) * int(step.params["bits"])
     widths = step_widths(step, plan.tensors, plan.weights)
     bits = 0 if widths is None else int(widths.sum())
+    if step.op is Op.BITS_NETWORK:
+        bit_operations = int(result.shape[1]) * int(roles["hidden_weight"].shape[1])
     if step.op in (Op.PACK_WIDTHS, Op.UNPACK_WIDTHS):
         bit_operations = bits
     weight_bytes = binary_bytes = int8_bytes = parameters = 0
@@ -142,7 +144,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
         elif role == "widths" and widths is not None:
             weight_bytes += tensor.nbytes
             parameters += len(widths)
-        elif role == "weight" and tensor.dtype is DType.I8:
+        elif role in ("weight", "middle", "hidden_weight") and tensor.dtype is DType.I8:
             int8_bytes += tensor.nbytes
             parameters += _count(tensor)
         else:
@@ -171,6 +173,11 @@ def _multiplications(step: Step, roles: dict[str, Tensor], result: Tensor) -> in
         return _count(result) * int(roles["x"].shape[-1])
     if step.op is Op.MATMUL:
         return _count(result) * int(roles["a"].shape[-1])
+    if step.op is Op.BITS_NETWORK:
+        return int(result.shape[1]) * (_count(roles["hidden_weight"]) + _count(roles["weight"]))
+    if step.op is Op.CONV_BLOCK:  # each weight meets every pixel
+        pixels = int(result.shape[2]) * int(result.shape[3])
+        return pixels * sum(_count(roles[role]) for role in ("expand", "middle", "project"))
     if step.op is Op.RZF_PRECODER:
         # Complex products: A^H A from its lower half, its root, then K (K - 1) columns of M.
         users, antennas = int(result.shape[1]), int(result.shape[3])
@@ -216,6 +223,13 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return _count(result) // int(result.shape[2]) * (int(result.shape[1]) - 1)
     if step.op is Op.RESIDUAL_QUANTIZE:  # a difference each, and the rest
         return _count(roles["codebook"]) + _count(roles["feature"])
+    if step.op is Op.CONV_BLOCK:  # of what is wide: two biases, two slopes; the codes apart
+        pixels = int(result.shape[2]) * int(result.shape[3])
+        coded = 4 if roles["middle"].dtype is DType.I8 else 0  # quantize, times the multiplier
+        wide = (4 + coded) * int(roles["middle"].shape[0]) * pixels
+        ends = sum(role in roles for role in ("bias", "residual"))
+        ends += step.params.get("activation", Activation.NONE) != Activation.NONE
+        return wide + ends * _count(result)
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))
     each += sum(role in roles for role in ("bias", "residual"))
     each += step.op is Op.BINARY_LINEAR or (step.op is Op.LAYER_NORM and "scale" in roles)

@@ -103,6 +103,10 @@ PARAM_RULES: dict[str, ParamRule] = {
     "sorted": ParamRule(ParamKind.U32_RANGE, None, 0, 1),
     "per_user": _FLAG,
     "loading": _SCALE,
+    **{f"pad_{side}_{i}": _PAD for i in (1, 2, 3) for side in ("top", "left")},
+    "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
+    "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
+    **{f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255) for name in ("zero", "low", "high")},
     "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
     "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
     "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),
@@ -144,6 +148,13 @@ CONSTANT_ROLES = (
     "rus",
     "weights",
     "sizes",
+    "expand",
+    "channels",
+    "middle",
+    "project",
+    "hidden_weight",
+    "hidden_bias",
+    "hidden_multiplier",
 )
 """Roles whose tensor must lie in the weights section."""
 
@@ -206,6 +217,12 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
     Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
     Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
+    Op.CONV_BLOCK: {"middle": (DType.F32, DType.I8)},
+    Op.BITS_NETWORK: {
+        "payload": (DType.U8,),
+        **dict.fromkeys(("hidden_weight", "weight"), (DType.I8,)),
+        **dict.fromkeys(("hidden_bias", "bias"), (DType.I32,)),
+    },
 }
 """Element types that a role may have where it is not f32 alone."""
 

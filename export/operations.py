@@ -187,6 +187,8 @@ class Op(IntEnum):
     RESIDUAL_QUANTIZE = 52
     RESIDUAL_DEQUANTIZE = 53
     ZERO_FORCING = 54
+    CONV_BLOCK = 55
+    BITS_NETWORK = 56
 
 
 @dataclass(frozen=True)
@@ -462,4 +464,48 @@ OPS: dict[Op, OpSpec] = {
     # the root. A pivot that is not above 0 and finite, or a mean power beyond float32, makes all of
     # the sample's w 0. scratch (K, 4 k_max): K x K complex doubles; any bytes before, 0 after.
     Op.ZERO_FORCING: OpSpec(("h", "loading"), ("w", "scratch"), {}),
+    # Three convolutions, group by group, so that what is M channels wide never exists: x (n, C, H,
+    # W), H W > 1, expand (M, C, kh, kw), middle (M, M/groups, kh, kw) f32 or i8, project (O, M, kh,
+    # kw). Stride and dilation are 1; kernel - 1 pads in all, so many of them in front, keep H x W.
+    # channels (R, M), a row each: bias and slope of `expand`, bias and slope of `middle`, and with
+    # an i8 `middle` its multiplier. In float32 and in the order of CONV2D:
+    #   v = expand(x) + bias; v < 0: v = slope v;
+    #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v/code_scale) + code_zero, 0),
+    #   255), a NaN as 0; m = float32(sum (code - code_zero) w, exact) multiplier + bias;
+    #   m < 0: m = slope m; y = act(project(m) + bias + residual).
+    # A slope of 1 is no activation. An f32 `middle` has code_scale 1 and code_zero 0.
+    # scratch: 2 M/groups H W floats, with an i8 `middle` (M/groups)^2 kh kw more.
+    Op.CONV_BLOCK: OpSpec(
+        ("x", "expand", "channels", "middle", "project", "bias?", "slope?", "residual?"),
+        ("y", "scratch"),
+        {
+            "groups": "u32",
+            "pad_top_1": "u32",
+            "pad_left_1": "u32",
+            "pad_top_2": "u32",
+            "pad_left_2": "u32",
+            "pad_top_3": "u32",
+            "pad_left_3": "u32",
+            **_ACT,
+            "code_scale": "f32",
+            "code_zero": "i32",
+        },
+    ),
+    # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, with a zero pad at the end; hidden_weight
+    # i8 (D, B), weight i8 (M, D), B 8 to 512, D up to 512: y (n, R, M), two QLINEAR one behind the other.
+    #   h = requantized hidden_bias + sum bits hidden_weight, by hidden_multiplier (D,), hidden_zero,
+    #   hidden_low and hidden_high; c = requantized bias + sum (h - hidden_zero) weight, by multiplier
+    #   (M,), y_zero, low and high; y = (c - y_zero) y_scale. h and c are u8 codes.
+    Op.BITS_NETWORK: OpSpec(
+        (
+            "payload",
+            *("hidden_weight", "hidden_bias?", "hidden_multiplier"),
+            *("weight", "bias?", "multiplier"),
+        ),
+        ("y",),
+        {
+            **{f"hidden_{name}": "i32" for name in ("zero", "low", "high")},
+            **{"y_zero": "i32", "low": "i32", "high": "i32", "y_scale": "f32"},
+        },
+    ),
 }

@@ -19,9 +19,7 @@
 
 #define CSD_FOR_EACH_FAST_OP(X) \
     X(CONV2D, conv2d) \
-    X(LINEAR, linear) \
     X(BINARY_LINEAR, binary_linear) \
-    X(QUANTIZE_UNIFORM, quantize_uniform) \
     X(PACK_BITS, pack_bits) \
     X(UNPACK_BITS, unpack_bits) \
     X(QUANTIZE, quantize) \
@@ -31,9 +29,10 @@
     X(QADD, qadd) \
     X(QACTIVATION, qactivation) \
     X(QTHRESHOLD, qthreshold) \
-    X(QUANTIZE_CODEBOOK, quantize_codebook) \
     X(RESIDUAL_QUANTIZE, residual_quantize) \
-    X(TABLE_PRECODER, table_precoder)
+    X(TABLE_PRECODER, table_precoder) \
+    X(CONV_BLOCK, conv_block) \
+    X(BITS_NETWORK, bits_network)
 
 #define CSD_DECLARE_FAST(NAME, name)                                                               \
     int CSD_FAST(name)(const csd_args *args);                                                      \

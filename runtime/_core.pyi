@@ -1,6 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 _Tensor = tuple[str, str, tuple[int | str, ...]]
@@ -8,6 +9,13 @@ _Tensor = tuple[str, str, tuple[int | str, ...]]
 FORMAT_VERSION: tuple[int, int]
 
 def isas() -> list[tuple[str, bool]]: ...
+def bind(
+    part: Part,
+    inputs: Sequence[NDArray[Any]],
+    outputs: tuple[NDArray[Any], ...],
+    samples: int,
+    k: int,
+) -> Callable[[], tuple[NDArray[Any], ...]]: ...
 
 class Part:
     def __init__(self, bundle: bytes, isa: str = "") -> None: ...
@@ -16,6 +24,7 @@ class Part:
     @property
     def refusal(self) -> tuple[str, str, str, str, int] | None: ...
     def set_arena(self, size: int) -> bool: ...
+    def fork(self) -> Part: ...
     def fill_arena(self, value: int) -> None: ...
     @property
     def part(self) -> str: ...
@@ -58,3 +67,12 @@ class Part:
         samples: int,
         k: int,
     ) -> list[float]: ...
+
+class AngularDelay:
+    def __init__(self, subcarriers: int, antennas: int, delays: int, isa: str = "") -> None: ...
+    def run(
+        self,
+        h: NDArray[np.complex64],
+        results: tuple[NDArray[np.float32], NDArray[np.float32]],
+        count: int,
+    ) -> int: ...

@@ -6,7 +6,7 @@ What multiplies:
 |---|---|
 | conv | convolution, 8 or more outputs that read the same inputs |
 | narrow_conv | convolution of fewer outputs, such as 80 -> 2 or 2 -> 2 channels |
-| grouped_conv | convolution of groups with fewer than 8 inputs and 8 outputs each |
+| grouped_conv | convolution of groups with fewer than 8 inputs and 8 outputs each, or its block |
 | linear | fully connected layer |
 | binary_linear | fully connected layer with 1-bit weights |
 | matmul | product of two activations |
@@ -34,7 +34,8 @@ KINDS = (*MULTIPLYING, "binary_linear", *ELEMENTS)
 
 _OPS = {
     "conv": CONVOLUTIONS,
-    "linear": ("LINEAR", "QLINEAR"),
+    "grouped_conv": ("CONV_BLOCK",),
+    "linear": ("LINEAR", "QLINEAR", "BITS_NETWORK"),
     "binary_linear": ("BINARY_LINEAR", "QBINARY_LINEAR"),
     "matmul": ("MATMUL", "EDGE_ATTENTION"),
     "search": (

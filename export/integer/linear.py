@@ -1,4 +1,4 @@
-"""QLINEAR and QBINARY_LINEAR: integer products of rows, requantized."""
+"""QLINEAR, QBINARY_LINEAR and BITS_NETWORK: integer products of rows, requantized."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from csideploy.export.integer.elementwise import dequantize
 from csideploy.export.integer.rounding import Array, requantize
 
 
@@ -77,3 +78,42 @@ def qbinary_linear(
         high=high,
         dtype=dtype,
     )
+
+
+def bits_network(
+    payload: Array,
+    hidden_weight: Array,
+    hidden_bias: Array | None,
+    hidden_multiplier: Array,
+    weight: Array,
+    bias: Array | None,
+    multiplier: Array,
+    *,
+    hidden_zero: int,
+    hidden_low: int,
+    hidden_high: int,
+    y_zero: int,
+    low: int,
+    high: int,
+    y_scale: float,
+) -> Array:
+    """Two `qlinear` from packed bits to floats; see `operations.py`.
+
+    Args:
+        payload: uint8 (n, ceil(R B / 8)); B being 8 or more, R is what it has room for.
+        hidden_weight: int8 (D, B); `hidden_bias` and `hidden_multiplier` (D,).
+        weight: int8 (M, D); `bias` and `multiplier` (M,).
+
+    Returns:
+        float32 (n, R, M).
+    """
+    bits = hidden_weight.shape[1]
+    rows = payload.shape[1] * 8 // bits
+    unpacked = np.unpackbits(payload, axis=1, count=rows * bits).reshape(-1, rows, bits)
+    total = _products(unpacked, hidden_weight, hidden_bias, 0)
+    hidden = requantize(
+        total, hidden_multiplier, hidden_zero, hidden_low, hidden_high, np.dtype(np.uint8)
+    )
+    total = _products(hidden, weight, bias, hidden_zero)
+    codes = requantize(total, multiplier, y_zero, low, high, np.dtype(np.uint8))
+    return dequantize(codes, y_scale, y_zero)

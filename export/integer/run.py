@@ -33,7 +33,7 @@ _PAD_MODES: dict[int, Any] = {
 
 def is_integer(op: Op) -> bool:
     """Whether `run_step` defines the operation to the bit."""
-    return Op.QUANTIZE <= op <= Op.QTHRESHOLD or op is Op.QCODEBOOK
+    return Op.QUANTIZE <= op <= Op.QTHRESHOLD or op in (Op.QCODEBOOK, Op.BITS_NETWORK)
 
 
 def run_plan(plan: Plan, inputs: Sequence[Array]) -> Arrays:

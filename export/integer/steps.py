@@ -19,7 +19,7 @@ def run_step(
     """The result of one step.
 
     Args:
-        op: QUANTIZE to QTHRESHOLD, or QCODEBOOK.
+        op: QUANTIZE to QTHRESHOLD, QCODEBOOK or BITS_NETWORK.
         inputs: in the order of OPS[op]; None for an absent one; those at the end may be left out.
         params: as a plan's step holds them, all of them.
         dtype: element type of the result.
@@ -29,6 +29,8 @@ def run_step(
             integer operation fuses.
     """
     p: dict[str, Any] = dict(params)
+    if op is Op.BITS_NETWORK:
+        return linear.bits_network(*inputs, **p)
     x, second, third, fourth = (*inputs, None, None, None, None)[:4]
     if x is None:
         raise ValueError(f"{op.name}: its first input is absent")

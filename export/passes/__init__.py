@@ -15,6 +15,8 @@ from csideploy.export.passes import (
     fold_transpose,
     fuse_activation,
     fuse_bias,
+    fuse_bits_network,
+    fuse_block,
     fuse_functions,
     fuse_layer_norm,
     fuse_residual,
@@ -51,6 +53,8 @@ PIPELINE: tuple[tuple[str, Callable[[Graph], None]], ...] = (
     ("fuse_activation", fuse_activation.run),
     ("drop_dead", drop_dead.run),
     ("recognise_qdq", recognise_qdq.run),
+    ("fuse_block", fuse_block.run),
+    ("fuse_bits_network", fuse_bits_network.run),
     ("copy_outputs", copy_outputs.run),
 )
 """(name, pass) in order."""

@@ -9,7 +9,7 @@ Equalization and Bias Correction", 2019, the empirical form).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ def corrections(
     chunks: Sequence[Given],
     *,
     advance: Callable[[], None],
+    chosen: Collection[str] | None = None,
 ) -> dict[str, Float]:
     """What biases are to be lowered by, (M,) by the layer's name.
 
@@ -54,10 +55,15 @@ def corrections(
         scales: as `emit`.
         chunks: calibration inputs.
         advance: called after every layer.
+        chosen: the layers that become integers; None: all that take codes.
     """
     by_tensor = {t: scales[p.name] for p in points if p.name in scales for t in p.tensors}
-    layers = biased_layers(network, by_tensor)
-    targets = {node.name: _target(network, node) for node in layers}
+    layers = [
+        node
+        for node in biased_layers(network, by_tensor)
+        if chosen is None or node.name in chosen
+    ]
+    targets = {node.name: target_of(network, node) for node in layers}
     names = tuple(dict.fromkeys(targets.values()))
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=names)
     runs = [oracle.run(x) for x in chunks]
@@ -67,8 +73,8 @@ def corrections(
     shifts: dict[str, Float] = {}
     for node in layers:
         target = targets[node.name]
-        model = emit(network, points, scales, shifts)
-        session = Session(_until(model, target).SerializeToString(), name="the quantized network")
+        model = emit(network, points, scales, shifts, chosen)
+        session = Session(until(model, target).SerializeToString(), name="the quantized network")
         outputs = [session.run(oracle.feeds(x))[target] for x in chunks]
         made = _mean(outputs, axes[target])
         shifts[node.name] = (made - expected[target]).astype(np.float32)
@@ -76,7 +82,7 @@ def corrections(
     return shifts
 
 
-def _target(network: Network, node: NodeProto) -> str:
+def target_of(network: Network, node: NodeProto) -> str:
     """The layer's output, behind the bias; or the sum that alone reads it."""
     last = bias_add(network, node) or node
     reader = network.only_reader(last.output[0])
@@ -94,7 +100,7 @@ def _mean(chunks: Sequence[NDArray[Any]], channels: int) -> NDArray[np.float64]:
     return np.asarray(sum(means))
 
 
-def _until(model: ModelProto, target: str) -> ModelProto:
+def until(model: ModelProto, target: str) -> ModelProto:
     """The nodes that a tensor needs, with it as the only output."""
     short = ModelProto()
     short.CopyFrom(model)

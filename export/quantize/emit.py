@@ -8,7 +8,7 @@ any runtime runs the file, and ours reads the integers off it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 import csideploy
 from csideploy.export.functions import DOMAIN
 from csideploy.export.integer.scales import least_weight_scale, quantize_bias, quantize_weight
-from csideploy.export.quantize.points import Point, bias_add, is_layer
+from csideploy.export.quantize.points import Point, bias_add, is_layer, result_of
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
 
@@ -30,6 +30,7 @@ def emit(
     points: Sequence[Point],
     scales: Mapping[str, Scale],
     shifts: Mapping[str, Array] | None = None,
+    layers: Collection[str] | None = None,
 ) -> ModelProto:
     """Write the QDQ network.
 
@@ -38,8 +39,9 @@ def emit(
         points: its points.
         scales: the scale of each point, by name. A point without one stays float.
         shifts: what biases are lowered by, (M,) by the layer's name.
+        layers: names of those whose weights become integers; None: all that take codes.
     """
-    return _Emitter(network, points, scales, shifts or {}).model
+    return _Emitter(network, points, scales, shifts or {}, layers).model
 
 
 class _Emitter:
@@ -49,9 +51,11 @@ class _Emitter:
         points: Sequence[Point],
         scales: Mapping[str, Scale],
         shifts: Mapping[str, Array],
+        layers: Collection[str] | None,
     ) -> None:
         self.network = network
         self.shifts = shifts
+        self.layers = layers
         self.scales = {
             tensor: scales[point.name]
             for point in points
@@ -79,7 +83,8 @@ class _Emitter:
         self.model.producer_version = csideploy.__version__
 
     def _add(self, node: NodeProto) -> None:
-        if is_layer(self.network, node) and node.input[0] in self.scales:
+        chosen = self.layers is None or node.name in self.layers
+        if chosen and is_layer(self.network, node) and node.input[0] in self.scales:
             self._layer(node)
         elif node.op_type == "Add" and node.output[0] in self.scales:
             # ONNX Runtime fuses Q behind Add to a kernel that rounds in another order.
@@ -118,7 +123,7 @@ class _Emitter:
         if (node.domain, node.op_type) == (DOMAIN, "BinaryLinear"):
             scale = self.network.constants[node.input[2]].astype(np.float32)
             bias = self.network.constants[node.input[3]]
-            node.input[3] = self._bias(node.name, bias, x_scale, scale)
+            node.input[3] = self._bias(node, bias, x_scale, scale)
             return
         add = bias_add(self.network, node)
         holder, index = node, 2
@@ -132,10 +137,14 @@ class _Emitter:
         codes, scale = _signs(weight, axis) or quantize_weight(weight, axis=axis, least_scale=least)
         node.input[1] = self._integers(f"{node.name}.weight", codes, scale, np.int8, axis)
         if stored is not None:
-            holder.input[index] = self._bias(node.name, stored, x_scale, scale)
+            holder.input[index] = self._bias(node, stored, x_scale, scale)
 
-    def _bias(self, layer: str, bias: Array, x_scale: float, scale: Array) -> str:
-        bias = bias - self.shifts.get(layer, np.float32(0))
+    def _bias(self, node: NodeProto, bias: Array, x_scale: float, scale: Array) -> str:
+        """Integers of the products' unit; floats where the sum leaves as floats."""
+        layer = node.name
+        bias = np.asarray(bias - self.shifts.get(layer, np.float32(0)), np.float32)
+        if result_of(self.network, node) not in self.scales:
+            return self._store(f"{layer}.bias", bias)
         unit = (np.float32(x_scale) * scale).astype(np.float32)
         return self._integers(f"{layer}.bias", quantize_bias(bias, x_scale, scale), unit, np.int32)
 

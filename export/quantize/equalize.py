@@ -9,7 +9,7 @@ Bias Correction", 2019; here by the ranges of the activations).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def equalize(network: Network, chunks: Sequence[Given]) -> Network:
         network: prepared; it stays as it is.
         chunks: calibration inputs.
     """
-    pairs = _pairs(network)
+    pairs = scalable_pairs(network)
     if not pairs:
         return network
     names = tuple(dict.fromkeys(name for *_, tensors in pairs for name in tensors))
@@ -51,25 +51,49 @@ def equalize(network: Network, chunks: Sequence[Given]) -> Network:
         if not usual > 0.0:
             continue
         factor = np.maximum(peak, peak.max() / _MOST) / np.float32(usual)
-        for index in (1, 2):
-            if network.constant(first, index) is not None:
-                stored = weights.get(first.input[index], network.constants[first.input[index]])
-                shape = (-1, *[1] * (stored.ndim - 1))
-                weights[first.input[index]] = stored / factor.reshape(shape)
-        stored = weights.get(second.input[1], network.constants[second.input[1]])
-        weights[second.input[1]] = stored * _by_input(second, stored.shape, factor)
+        scale_channels(weights, network, first, second, factor)
+    return with_constants(network, weights)
+
+
+def scale_channels(
+    weights: dict[str, NDArray[Any]],
+    network: Network,
+    first: NodeProto,
+    second: NodeProto,
+    factor: NDArray[Any],
+) -> None:
+    """Divide the channels between two layers by factors, in a table of changed constants.
+
+    Args:
+        weights: by the initializer's name; what is not in it is as in the network.
+        network: prepared.
+        first: the layer that makes the channels.
+        second: the layer that reads them.
+        factor: (C,), above 0.
+    """
+    for index in (1, 2):
+        if network.constant(first, index) is not None:
+            stored = weights.get(first.input[index], network.constants[first.input[index]])
+            shape = (-1, *[1] * (stored.ndim - 1))
+            weights[first.input[index]] = stored / factor.reshape(shape)
+    stored = weights.get(second.input[1], network.constants[second.input[1]])
+    weights[second.input[1]] = stored * _by_input(second, stored.shape, factor)
+
+
+def with_constants(network: Network, values: Mapping[str, NDArray[Any]]) -> Network:
+    """A copy of a network with other values in some initializers, by name."""
     model = ModelProto()
     model.CopyFrom(network.model)
     for tensor in model.graph.initializer:
-        if tensor.name in weights:
-            values = np.asarray(weights[tensor.name], np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        if tensor.name in values:
+            made = np.asarray(values[tensor.name], np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(made, tensor.name))
     changed = Network(model)
     changed.infer()
     return changed
 
 
-def _pairs(network: Network) -> list[tuple[NodeProto, NodeProto, tuple[str, ...]]]:
+def scalable_pairs(network: Network) -> list[tuple[NodeProto, NodeProto, tuple[str, ...]]]:
     """(layer, the layer that alone reads it, the tensors between them)."""
     found = []
     for first in network.model.graph.node:

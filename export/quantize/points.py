@@ -95,6 +95,22 @@ def bias_add(network: Network, node: NodeProto) -> NodeProto | None:
     return reader if bias is not None and bias.shape == (outputs,) else None
 
 
+def result_of(network: Network, node: NodeProto) -> str:
+    """The tensor that holds a layer's codes: behind its bias, and behind a cut that is part of it."""
+    last = bias_add(network, node) or node
+    return _behind(network, last.output[0], _CUTS)
+
+
+def _behind(network: Network, name: str, kinds: tuple[str, ...]) -> str:
+    """The tensor behind the activation that alone reads `name`, or `name` itself."""
+    reader = network.only_reader(name)
+    if reader is None or reader.op_type not in kinds or reader.domain:
+        return name
+    if any(other and other not in network.constants for other in reader.input[1:]):
+        return name
+    return str(reader.output[0])
+
+
 def is_sum(network: Network, node: NodeProto) -> bool:
     """Whether a node adds two activations of one shape."""
     if node.op_type != "Add" or any(name in network.constants for name in node.input):
@@ -142,23 +158,12 @@ class _Finder:
 
     def _visit(self, node: NodeProto) -> None:
         if is_layer(self.network, node):
-            self.chosen.add(node.input[0])
-            last = bias_add(self.network, node) or node
-            self.chosen.add(self._behind(last.output[0], _CUTS))
+            self.chosen.update((node.input[0], result_of(self.network, node)))
         elif is_sum(self.network, node) and self._from_codes(node):
             self.chosen.update(node.input)
-            self.chosen.add(self._behind(node.output[0], ACTIVATIONS))
+            self.chosen.add(_behind(self.network, node.output[0], ACTIVATIONS))
         elif node.op_type in ACTIVATIONS and node.input[0] in self.chosen:
             self.chosen.add(node.output[0])
-
-    def _behind(self, name: str, kinds: tuple[str, ...]) -> str:
-        """The tensor behind the activation that alone reads `name`, or `name` itself."""
-        reader = self.network.only_reader(name)
-        if reader is None or reader.op_type not in kinds or reader.domain:
-            return name
-        if any(other and other not in self.network.constants for other in reader.input[1:]):
-            return name
-        return str(reader.output[0])
 
     def _from_codes(self, node: NodeProto) -> bool:
         """Whether one side of a sum is made of codes, maybe moved."""

@@ -55,6 +55,15 @@ def sixteen(low: float, high: float) -> Scale:
     return Scale(_single(most / 32767.0), 0, 16)
 
 
+def fourteen(low: float, high: float) -> Scale:
+    """Codes within +-8191 over the same range, kept as 16 bits: what is beyond it stays exact.
+
+    Four of them add up within 16 bits, which fast products of 1-bit weights use.
+    """
+    most = HEADROOM * max(abs(low), abs(high))
+    return Scale(_single(most / 8191.0), 0, 16)
+
+
 def exact(bits: int) -> Scale:
     """8 bits that hold the values (c + 0.5) / 2^B, c < 2^B, of a uniform dequantizer, B <= 7."""
     return Scale(2.0 ** -(bits + 1), 0, 8)

@@ -13,14 +13,15 @@ static void dots(float *y, const float *x, const float *w, size_t inputs, size_t
         y[m] = csd_row_dot(x, w + m * inputs, inputs);
 }
 
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
 #if defined(CSD_HAS_AVX512)
 #define ROWS 4u
 #else
-#define ROWS 1u /* four sums of two registers each */
+#define ROWS 1u /* four sums of two or four registers each */
 #endif
 #define OUTPUTS 4u
+#define PANEL (1u << 15) /* weights that all rows pass before the next */
 
 /* The elements from `from` on, and zeros: a lane is never -0, so that adding 0 changes none. */
 CSD_INLINE csd_wide load_rest(const float *x, size_t from, size_t count) {
@@ -54,8 +55,11 @@ CSD_INLINE void tile(float *y, size_t y_step, const float *x, const float *w, si
         for (size_t r = 0; r < rows; r++)
             from_x[r] = csd_wide_load(x + r * inputs + i);
         CSD_UNROLL
-        for (size_t m = 0; m < OUTPUTS; m++)
+        for (size_t m = 0; m < OUTPUTS; m++) {
             from_w[m] = csd_wide_load(w + m * inputs + i);
+            /* The next outputs': a large weight comes from the third cache or beyond. */
+            _mm_prefetch((const char *)(w + (OUTPUTS + m) * inputs + i), _MM_HINT_T0);
+        }
         add_products(sums, from_x, from_w, rows);
     }
     if (i < inputs) {
@@ -113,6 +117,25 @@ static void multiply_narrow(float *y, const float *x, const float *w, size_t row
         dots(y + r * outputs + m, x + r * inputs, w + m * inputs, inputs, outputs - m);
 }
 
+#define ROWS_CASE(rows)                                                                            \
+    case rows:                                                                                     \
+        for (size_t m = from; m < end; m += OUTPUTS)                                               \
+            tile(y + m, y_step, x, w + m * inputs, inputs, rows);                                  \
+        break;
+
+/* Up to ROWS rows and the outputs `from` to `end` - 1. */
+static void panel_of(size_t rows, float *y, size_t y_step, const float *x, const float *w,
+                     size_t inputs, size_t from, size_t end) {
+    switch (rows) {
+        ROWS_CASE(1u)
+#if defined(CSD_HAS_AVX512)
+        ROWS_CASE(2u)
+        ROWS_CASE(3u)
+        ROWS_CASE(4u)
+#endif
+    }
+}
+
 static void multiply(float *y, const float *x, const float *w, size_t rows, size_t inputs,
                      size_t outputs) {
     if (inputs < CSD_WIDE) {
@@ -120,14 +143,17 @@ static void multiply(float *y, const float *x, const float *w, size_t rows, size
         return;
     }
     const size_t whole = outputs / OUTPUTS * OUTPUTS;
-    size_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS)
-        for (size_t m = 0; m < whole; m += OUTPUTS)
-            tile(y + r * outputs + m, outputs, x + r * inputs, w + m * inputs, inputs, ROWS);
-    for (; r < rows; r++)
-        for (size_t m = 0; m < whole; m += OUTPUTS)
-            tile(y + r * outputs + m, outputs, x + r * inputs, w + m * inputs, inputs, 1u);
-    for (r = 0; r < rows && whole < outputs; r++)
+    /* All rows pass a panel of the weights while the second cache holds it. */
+    const size_t most = PANEL / inputs / OUTPUTS * OUTPUTS, panel = most > 0 ? most : OUTPUTS;
+    for (size_t from = 0; from < whole; from += panel) {
+        const size_t end = whole - from < panel ? whole : from + panel;
+        for (size_t r = 0; r < rows;) {
+            const size_t taken = rows - r < ROWS ? rows - r : ROWS;
+            panel_of(taken, y + r * outputs, outputs, x + r * inputs, w, inputs, from, end);
+            r += taken;
+        }
+    }
+    for (size_t r = 0; r < rows && whole < outputs; r++)
         dots(y + r * outputs + whole, x + r * inputs, w + whole * inputs, inputs,
              outputs - whole);
 }

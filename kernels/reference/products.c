@@ -15,7 +15,7 @@ enum { ROWS_4 = 3, ROWS_2 = 3, ROWS_1 = 6 };
     CASE(1, 23) CASE(1, 24)
 #define TILE_CASES                                                                                 \
     CASE(4, 1) CASE(4, 2) CASE(2, 2) CASE(2, 3) CASE(2, 4) CASE(1, 2) CASE(1, 3) CASE(1, 4)
-#elif defined(CSD_HAS_AVX2)
+#elif defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON) /* eight wide ones, either way */
 enum { SUM_4 = 1, SUM_2 = 3, SUM_1 = 6, TILE_4 = 1, TILE_2 = 1, TILE_1 = 2 };
 enum { ROWS_4 = 1, ROWS_2 = 3, ROWS_1 = 3 };
 #define SUM_CASES                                                                                  \

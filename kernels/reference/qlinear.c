@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "../arm/helium.h"
-#include "../byte_tiles.h"
 #include "../codes.h"
 
 #define RUN 256
@@ -110,58 +109,6 @@ static void store_row(const csd_args *args, size_t at, const int64_t *sums, size
      p[CSD_QLINEAR_P_HIGH].i);
 }
 
-#ifdef CSD_HAS_BYTE_TILES
-/* Rows of x, as bytes, with `count` rows of the weight: products of unsigned with signed bytes, of
-   which four are one addition. An i8 plus 128 is a u8; what the zero point then makes of each output
-   is the same for all rows, a product with ones. The verifier's 65,536 products of 255 and 128 stay
-   below 2^31. */
-static void multiply_bytes(const csd_args *args, size_t from, size_t count) {
-    const csd_input *x = &args->in[CSD_QLINEAR_X];
-    const csd_shape *shape = &args->in[CSD_QLINEAR_WEIGHT].shape;
-    const size_t outputs = shape->dims[0], inputs = shape->dims[1];
-    const size_t rows = csd_count(&x->shape, 0, x->shape.rank - 1);
-    const int8_t *weight = (const int8_t *)args->in[CSD_QLINEAR_WEIGHT].data + from * inputs;
-    const int32_t *bias = args->in[CSD_QLINEAR_BIAS].data;
-    const uint8_t flip = x->shape.dtype == CSD_I8 ? 0x80 : 0;
-    const int64_t zero = args->params[CSD_QLINEAR_P_X_ZERO].i + flip;
-    uint8_t ones[64];
-    int64_t start[OUTPUTS], sums[OUTPUTS];
-    int32_t made[CSD_TILE_ROWS * OUTPUTS];
-    const int8_t *w[OUTPUTS];
-    for (size_t i = 0; i < OUTPUTS; i++)
-        w[i] = weight + (i < count ? i : count - 1u) * inputs;
-    memset(start, 0, sizeof start);
-    memset(ones, 1, sizeof ones);
-    for (size_t k = 0; k < inputs; k += sizeof ones) {
-        const size_t run = inputs - k < sizeof ones ? inputs - k : sizeof ones;
-        for (size_t i = 0; i < count; i += CSD_TILE_OUTPUTS) {
-            const int8_t *here[CSD_TILE_OUTPUTS];
-            for (size_t m = 0; m < CSD_TILE_OUTPUTS; m++)
-                here[m] = w[i + m] + k;
-            csd_byte_tile(made + i, OUTPUTS, ones, 0, 0, here, run, 1u);
-        }
-        for (size_t i = 0; i < count; i++)
-            start[i] -= zero * made[i];
-    }
-    for (size_t i = 0; i < count && bias != NULL; i++)
-        start[i] += bias[from + i];
-    for (size_t r = 0; r < rows;) {
-        const size_t taken = rows - r < CSD_TILE_ROWS ? 1u : CSD_TILE_ROWS;
-        const uint8_t *bytes = (const uint8_t *)x->data + r * inputs;
-        for (size_t i = 0; i < count; i += CSD_TILE_OUTPUTS)
-            if (taken == CSD_TILE_ROWS)
-                csd_byte_tile(made + i, OUTPUTS, bytes, inputs, flip, w + i, inputs, CSD_TILE_ROWS);
-            else
-                csd_byte_tile(made + i, OUTPUTS, bytes, inputs, flip, w + i, inputs, 1u);
-        for (size_t row = 0; row < taken; row++, r++) {
-            for (size_t i = 0; i < count; i++)
-                sums[i] = start[i] + made[row * OUTPUTS + i];
-            store_row(args, r * outputs + from, sums, from, count);
-        }
-    }
-}
-#endif
-
 void CSD_KERNEL(qlinear)(const csd_args *args) {
     const csd_input *x = &args->in[CSD_QLINEAR_X];
     const csd_shape *shape = &args->in[CSD_QLINEAR_WEIGHT].shape;
@@ -171,13 +118,6 @@ void CSD_KERNEL(qlinear)(const csd_args *args) {
     const int32_t *bias = args->in[CSD_QLINEAR_BIAS].data;
     for (size_t from = 0; from < outputs; from += OUTPUTS) {
         const size_t count = outputs - from < OUTPUTS ? outputs - from : OUTPUTS;
-#ifdef CSD_HAS_BYTE_TILES
-        /* For fewer rows the product with ones costs more than it saves. */
-        if (x->shape.dtype != CSD_I16 && rows >= CSD_TILE_ROWS) {
-            multiply_bytes(args, from, count);
-            continue;
-        }
-#endif
         for (size_t row = 0; row < rows; row++) {
             int64_t sums[OUTPUTS];
             for (size_t i = 0; i < count; i++)

@@ -13,17 +13,25 @@ typedef struct entry {
     const char *name;
     const csd_kernel *kernels;
     const csd_preparer *preparers;
+    csd_angular_delay_kernel angular_delay;
     int (*available)(void);
 } entry;
+
+#define DECLARE_ANGULAR_DELAY(isa)                                                                 \
+    void csd_##isa##_angular_delay(const csd_angular_delay *plan, const float *h, size_t count,    \
+                                   float *x, float *absmax, float *scratch)
+DECLARE_ANGULAR_DELAY(reference);
 
 static int always(void) { return 1; }
 
 #ifdef CSD_WITH_BASELINE
 extern const csd_kernel csd_baseline_kernels[CSD_OP_LAST + 1u];
+DECLARE_ANGULAR_DELAY(baseline);
 #endif
 
 #ifdef CSD_WITH_AVX2
 extern const csd_kernel csd_avx2_kernels[CSD_OP_LAST + 1u];
+DECLARE_ANGULAR_DELAY(avx2);
 extern const csd_preparer csd_avx2_preparers[CSD_OP_LAST + 1u];
 
 static int has_avx2(void) {
@@ -34,6 +42,7 @@ static int has_avx2(void) {
 
 #ifdef CSD_WITH_AVX512
 extern const csd_kernel csd_avx512_kernels[CSD_OP_LAST + 1u];
+DECLARE_ANGULAR_DELAY(avx512);
 extern const csd_preparer csd_avx512_preparers[CSD_OP_LAST + 1u];
 
 static int has_avx512(void) {
@@ -46,11 +55,13 @@ static int has_avx512(void) {
 
 #ifdef CSD_WITH_NEON
 extern const csd_kernel csd_neon_kernels[CSD_OP_LAST + 1u];
+DECLARE_ANGULAR_DELAY(neon);
 extern const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u];
 #endif
 
 #ifdef CSD_WITH_DOTPROD
 extern const csd_kernel csd_dotprod_kernels[CSD_OP_LAST + 1u];
+DECLARE_ANGULAR_DELAY(dotprod);
 extern const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u];
 
 static int has_dotprod(void) {
@@ -65,21 +76,21 @@ static int has_dotprod(void) {
 #endif
 
 static const entry tables[] = {
-    {"reference", csd_reference_kernels, NULL, always},
+    {"reference", csd_reference_kernels, NULL, csd_reference_angular_delay, always},
 #ifdef CSD_WITH_BASELINE
-    {"baseline", csd_baseline_kernels, NULL, always},
+    {"baseline", csd_baseline_kernels, NULL, csd_baseline_angular_delay, always},
 #endif
 #ifdef CSD_WITH_AVX2
-    {"avx2", csd_avx2_kernels, csd_avx2_preparers, has_avx2},
+    {"avx2", csd_avx2_kernels, csd_avx2_preparers, csd_avx2_angular_delay, has_avx2},
 #endif
 #ifdef CSD_WITH_AVX512
-    {"avx512", csd_avx512_kernels, csd_avx512_preparers, has_avx512},
+    {"avx512", csd_avx512_kernels, csd_avx512_preparers, csd_avx512_angular_delay, has_avx512},
 #endif
 #ifdef CSD_WITH_NEON
-    {"neon", csd_neon_kernels, csd_neon_preparers, always},
+    {"neon", csd_neon_kernels, csd_neon_preparers, csd_neon_angular_delay, always},
 #endif
 #ifdef CSD_WITH_DOTPROD
-    {"dotprod", csd_dotprod_kernels, csd_dotprod_preparers, has_dotprod},
+    {"dotprod", csd_dotprod_kernels, csd_dotprod_preparers, csd_dotprod_angular_delay, has_dotprod},
 #endif
 };
 
@@ -89,6 +100,7 @@ int csd_isa_at(uint32_t i, csd_isa *isa) {
     isa->name = tables[i].name;
     isa->kernels = tables[i].kernels;
     isa->preparers = tables[i].preparers;
+    isa->angular_delay = tables[i].angular_delay;
     isa->available = tables[i].available();
     return 1;
 }

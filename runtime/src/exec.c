@@ -86,27 +86,31 @@ void csd_resolve_shape(csd_shape *shape, const csd_tensor_record *tensor, uint32
     }
 }
 
-static void run_step(const csd_part *part, uint32_t number, uint32_t n) {
+void csd_resolve_step(csd_args *args, const csd_part *part, uint32_t number, uint32_t n) {
     const csd_step_record *step = part->steps + number;
     const uint32_t *operands = part->operands + step->operand_first;
     const uint32_t k = part->call->k;
-    csd_args args;
-    args.prepared = csd_prepared_step(part, number);
+    args->prepared = csd_prepared_step(part, number);
     for (uint32_t i = 0; i < step->input_count; i++) {
-        args.in[i].data = NULL;
+        args->in[i].data = NULL;
         if (operands[i] == CSD_NONE)
             continue;
         const csd_tensor_record *tensor = part->tensors + operands[i];
-        args.in[i].data = read_address(part, tensor);
-        csd_resolve_shape(&args.in[i].shape, tensor, n, k);
+        args->in[i].data = read_address(part, tensor);
+        csd_resolve_shape(&args->in[i].shape, tensor, n, k);
     }
     for (uint32_t i = 0; i < step->output_count; i++) {
         const csd_tensor_record *tensor = part->tensors + operands[step->input_count + i];
-        args.out[i].data = write_address(part, tensor);
-        csd_resolve_shape(&args.out[i].shape, tensor, n, k);
+        args->out[i].data = write_address(part, tensor);
+        csd_resolve_shape(&args->out[i].shape, tensor, n, k);
     }
-    args.params = part->params + step->param_first;
-    part->kernels[step->op](&args);
+    args->params = part->params + step->param_first;
+}
+
+static void run_step(const csd_part *part, uint32_t number, uint32_t n) {
+    csd_args args;
+    csd_resolve_step(&args, part, number, n);
+    part->kernels[part->steps[number].op](&args);
 }
 
 const void *csd_step_output(const csd_part *part, uint32_t step, uint32_t i,
@@ -116,7 +120,7 @@ const void *csd_step_output(const csd_part *part, uint32_t step, uint32_t i,
     return read_address(part, *tensor);
 }
 
-static csd_status check_call(const csd_part *part, const csd_call *call) {
+csd_status csd_call_status(const csd_part *part, const csd_call *call) {
     if (part->arena == NULL && part->header->arena_bytes > 0)
         return CSD_NO_ARENA;
     if (call->k < 1 || call->k > part->header->k_max || call->inputs == NULL ||
@@ -134,7 +138,7 @@ static csd_status check_call(const csd_part *part, const csd_call *call) {
 }
 
 csd_status csd_run(csd_part *part, const csd_call *call) {
-    const csd_status status = check_call(part, call);
+    const csd_status status = csd_call_status(part, call);
     if (status != CSD_OK)
         return status;
     part->call = call;

@@ -66,7 +66,7 @@ typedef struct csd_op_rule {
 static const csd_field csd_header_fields[] = {
     {"magic", 1112101699u, 1112101699u, 0, 4, CSD_KIND_EXACT},
     {"major", 1u, 1u, 4, 2, CSD_KIND_EXACT},
-    {"minor", 0u, 5u, 6, 2, CSD_KIND_COUNT},
+    {"minor", 0u, 6u, 6, 2, CSD_KIND_COUNT},
     {"header_size", 80u, 80u, 16, 4, CSD_KIND_EXACT},
     {"section_count", 1u, 64u, 20, 4, CSD_KIND_COUNT},
     {"arena_align", 16u, 4096u, 32, 4, CSD_KIND_COUNT},
@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 54u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 56u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -400,6 +400,30 @@ static const csd_param_rule csd_residual_dequantize_params[] = {
     {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* start */
 };
 
+static const csd_param_rule csd_conv_block_params[] = {
+    {CSD_PARAM_U32_RANGE, 1u, 2147483647u}, /* groups */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top_1 */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left_1 */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top_2 */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left_2 */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_top_3 */
+    {CSD_PARAM_U32_RANGE, 0u, 65535u}, /* pad_left_3 */
+    {CSD_PARAM_U32_RANGE, 0u, 5u}, /* activation */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* code_scale */
+    {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* code_zero */
+};
+
+static const csd_param_rule csd_bits_network_params[] = {
+    {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* hidden_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* hidden_low */
+    {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* hidden_high */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* y_zero */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* low */
+    {CSD_PARAM_I32_RANGE, (uint32_t)-65535, 65535}, /* high */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* y_scale */
+};
+
 /* By operation code; a row of zeros is no operation. */
 static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, NULL},
@@ -457,6 +481,8 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 2, 0, 0, 2, 0, 0, 0, {2, 2}, {4, 2}, NULL}, /* RESIDUAL_QUANTIZE */
     {2, 1, 1, 0, 2, 0, 0, 0, {4, 2}, {2}, csd_residual_dequantize_params}, /* RESIDUAL_DEQUANTIZE */
     {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
+    {8, 2, 11, 224, 126, 0, 0, 0, {2, 2, 2, 10, 2, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
+    {7, 1, 7, 36, 126, 0, 0, 0, {4, 8, 32, 2, 8, 32, 2}, {2}, csd_bits_network_params}, /* BITS_NETWORK */
 };
 
 #endif

@@ -8,6 +8,12 @@
 #define MOST_PRODUCTS 65536u
 #define MOST_SIGNS 32768u
 
+/* With fewer bits than a byte's, a pad could be taken for a row; up to the most, the kernels of
+   BITS_NETWORK hold a row on their stack. */
+#define LEAST_BITS_OF_ROW 8u
+#define MOST_BITS_OF_ROW 512u
+#define MOST_HIDDEN 512u
+
 static int32_t least_code(csd_tensor_ref tensor) {
     return tensor->dtype == CSD_U8 ? 0 : tensor->dtype == CSD_I8 ? INT8_MIN : INT16_MIN;
 }
@@ -161,4 +167,39 @@ csd_status csd_check_qthreshold(const csd_operands *o, const csd_part *part) {
         if (values[i] < values[i - 1u])
             return CSD_FIELD_RANGE;
     return CSD_OK;
+}
+
+/* Codes of u8, for which all three lie in 0 to 255. */
+static int byte_bounds_legal(csd_param zero, csd_param low, csd_param high) {
+    return zero.i >= 0 && zero.i <= UINT8_MAX && low.i >= 0 && high.i <= UINT8_MAX &&
+           low.i <= high.i;
+}
+
+/* Its sums are of 64 bits in the scalar kernel, so that a bias is any number. */
+csd_status csd_check_bits_network(const csd_operands *o, const csd_part *part) {
+    csd_tensor_ref payload = o->in[CSD_BITS_NETWORK_PAYLOAD], y = o->out[0];
+    csd_tensor_ref first = o->in[CSD_BITS_NETWORK_HIDDEN_WEIGHT];
+    csd_tensor_ref second = o->in[CSD_BITS_NETWORK_WEIGHT];
+    csd_tensor_ref first_multiplier = o->in[CSD_BITS_NETWORK_HIDDEN_MULTIPLIER];
+    csd_tensor_ref multiplier = o->in[CSD_BITS_NETWORK_MULTIPLIER];
+    const csd_param *p = o->params;
+    if (payload->rank != 2 || y->rank != 3 || first->rank != 2 || second->rank != 2)
+        return CSD_BAD_SHAPE;
+    const uint32_t bits = first->dims[1], hidden = first->dims[0], outputs = second->dims[0];
+    if (payload->dims[0] != y->dims[0] || !csd_is_number(y->dims[1]) || bits < LEAST_BITS_OF_ROW || bits > MOST_BITS_OF_ROW ||
+        hidden > MOST_HIDDEN || second->dims[1] != hidden || y->dims[2] != outputs ||
+        payload->dims[1] != ((uint64_t)y->dims[1] * bits + 7u) / 8u ||
+        !csd_is_vector(o->in[CSD_BITS_NETWORK_HIDDEN_BIAS], hidden) ||
+        !csd_is_vector(first_multiplier, hidden) ||
+        !csd_is_vector(o->in[CSD_BITS_NETWORK_BIAS], outputs) ||
+        !csd_is_vector(multiplier, outputs))
+        return CSD_BAD_SHAPE;
+    if (!byte_bounds_legal(p[CSD_BITS_NETWORK_P_HIDDEN_ZERO], p[CSD_BITS_NETWORK_P_HIDDEN_LOW],
+                           p[CSD_BITS_NETWORK_P_HIDDEN_HIGH]) ||
+        !byte_bounds_legal(p[CSD_BITS_NETWORK_P_Y_ZERO], p[CSD_BITS_NETWORK_P_LOW],
+                           p[CSD_BITS_NETWORK_P_HIGH]))
+        return CSD_BAD_PARAM;
+    return multipliers_legal(first_multiplier, part) && multipliers_legal(multiplier, part)
+               ? CSD_OK
+               : CSD_FIELD_RANGE;
 }

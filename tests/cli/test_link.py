@@ -162,7 +162,7 @@ def nudge(op: Op, which: int) -> object:
     [
         ("ue", Op.CONV2D, 1, "encoder.convolutions.1.body.conv1x9"),
         ("ue", Op.BINARY_LINEAR, 0, "encoder.fc"),
-        ("bs", Op.CONV2D, 2, "decoder.convolutions.1.body.conv7x7"),
+        ("bs", Op.CONV_BLOCK, 0, "decoder.convolutions.1"),
         ("bs", Op.LINEAR, 0, "decoder.fc"),
     ],
 )

@@ -74,6 +74,8 @@ class _Run:
         with np.errstate(all="ignore"):
             made = np.asarray(_compute(step, roles, result.shape, result.dtype))
         assert made.shape == result.shape, (step, made.shape, result.shape)
+        for index in step.outputs[1:]:
+            self.view(index)[...] = np.nan  # scratch
         result[...] = made
 
 
@@ -87,6 +89,8 @@ def _compute(
         y = conv2d(t["x"], t["weight"], p)
         y = y + t["bias"].reshape(1, -1, 1, 1) if "bias" in t else y
         return activate(y + t.get("residual", 0.0), p, t)
+    if step.op is Op.CONV_BLOCK:
+        return conv_block(t, p)
     if step.op is Op.LINEAR:
         return activate(t["x"] @ t["weight"].T + t.get("bias", 0.0), p, t)
     if step.op is Op.BINARY_LINEAR:
@@ -155,6 +159,29 @@ def activate(z: NDArray[Any], p: dict[str, Any], t: dict[str, NDArray[Any]]) -> 
     if kind is Activation.TANH:
         return np.tanh(z)
     return z
+
+
+def conv_block(t: dict[str, NDArray[Any]], p: dict[str, Any]) -> NDArray[Any]:
+    def convolve(x: NDArray[Any], role: str, place: int, groups: int = 1) -> NDArray[Any]:
+        kh, kw = t[role].shape[2:]
+        top, left = p[f"pad_top_{place}"], p[f"pad_left_{place}"]
+        window = dict.fromkeys(("stride_h", "stride_w", "dilation_h", "dilation_w"), 1)
+        window |= {"pad_top": top, "pad_bottom": kh - 1 - top}
+        window |= {"pad_left": left, "pad_right": kw - 1 - left, "groups": groups}
+        return conv2d(x, t[role], window)
+
+    rows = t["channels"].reshape(-1, t["channels"].shape[1], 1, 1)
+    v = convolve(t["x"], "expand", 1) + rows[0]
+    v = np.where(v < 0, v * rows[1], v)
+    if len(rows) > 4:
+        codes = np.rint(v / p["code_scale"]) + p["code_zero"]
+        v = (np.clip(codes, 0, 255) - p["code_zero"]) * 1.0
+    m = convolve(v, "middle", 2, p["groups"])
+    m = (m * rows[4] if len(rows) > 4 else m) + rows[2]
+    m = np.where(m < 0, m * rows[3], m)
+    y = convolve(m, "project", 3)
+    y = y + t["bias"].reshape(1, -1, 1, 1) if "bias" in t else y
+    return activate(y + t.get("residual", 0.0), p, t)
 
 
 def conv2d(x: NDArray[Any], weight: NDArray[Any], p: dict[str, Any]) -> NDArray[Any]:

@@ -54,7 +54,12 @@ def test_bundles_have_the_papers_sizes(cr: int, k: int, binarize: str) -> None:
         layers = sides[side]["layers"]
         # Gamma and beta of each output became one bias; a 1-bit layer has a scale besides. The
         # output of an FC is (n, M): all of rank 4 that multiply are convolutions with batch norm.
-        folded = sum(layer["output_shape"][1] for layer in layers if layer["op"] == "CONV2D")
+        # A block has three, two of them with 8 k outputs.
+        folded = sum(
+            layer["output_shape"][1] + (2 * 8 * k if layer["op"] == "CONV_BLOCK" else 0)
+            for layer in layers
+            if layer["op"] in ("CONV2D", "CONV_BLOCK")
+        )
         scales = sum(layer["op"] == "BINARY_LINEAR" for layer in layers)
         assert sides[side]["parameters"] + folded - scales == paper
         assert scales == (binarize == "both" or (binarize == "encoder" and side == "ue"))

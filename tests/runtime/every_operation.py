@@ -320,6 +320,28 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
     hand.step(Op.ZERO_FORCING, [pairs, loading], [w, scratch])
 
 
+def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
+    """Three convolutions by groups, the second one with float32 and with int8 weights."""
+    for coded in (False, True):
+        name, rows = ("block.q", 5) if coded else ("block", 4)
+        channels = c.rng.normal(scale=0.3, size=(rows, 4)).astype(np.float32)
+        channels[4:] = 0.01 * np.abs(channels[4:]) + 0.001
+        middle = c.whole(f"{name}.2", np.int8, -127, 128, 4, 2, 3, 1) if coded else None
+        weights = [
+            c.f32(f"{name}.1", 4, 2, 1, 3),
+            hand.constant(f"{name}.channels", channels),
+            c.f32(f"{name}.2", 4, 2, 3, 1) if middle is None else middle,
+            c.f32(f"{name}.3", 2, 4, 2, 3),
+        ]
+        pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
+        how: dict[str, Any] = {"code_scale": 0.05, "code_zero": 90} if coded else {}
+        ends = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
+        how |= {"groups": 2, "activation": Activation.NONE if coded else Activation.PRELU}
+        made = [hand.output(f"{name}.y", IMAGE)]
+        made.append(hand.arena(f"{name}.scratch", (2 * 2 * 12 + 12 * coded,)))
+        hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **pads, **how)
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -351,10 +373,11 @@ def plan() -> Plan:
     search(hand, c, ends)
     tiers(hand, c, x)
     forced(hand, h, loading)
+    blocks(hand, c, x)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
-        metadata={"system": "micro", "version": "6"},
+        metadata={"system": "micro", "version": "7"},
     )
 
 
@@ -479,6 +502,23 @@ def _wide_tier() -> bytes:
     return write_bundle(hand.plan())
 
 
+def _coded_block() -> bytes:
+    """Codes between the convolutions of a block, and rows of more than one tile."""
+    hand = HandPlan(n_max=2)
+    c = _Constants(hand)
+    operands = [
+        hand.input("x", ("n", 2, 3, 45)),
+        c.f32("expand", 4, 2, 1, 3),
+        c.scales("channels", 5, 4),
+        c.whole("middle", np.int8, -127, 128, 4, 2, 3, 3),
+        c.f32("project", 2, 4, 3, 1),
+    ]
+    made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45 + 36,))]
+    pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_left_2": 1, "pad_top_3": 1}
+    hand.step(Op.CONV_BLOCK, operands, made, groups=2, code_scale=0.02, code_zero=128, **pads)
+    return write_bundle(hand.plan())
+
+
 def wide_seeds() -> dict[str, bytes]:
     """Operations whose kernels work in tiles and blocks, on more than one of them."""
     same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
@@ -510,6 +550,7 @@ def wide_seeds() -> dict[str, bytes]:
             Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
             **i16,
         ),
+        "wide_conv_block": _coded_block(),
         "wide_edge_attention": _one_step_of_edges(),
         "wide_residual_quantize": _wide_tier(),
         "wide_linear": _one_step(Op.LINEAR, ("n", 35), ("n", 18), [("f", 18, 35), ("f", 18)]),

@@ -10,7 +10,19 @@
    csd_open always verifies. After it returned CSD_OK, and as long as the bundle's bytes stay as
    they are, no input makes csd_run crash or touch memory outside the bundle, the arena and the
    caller's buffers. A part may be used by one thread at a time; parts are independent, and any
-   number of them may share one bundle, and an arena while they run in turn. */
+   number of them may share one bundle, and an arena while they run in turn.
+
+   Several threads are the caller's own. A copy of an opened part shares the bundle and what
+   csd_prepare made; it needs an arena of its own, and each thread its part of the samples:
+
+       csd_part copy = part;                                    for each thread, before it starts
+       csd_set_arena(&copy, its_arena, arena_size);
+       const void *inputs[] = {x + first * x_sample};           x_sample: bytes a sample, as
+       void *outputs[] = {y + first * y_sample};                csd_tensor_bytes(record, 1, k)
+       csd_call call = {samples_of_this_thread, k, inputs, outputs, NULL, NULL};
+       csd_run(&copy, &call);                                   in the thread
+
+   Samples do not depend on one another, so that the results are those of one thread. */
 #ifndef CSIDEPLOY_H
 #define CSIDEPLOY_H
 

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "csideploy/angular_delay.h"
 #include "csideploy/kernel.h"
 
 #ifdef __cplusplus
@@ -19,7 +20,8 @@ typedef struct csd_isa {
     const char *name;          /* "reference", "baseline", "avx2", "avx512", "neon", "dotprod" */
     const csd_kernel *kernels; /* for csd_open */
     const csd_preparer *preparers; /* for csd_prepare; NULL: it has none */
-    int available;             /* can this machine run them? */
+    csd_angular_delay_kernel angular_delay;
+    int available; /* can this machine run them? */
 } csd_isa;
 
 /* Fills `isa` with table number `i` of this build, slowest first, and returns 1; returns 0 past the

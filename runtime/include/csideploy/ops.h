@@ -151,10 +151,12 @@ typedef enum csd_op {
     CSD_OP_EDGE_ATTENTION = 51,
     CSD_OP_RESIDUAL_QUANTIZE = 52,
     CSD_OP_RESIDUAL_DEQUANTIZE = 53,
-    CSD_OP_ZERO_FORCING = 54
+    CSD_OP_ZERO_FORCING = 54,
+    CSD_OP_CONV_BLOCK = 55,
+    CSD_OP_BITS_NETWORK = 56
 } csd_op;
 
-#define CSD_OP_LAST 54u
+#define CSD_OP_LAST 56u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -209,7 +211,9 @@ typedef enum csd_op {
     X(EDGE_ATTENTION, edge_attention) \
     X(RESIDUAL_QUANTIZE, residual_quantize) \
     X(RESIDUAL_DEQUANTIZE, residual_dequantize) \
-    X(ZERO_FORCING, zero_forcing)
+    X(ZERO_FORCING, zero_forcing) \
+    X(CONV_BLOCK, conv_block) \
+    X(BITS_NETWORK, bits_network)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u

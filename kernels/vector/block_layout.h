@@ -1,0 +1,103 @@
+/* What the fast CONV_BLOCK knows of a step, and where its preparer puts what. */
+#ifndef CSIDEPLOY_BLOCK_LAYOUT_H
+#define CSIDEPLOY_BLOCK_LAYOUT_H
+
+#include "code_rows.h"
+
+#ifndef CSD_HAS_CODES
+CSD_INLINE size_t csd_words(size_t kw) { return kw; }
+#endif
+
+enum { CSD_BLOCK_MOST = 4, CSD_BLOCK_TAPS = 9, CSD_BLOCK_WIDTH = 64 };
+
+/* A step's sizes. `taken` is `each`, the channels of a group, in whole pairs where codes lie so.
+   Groups are run by `batch`: two, where tiles that make codes take their outputs together. */
+typedef struct csd_block {
+    size_t samples, inputs, outputs, groups, batch, each, taken, height, width;
+    csd_taps taps[3];
+    int coded;
+    csd_coding coding;
+} csd_block;
+
+CSD_INLINE csd_taps csd_block_taps(const csd_args *args, uint32_t weight, uint32_t pads) {
+    const csd_shape *shape = &args->in[weight].shape;
+    const csd_taps taps = {.height = shape->dims[2],
+                           .width = shape->dims[3],
+                           .top = args->params[pads].u,
+                           .left = args->params[pads + 1u].u};
+    return taps;
+}
+
+/* 1 if the kernel is made for its sizes. */
+CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
+    const csd_shape *y = &args->out[CSD_CONV_BLOCK_OUT_Y].shape;
+    const csd_shape *middle = &args->in[CSD_CONV_BLOCK_MIDDLE].shape;
+    b->samples = y->dims[0];
+    b->inputs = args->in[CSD_CONV_BLOCK_X].shape.dims[1];
+    b->outputs = y->dims[1];
+    b->groups = args->params[CSD_CONV_BLOCK_P_GROUPS].u;
+    b->each = middle->dims[1];
+    b->height = y->dims[2];
+    b->width = y->dims[3];
+    b->coded = middle->dtype == CSD_I8;
+    b->taken = b->coded ? (b->each + 1u) / 2u * 2u : b->each;
+    b->batch = b->coded && b->taken * 2u == CSD_CODED_OUTPUTS && b->groups > 1u ? 2u : 1u;
+    b->coding.scale = args->params[CSD_CONV_BLOCK_P_CODE_SCALE].f;
+    b->coding.inverse = 1.0f / b->coding.scale;
+    b->coding.zero = args->params[CSD_CONV_BLOCK_P_CODE_ZERO].i;
+    b->taps[0] = csd_block_taps(args, CSD_CONV_BLOCK_EXPAND, CSD_CONV_BLOCK_P_PAD_TOP_1);
+    b->taps[1] = csd_block_taps(args, CSD_CONV_BLOCK_MIDDLE, CSD_CONV_BLOCK_P_PAD_TOP_2);
+    b->taps[2] = csd_block_taps(args, CSD_CONV_BLOCK_PROJECT, CSD_CONV_BLOCK_P_PAD_TOP_3);
+    for (size_t i = 0; i < 3u; i++)
+        if (b->taps[i].height > CSD_BLOCK_TAPS || b->taps[i].width > CSD_BLOCK_TAPS)
+            return 0;
+#ifndef CSD_HAS_CODES
+    if (b->coded)
+        return 0;
+#endif
+    return b->inputs <= CSD_BLOCK_MOST && b->outputs <= CSD_BLOCK_MOST &&
+           b->each <= CSD_BLOCK_MOST && b->width <= CSD_BLOCK_WIDTH;
+}
+
+/* What is prepared: how large numbers become, then a record a batch; places in words of four bytes.
+   Weights lie as conv_rows.h and code_rows.h read them. */
+typedef struct csd_bounds {
+    float weights, bias, slope; /* |v| <= slope (weights max|x| + bias) before any code */
+    float none;
+} csd_bounds;
+
+typedef struct csd_record {
+    size_t expand, expand_bias, expand_slope;
+    size_t group; /* the first group's own, from which the next five are counted */
+    size_t middle, zeros, middle_bias, middle_slope, multiplier;
+    size_t group_words;
+    size_t project;
+    size_t words;
+} csd_record;
+
+CSD_INLINE size_t csd_block_area(csd_taps taps) { return taps.height * taps.width; }
+
+/* The record of `count` groups, of which the last batch may have fewer. */
+CSD_INLINE csd_record csd_block_record(const csd_block *b, size_t count) {
+    csd_record r;
+    const size_t words = b->taken / 2u * b->taps[1].height * csd_words(b->taps[1].width);
+    r.expand = 0;
+    r.expand_bias = r.expand + count * b->taken * b->inputs * csd_block_area(b->taps[0]);
+    r.expand_slope = r.expand_bias + count * b->taken;
+    r.group = r.expand_slope + count * b->taken;
+    r.middle = 0;
+    r.zeros = r.middle + b->each * (b->coded ? words : b->each * csd_block_area(b->taps[1]));
+    r.middle_bias = r.zeros + (b->coded ? b->each * (b->taps[1].height + 1u) : 0);
+    r.middle_slope = r.middle_bias + b->each;
+    r.multiplier = r.middle_slope + b->each;
+    r.group_words = r.multiplier + (b->coded ? b->each : 0);
+    r.project = r.group + count * r.group_words;
+    r.words = r.project + b->outputs * count * b->each * csd_block_area(b->taps[2]);
+    return r;
+}
+
+CSD_INLINE size_t csd_batch_at(const csd_block *b, size_t first) {
+    return b->groups - first < b->batch ? b->groups - first : b->batch;
+}
+
+#endif

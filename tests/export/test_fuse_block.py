@@ -1,0 +1,274 @@
+"""Three convolutions become a block: with the bits of the steps that they were, or with ONNX
+Runtime's numbers where codes stand between. Others stay what they were."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import ModelProto
+from plan_interpreter import run_plan
+from small_models import floats, model, node
+
+from csideploy.export import compile as compiler
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.check import check_graph
+from csideploy.export.check_shapes import GraphError
+from csideploy.export.compile import compile_model
+from csideploy.export.graph import Graph, Node, Value
+from csideploy.export.passes import PIPELINE
+from csideploy.export.plan import DType, Op, Plan
+from csideploy.runtime import Part
+
+Array = Any
+WIDE, GROUPS = 12, 4
+SHAPE: tuple[Any, ...] = ("n", 2, 6, 7)
+
+
+def whole(seed: int, *shape: int) -> Array:
+    """Small multiples of 1/8: sums and products are exact, so that codes are the same ones."""
+    return (np.random.default_rng(seed).integers(-8, 9, shape) / 8).astype(np.float32)
+
+
+class Built:
+    """expand, PReLU, [codes], middle, LeakyRelu, project, residual, PReLU; each may be another."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.how: dict[str, Any] = {
+            "kernels": ((1, 5), (3, 3), (5, 1)),
+            "wide": WIDE,
+            "groups": GROUPS,
+            "outputs": 2,
+            "middle": {},
+            "between": ("PRelu", "LeakyRelu"),
+            "residual": True,
+            "read_again": None,
+            "coded": False,
+            "zero": 100,
+            "weight_scale": 0.02,
+            "bits": 8,
+            **changes,
+        }
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Array] = {}
+        self.outputs: list[str] = ["y"]
+
+    def node(self, op: str, inputs: list[str], result: str, **attributes: Any) -> str:
+        self.nodes.append(node(op, inputs, [result], name=f"block/{result}/{op}", **attributes))
+        return result
+
+    def constant(self, name: str, value: Array) -> str:
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def convolution(self, place: int, x: str, outputs: int, inputs: int, **attributes: Any) -> str:
+        kh, kw = self.how["kernels"][place]
+        weight = self.constant(f"w{place}", whole(place, outputs, inputs, kh, kw))
+        if place == 1 and self.how["coded"]:
+            shape = (outputs, inputs, kh, kw)
+            codes = np.random.default_rng(1).integers(-127, 128, shape).astype(np.int8)
+            scale = np.broadcast_to(np.float32(self.how["weight_scale"]), outputs)
+            scale = np.ascontiguousarray(scale * np.linspace(1, 2, outputs, dtype=np.float32))
+            ends = [self.constant("w.c", codes), self.constant("w.s", scale)]
+            weight = self.node("DequantizeLinear", ends, "w.q", axis=0)
+        bias = self.constant(f"b{place}", whole(9 + place, outputs))
+        pads = [(kh - 1) // 2, (kw - 1) // 2, kh // 2, kw // 2]
+        own = {"pads": pads, **attributes}
+        return self.node("Conv", [x, weight, bias], f"conv{place}", **own)
+
+    def activation(self, op: str, x: str, channels: int) -> str:
+        if op == "PRelu":
+            slope = self.constant(f"{x}.slope", whole(77, channels, 1, 1))
+            return self.node(op, [x, slope], f"{x}.act")
+        return self.node(op, [x], f"{x}.act") if op else x
+
+    def codes(self, x: str) -> str:
+        kind = np.uint8 if self.how["bits"] == 8 else np.uint16
+        ends = [self.constant("q.s", np.float32(0.125))]
+        ends.append(self.constant("q.z", np.array(self.how["zero"], kind)))
+        q = self.node("QuantizeLinear", [x, *ends], "codes")
+        return self.node("DequantizeLinear", [q, *ends], "decoded")
+
+    def model(self) -> ModelProto:
+        wide, outputs = self.how["wide"], self.how["outputs"]
+        first, second = self.how["between"]
+        v = self.activation(first, self.convolution(0, "x", wide, SHAPE[1]), wide)
+        if self.how["coded"]:
+            v = self.codes(v)
+        groups, own = self.how["groups"], self.how["middle"]
+        m = self.convolution(1, v, wide, wide // groups, group=groups, **own)
+        m = self.activation(second, m, wide)
+        z = self.convolution(2, m, outputs, wide)
+        if self.how["residual"]:
+            z = self.node("Add", [z, "x"], "sum")
+        self.node("PRelu", [z, self.constant("slope", whole(5, outputs, 1, 1))], "y")
+        if (again := self.how["read_again"]) is not None:
+            again = {"v": v, "m": m}[again]
+            self.outputs.append(self.node("Neg", [again], "again"))
+        return model(self.nodes, {"x": SHAPE}, self.outputs, self.constants)
+
+
+def ops(plan: Plan) -> list[str]:
+    return [step.op.name for step in plan.steps]
+
+
+def compiled(made: ModelProto) -> Plan:
+    return compile_model(made, part="p", side="bs")
+
+
+def without_the_pass(made: ModelProto, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    with monkeypatch.context() as patch:
+        rest = tuple(entry for entry in PIPELINE if entry[0] != "fuse_block")
+        patch.setattr(compiler, "PIPELINE", rest)
+        return compiled(made)
+
+
+BLOCKS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "no residual": {"residual": False},
+    "no activation": {"between": ("", "")},
+    "rectified": {"between": ("Relu", "Relu")},
+    "two groups": {"groups": 2},
+    "a group of one": {"groups": WIDE},
+    "even kernels": {"kernels": ((2, 2), (4, 2), (1, 1))},
+    "eight outputs": {"outputs": 8, "residual": False, "wide": 24},
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_floats_keep_their_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Built(**BLOCKS[name]).model()
+    plan, steps = compiled(made), without_the_pass(made, monkeypatch)
+    assert ops(plan) == ["CONV_BLOCK"]
+    assert ops(steps) == ["CONV2D"] * 3
+    assert plan.arena_bytes < steps.arena_bytes
+    x = floats(3, *SHAPE[1:], seed=4, low=-3, high=3)
+    (ours,), (expected,) = (Part(write_bundle(p)).run(x) for p in (plan, steps))
+    assert ours.tobytes() == expected.tobytes()
+    # The plan's own meaning, in float64: sums of at most 400 products of numbers below 2^7.
+    np.testing.assert_allclose(run_plan(plan, x)[0], expected, rtol=1e-5, atol=1e-3)
+
+
+APART: dict[str, dict[str, Any]] = {
+    "x of codes too": {"read_again": "v"},
+    "what the last one reads is read again": {"read_again": "m"},
+    "one group": {"groups": 1},
+    "a curve between": {"between": ("PRelu", "Tanh")},
+    "a curve behind the first": {"between": ("Sigmoid", "PRelu")},
+    "dilated": {"middle": {"dilations": [2, 1], "pads": [2, 1, 2, 1]}},
+    "wide outputs": {"outputs": 9, "residual": False, "wide": 24},
+    "wide groups": {"wide": 36, "groups": 4},
+    "no smaller arena": {"wide": 4, "groups": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_stays_apart(name: str) -> None:
+    made = Built(**APART[name]).model()
+    plan = compiled(made)
+    assert "CONV_BLOCK" not in ops(plan)
+    assert ops(plan).count("CONV2D") == 3
+
+
+def test_a_residual_inside_stays_apart() -> None:
+    """conv1 + v between the convolutions: the block has no place for it."""
+    built = Built(between=("", ""), residual=False)
+    v = built.convolution(0, "x", WIDE, 2)
+    m = built.convolution(1, v, WIDE, WIDE // GROUPS, group=GROUPS)
+    built.node("Add", [m, built.node("Neg", ["x4"], "other")], "sum")
+    built.convolution(2, "sum", 2, WIDE)
+    shapes = {"x": SHAPE, "x4": ("n", WIDE, *SHAPE[2:])}
+    made = model(built.nodes, shapes, ["conv2"], built.constants)
+    assert "CONV_BLOCK" not in ops(compiled(made))
+
+
+@pytest.mark.parametrize(("side", "stride"), [(6, 2), (1, 1)])
+def test_strides_and_one_pixel_stay_apart(side: int, stride: int) -> None:
+    built = Built(kernels=((3, 3),) * 3, between=("", ""))
+    v = built.convolution(0, "x", WIDE, 2)
+    strides = [stride, stride]
+    m = built.convolution(1, v, WIDE, WIDE // GROUPS, group=GROUPS, strides=strides)
+    built.convolution(2, m, 2, WIDE)
+    made = model(built.nodes, {"x": ("n", 2, side, side)}, ["conv2"], built.constants)
+    assert ops(compiled(made)) == ["CONV2D"] * 3
+
+
+def judge_codes(plan: Plan, made: ModelProto) -> None:
+    x = np.random.default_rng(3).integers(-16, 17, (5, *SHAPE[1:])).astype(np.float32) / 8
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(
+        made.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (theirs,) = session.run(["y"], {"x": x})
+    (ours,) = Part(write_bundle(plan)).run(x)
+    # The codes are the same; behind them float32 in another order, 87 products of up to 60.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+    np.testing.assert_allclose(run_plan(plan, x)[0], ours, rtol=1e-5, atol=2e-3)
+    assert len(np.unique(theirs)) > 100
+
+
+@pytest.mark.parametrize("zero", [0, 100, 255])
+@pytest.mark.parametrize("between", [("PRelu", "LeakyRelu"), ("", "")])
+def test_codes_between(zero: int, between: tuple[str, str]) -> None:
+    made = Built(coded=True, zero=zero, between=between).model()
+    plan = compiled(made)
+    assert ops(plan) == ["CONV_BLOCK"]
+    (step,) = plan.steps
+    assert (step.params["code_scale"], step.params["code_zero"]) == (0.125, zero)
+    assert step.inputs[3] is not None
+    assert plan.tensors[step.inputs[3]].dtype is DType.I8
+    judge_codes(plan, made)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"groups": 1}, {"bits": 16}, {"read_again": "v"}, {"kernels": ((1, 1), (11, 17), (1, 1))},
+     {"between": ("Tanh", "PRelu")}, {"weight_scale": 0.0}],
+)  # fmt: skip
+def test_codes_that_do_not_fit_stay_float(changes: dict[str, Any]) -> None:
+    """3 x 11 x 17 products are too many for sums in float32."""
+    made = Built(coded=True, **changes).model()
+    plan = compiled(made)
+    assert "CONV_BLOCK" not in ops(plan)
+    assert ops(plan).count("CONV2D") == 3
+    if "read_again" not in changes and "weight_scale" not in changes:
+        judge_codes(plan, made)
+
+
+def test_names_are_what_the_layers_share() -> None:
+    (step,) = compiled(Built().model()).steps
+    assert step.name == "block"
+    plan = compiled(Built().model())
+    assert [plan.tensors[i].name for i in step.outputs] == ["y", "block.scratch"]
+
+
+def test_the_graph_checker_knows_a_block() -> None:
+    def value(name: str, *shape: Any, data: Array = None) -> Value:
+        return Value(name, np.dtype(np.float32), shape, data)
+
+    shapes: dict[str, tuple[int, ...]] = {
+        **{"expand": (4, 2, 1, 3), "channels": (4, 4), "middle": (4, 2, 3, 3)},
+        "project": (2, 4, 3, 1),
+    }
+    graph = Graph("p", [], {}, ["x"], ["y"])
+    graph.values = {"x": value("x", *SHAPE), "y": value("y", *SHAPE), "s": value("s", 2 * 2 * 42)}
+    for name, shape in shapes.items():
+        graph.values[name] = value(name, *shape, data=np.ones(shape, np.float32))
+    pads = {f"pad_{side}_{i}": 0 for i in (1, 2, 3) for side in ("top", "left")}
+    how = {"groups": 2, **pads, "activation": 0, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0}
+    block = Node(Op.CONV_BLOCK, "b", ["x", *shapes, "", "", ""], ["y", "s"], how)
+    graph.nodes = [block]
+    check_graph(graph, "a pass")
+    for changes, fault in (
+        ({"groups": 1}, "groups"),
+        ({"pad_top_2": 3}, "pads"),
+        ({"pad_left_1": 3}, "pads"),
+    ):
+        block.attributes = {**how, **changes}
+        with pytest.raises(GraphError, match=fault):
+            check_graph(graph, "a pass")
+    block.attributes = how
+    graph.values["s"] = value("s", 5)
+    with pytest.raises(GraphError, match="scratch"):
+        check_graph(graph, "a pass")

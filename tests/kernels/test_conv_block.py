@@ -1,0 +1,187 @@
+"""CONV_BLOCK: the bits of its three convolutions in sequence; with an int8 middle, of integer sums
+in NumPy between the first and the last."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hand_plan import HandPlan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from one_step import Array, same_bits
+
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.plan import Activation, Op
+from csideploy.runtime import Part
+
+F32 = np.float32
+
+
+@dataclass
+class Shape:
+    """A block's sizes and parameters; kernels (kh, kw) with their pads in front (top, left)."""
+
+    n: int = 2
+    groups: int = 2
+    per_group: int = 2
+    inputs: int = 2
+    outputs: int = 2
+    image: tuple[int, int] = (5, 9)
+    kernels: tuple[tuple[int, int], ...] = ((3, 3),) * 3
+    pads: tuple[tuple[int, int], ...] = ((1, 1),) * 3
+    act: Activation = Activation.NONE
+    slopes: int = 1
+    has_bias: bool = True
+    has_residual: bool = True
+    scale: float = 0.25
+    zero: int = 3
+    seed: int = 7
+
+
+@st.composite
+def shapes(draw: Any) -> Shape:
+    def number(low: int, high: int) -> int:
+        return int(draw(st.integers(low, high)))
+
+    kernels = tuple((number(1, 9), number(1, 9)) for _ in range(3))
+    outputs = number(1, 3)
+    return Shape(
+        n=number(1, 3),
+        groups=number(1, 4),
+        per_group=number(1, 4),
+        inputs=number(1, 3),
+        outputs=outputs,
+        image=(number(1, 12), number(2, 40)),
+        kernels=kernels,
+        pads=tuple((number(0, kh - 1), number(0, kw - 1)) for kh, kw in kernels),
+        act=draw(st.sampled_from(Activation)),
+        slopes=draw(st.sampled_from([1, outputs])),
+        has_bias=draw(st.booleans()),
+        has_residual=draw(st.booleans()),
+        scale=draw(st.sampled_from([1.0, 0.25, 0.03])),
+        zero=number(0, 255),
+        seed=number(0, 2**32 - 1),
+    )
+
+
+class Block:
+    """Random weights and inputs of a shape."""
+
+    def __init__(self, shape: Shape, coded: bool) -> None:
+        self.shape, self.coded = shape, coded
+        self.wide = wide = shape.groups * shape.per_group
+        rng = np.random.default_rng(shape.seed)
+
+        def real(*size: int) -> Array:
+            return rng.normal(size=size).astype(F32)
+
+        self.x = real(shape.n, shape.inputs, *shape.image)
+        self.rest = real(shape.n, shape.outputs, *shape.image) if shape.has_residual else None
+        self.expand = real(wide, shape.inputs, *shape.kernels[0])
+        self.channels = real(5 if coded else 4, wide)
+        self.channels[4:] = np.exp(self.channels[4:] - 6)
+        self.middle = real(wide, shape.per_group, *shape.kernels[1])
+        if coded:
+            self.middle = rng.integers(-128, 128, self.middle.shape).astype(np.int8)
+        self.project = real(shape.outputs, wide, *shape.kernels[2])
+        self.bias = real(shape.outputs) if shape.has_bias else None
+        self.slope = real(shape.slopes) if shape.act == Activation.PRELU else None
+
+    def arrays(self) -> list[Array]:
+        return [a for a in (self.x, self.rest) if a is not None]
+
+    def run(self, isa: str | None = None) -> Array:
+        return Part(self.bundle(), isa=isa).run(*self.arrays())[0]
+
+    def bundle(self) -> bytes:
+        s, hand = self.shape, HandPlan(n_max=2)
+        (h, w), per = s.image, s.per_group
+        x, r = hand.input("x", ("n", s.inputs, h, w)), None
+        if self.rest is not None:
+            r = hand.input("r", ("n", s.outputs, h, w))
+        named = ("expand", "channels", "middle", "project", "bias", "slope")
+        held = [
+            None if (value := getattr(self, name)) is None else hand.constant(name, value)
+            for name in named
+        ]
+        room = 2 * per * h * w + self.coded * per * self.middle[0].size
+        made = [hand.output("y", ("n", s.outputs, h, w)), hand.arena("scratch", (room,))]
+        how: dict[str, Any] = {"activation": s.act, "alpha": 0.3, "groups": s.groups}
+        for i, (top, left) in enumerate(s.pads, 1):
+            how |= {f"pad_top_{i}": top, f"pad_left_{i}": left}
+        if self.coded:
+            how |= {"code_scale": s.scale, "code_zero": s.zero}
+        hand.step(Op.CONV_BLOCK, [x, *held, r], made, **how)
+        return write_bundle(hand.plan())
+
+    def convolve(self, x: Array, weight: Array, place: int, **how: Any) -> Array:
+        """CONV2D as a part of its own, on the scalar kernels."""
+        hand = HandPlan(n_max=2)
+        (h, w), (kh, kw), (top, left) = (
+            self.shape.image,
+            self.shape.kernels[place],
+            self.shape.pads[place],
+        )
+        operands: list[int | None] = [hand.input("x", ("n", *x.shape[1:]))]
+        operands.append(hand.constant("w", weight))
+        for role in ("bias", "slope"):
+            value = how.pop(role, None)
+            operands.append(None if value is None else hand.constant(role, value))
+        arrays = [x]
+        if (residual := how.pop("residual", None)) is not None:
+            operands.append(hand.input("r", ("n", *residual.shape[1:])))
+            arrays.append(residual)
+        how |= {"pad_top": top, "pad_left": left}
+        how |= {"pad_bottom": kh - 1 - top, "pad_right": kw - 1 - left}
+        hand.step(Op.CONV2D, operands, [hand.output("y", ("n", len(weight), h, w))], **how)
+        return Part(write_bundle(hand.plan()), isa="reference").run(*arrays)[0]
+
+    def expected(self) -> Array:
+        prelu: dict[str, Any] = {"activation": Activation.PRELU}
+        bias, slope, *second = self.channels
+        v = self.convolve(self.x, self.expand, 0, bias=bias, slope=slope, **prelu)
+        if self.coded:
+            middle = self.decoded(v)
+        else:
+            prelu |= {"groups": self.shape.groups, "bias": second[0], "slope": second[1]}
+            middle = self.convolve(v, self.middle, 1, **prelu)
+        end: dict[str, Any] = {"activation": self.shape.act, "alpha": 0.3, "slope": self.slope}
+        return self.convolve(middle, self.project, 2, bias=self.bias, residual=self.rest, **end)
+
+    def decoded(self, v: Array) -> Array:
+        """Codes and sums in integers, two roundings to float32 behind them."""
+        s = self.shape
+        ratio = np.nan_to_num(v / F32(s.scale), nan=0.0, posinf=1e9, neginf=-1e9)
+        codes = np.clip(np.rint(ratio).astype(np.int64) + s.zero, 0, 255) - s.zero
+        (h, w), (kh, kw), (top, left) = s.image, s.kernels[1], s.pads[1]
+        padded = np.pad(codes, ((0, 0), (0, 0), (top, kh - 1 - top), (left, kw - 1 - left)))
+        sums = np.zeros((len(v), self.wide, h, w), np.int64)
+        for (o, c, i, j), tap in np.ndenumerate(self.middle):
+            channel = o // s.per_group * s.per_group + c
+            sums[:, o] += int(tap) * padded[:, channel, i : i + h, j : j + w]
+        _, _, bias, slope, multiplier = (row[:, None, None] for row in self.channels)
+        made = sums.astype(F32) * multiplier + bias
+        return np.where(made < 0, slope * made, made)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes())
+def test_it_is_three_convolutions(coded: bool, shape: Shape) -> None:
+    block = Block(shape, coded)
+    expected = block.expected()
+    for isa in (None, "reference"):
+        assert same_bits(block.run(isa), expected)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_numbers_that_are_none(coded: bool) -> None:
+    """Infinities and NaN reach the pixels whose windows hold them; as codes they saturate."""
+    block = Block(Shape(), coded)
+    block.x[0, 0, 2, 3], block.x[1, 1, 0, 0] = np.inf, np.nan
+    block.expand[1, 0, 0, 0] = -np.inf
+    expected = block.expected()
+    assert np.isnan(expected).any() != coded
+    for isa in (None, "reference"):
+        assert same_bits(block.run(isa), expected)

@@ -1,0 +1,151 @@
+"""CONV_BLOCK's fast kernels: the reference's bits on every instruction set of this machine."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from one_step import Array, same_bits
+from test_conv_block import Block, Shape
+
+from csideploy.export.plan import Activation
+from csideploy.runtime import Part, instruction_sets
+
+FIELD = Shape(
+    n=2,
+    groups=5,
+    image=(32, 32),
+    kernels=((1, 9), (7, 7), (9, 1)),
+    pads=((0, 4), (3, 3), (4, 0)),
+    act=Activation.PRELU,
+    slopes=2,
+)
+WITH_VECTORS = [isa for isa in instruction_sets() if isa not in ("reference", "baseline")]
+# Kernels with tiles of their own, those that have none, and the largest.
+KERNELS = [(1, 9), (3, 3), (5, 5), (7, 7), (9, 1), (1, 1), (2, 4), (9, 9), (1, 3)]
+
+
+def part(block: Block, isa: str) -> Part:
+    return Part(block.bundle(), isa=isa)
+
+
+def is_prepared(block: Block, isa: str) -> bool:
+    """The kernel only takes what its preparer has taken."""
+    return bool(part(block, isa)._core.prepared_bytes > 0)
+
+
+def compare(block: Block) -> None:
+    expected = block.run("reference")
+    for isa in instruction_sets()[1:]:
+        assert same_bits(block.run(isa), expected), isa
+
+
+@st.composite
+def taken_shapes(draw: Any) -> Shape:
+    """Images up to strips in height and whole width, with pads anywhere."""
+
+    def number(low: int, high: int) -> int:
+        return int(draw(st.integers(low, high)))
+
+    kernels = tuple(draw(st.sampled_from(KERNELS)) for _ in range(3))
+    outputs = number(1, 4)
+    return Shape(
+        n=number(1, 2),
+        groups=number(1, 5),
+        per_group=number(1, 4),
+        inputs=number(1, 4),
+        outputs=outputs,
+        image=(number(1, 40), number(2, 64)),
+        kernels=kernels,
+        pads=tuple((number(0, kh - 1), number(0, kw - 1)) for kh, kw in kernels),
+        act=draw(st.sampled_from(Activation)),
+        slopes=draw(st.sampled_from([1, outputs])),
+        has_bias=draw(st.booleans()),
+        has_residual=draw(st.booleans()),
+        scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-149, 2.0**127])),
+        zero=number(0, 255),
+        seed=number(0, 2**32 - 1),
+    )
+
+
+def spoil(block: Block, rng: np.random.Generator, weights: bool) -> None:
+    """Numbers that are none, too large for a code, or zeros with a sign, here and there."""
+    odd = np.array([np.inf, -np.inf, np.nan, 3e38, -3e38, -0.0, 1e-45], np.float32)
+    places: list[Array] = [block.x]
+    if weights:
+        places += [block.expand, block.channels[:4], block.project]
+    if block.rest is not None:
+        places.append(block.rest)
+    for array in places:
+        at = rng.integers(0, array.size, 2)
+        array.reshape(-1)[at] = rng.choice(odd, 2)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@settings(max_examples=60, deadline=None)
+@given(shape=taken_shapes(), bad=st.sampled_from(["none", "inputs", "weights"]))
+def test_every_instruction_set_gives_the_same_bits(coded: bool, shape: Shape, bad: str) -> None:
+    block = Block(shape, coded)
+    if bad != "none":
+        spoil(block, np.random.default_rng(shape.seed), bad == "weights")
+    compare(block)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_the_field_is_fast(coded: bool) -> None:
+    """Its shape is taken, in one strip; tall images go by several, the last of them lower."""
+    block = Block(FIELD, coded)
+    compare(block)
+    tall = Block(dataclasses.replace(FIELD, n=1, image=(83, 31)), coded)
+    compare(tall)
+    for isa in WITH_VECTORS:
+        assert is_prepared(block, isa)
+        assert is_prepared(tall, isa)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, -0.5, 3.0, -np.inf, np.nan])
+@pytest.mark.parametrize("coded", [False, True])
+def test_every_slope(coded: bool, slope: float) -> None:
+    block = Block(dataclasses.replace(FIELD, n=1), coded)
+    block.channels[1], block.channels[3] = slope, slope
+    compare(block)
+
+
+def test_codes_at_both_ends() -> None:
+    """All codes 0 or 255, all weights at their ends: the largest sums, of which none wraps."""
+    block = Block(dataclasses.replace(FIELD, per_group=4, zero=255), True)
+    block.middle[:] = np.where(block.middle < 0, -128, 127)
+    block.x *= np.float32(1e6)
+    compare(block)
+    block.middle[:] = -128
+    compare(block)
+
+
+def test_infinite_weights_are_left_to_the_reference() -> None:
+    """A pad is not multiplied; the fast kernel's zeros would be."""
+    for name in ("expand", "middle", "project"):
+        block = Block(FIELD, False)
+        getattr(block, name)[0, 0, 0, 0] = np.inf
+        compare(block)
+        for isa in WITH_VECTORS:
+            assert not is_prepared(block, isa)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"per_group": 5},
+        {"inputs": 5},
+        {"outputs": 5, "slopes": 5},
+        {"image": (4, 65)},
+        {"kernels": ((1, 10), (7, 7), (9, 1))},
+        {"kernels": ((1, 9), (10, 7), (9, 1))},
+    ],
+)
+def test_what_it_is_not_made_for(change: dict[str, Any]) -> None:
+    block = Block(dataclasses.replace(FIELD, **change), False)
+    compare(block)
+    for isa in WITH_VECTORS:
+        assert not is_prepared(block, isa)
