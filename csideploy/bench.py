@@ -44,6 +44,8 @@ def our_call(parts: Sequence[Part], arrays: Sequence[NDArray[Any]]) -> Call:
         inputs = out[-1:]
     if len(bound) == 1:
         ((part, inputs, out),) = bound
+        if len(inputs[0]) <= part.n_max:
+            return part.bind(*inputs, out=out)
         return lambda: part.run(*inputs, out=out)
 
     def call() -> None:
