@@ -90,6 +90,9 @@ extern const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u];
 extern const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u];
 const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u] = {NULL};
 const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u] = {NULL};
+void csd_reference_angular_delay(void) {}
+void csd_neon_angular_delay(void) {}
+void csd_dotprod_angular_delay(void) {}
 int main(void) {
     csd_isa isa;
     for (uint32_t i = 0; csd_isa_at(i, &isa); i++)
