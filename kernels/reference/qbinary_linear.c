@@ -58,60 +58,6 @@ static void add_signed_sums(int32_t *sums, size_t count, const csd_input *x, siz
     }
 }
 
-#ifdef __AVX2__
-/* Here sixteen 16-bit words of 8-bit x are masked by their bits and added at once, which beats the
-   tables: sum x signs = 2 (sum of x where the bit is 1) - sum of x. RUN words of up to 255 leave
-   room in a lane: 32 x 255 < 2^15. */
-#define RUN 512
-#define LANES 16
-
-/* The bit of a word, where the first byte of two is the low one. */
-static const uint16_t bit_of[LANES] = {0x80,   0x40,   0x20,   0x10,   0x08,  0x04,  0x02,  0x01,
-                                       0x8000, 0x4000, 0x2000, 0x1000, 0x800, 0x400, 0x200, 0x100};
-
-/* The sum of the words whose bit is 1, in `bytes` bytes of one row. */
-static int32_t masked_sum(const int16_t *restrict x, const uint8_t *restrict w, size_t bytes) {
-    const uint8_t *const end = w + bytes / 2 * 2;
-    int16_t lanes[LANES] = {0};
-    int32_t sum = 0;
-    for (; w != end; w += 2, x += LANES) {
-        const uint16_t bits = (uint16_t)(w[0] | w[1] << 8);
-#pragma GCC unroll 1
-        for (size_t i = 0; i < LANES; i++)
-            lanes[i] = (int16_t)(lanes[i] + (x[i] & -((bits & bit_of[i]) != 0)));
-    }
-    for (size_t i = 0; i < LANES; i++)
-        sum += lanes[i];
-    if (bytes % 2 != 0)
-        for (size_t i = 0; i < 8; i++)
-            sum += x[i] & -((*w & bit_of[i]) != 0);
-    return sum;
-}
-
-/* What add_products says, for 8-bit x. */
-static void add_masked_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
-                            size_t inputs, const uint8_t *weight, int32_t zero) {
-    const size_t row_bytes = (inputs + 7) / 8;
-    for (size_t at = 0; at < inputs; at += RUN, weight += RUN / 8) {
-        int16_t words[RUN];
-        const size_t run = inputs - at < RUN ? inputs - at : RUN;
-        int32_t all = 0;
-        if (x->shape.dtype == CSD_U8)
-            for (size_t k = 0; k < run; k++)
-                words[k] = (int16_t)(((const uint8_t *)x->data)[from + at + k] - zero);
-        else
-            for (size_t k = 0; k < run; k++)
-                words[k] = (int16_t)(((const int8_t *)x->data)[from + at + k] - zero);
-        for (size_t k = 0; k < run; k++)
-            all += words[k];
-        for (size_t k = run; k % 8 != 0; k++)
-            words[k] = 0;
-        for (size_t i = 0; i < count; i++)
-            sums[i] += 2 * masked_sum(words, weight + i * row_bytes, (run + 7) / 8) - all;
-    }
-}
-#endif
-
 #ifdef CSD_HAS_HELIUM
 /* What add_products says, for x - zero of 16 bits. */
 static void add_predicated_sums(int32_t *sums, size_t count, const csd_input *x, size_t from,
@@ -141,12 +87,6 @@ static void add_predicated_sums(int32_t *sums, size_t count, const csd_input *x,
 /* sums[i] += products of one row of x, which starts at `from`, with `count` rows of the weight. */
 static void add_products(int32_t *sums, size_t count, const csd_input *x, size_t from,
                          size_t inputs, const uint8_t *weight, int32_t zero) {
-#ifdef __AVX2__
-    if (x->shape.dtype != CSD_I16) {
-        add_masked_sums(sums, count, x, from, inputs, weight, zero);
-        return;
-    }
-#endif
 #ifdef CSD_HAS_HELIUM
     if (x->shape.dtype != CSD_I16 || zero == 0) {
         add_predicated_sums(sums, count, x, from, inputs, weight, zero);

@@ -6,13 +6,37 @@
 #include "../widen.h"
 #include "sign_words.h"
 
-#if defined(CSD_HAS_AVX512)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
 
 #define CHUNK 1024u /* inputs whose tables are there at once */
 #define PANEL 1024u /* outputs whose sums are */
 #define AHEAD 4096  /* bytes of weights that are asked for before they are read */
 
+/* The signed sums of four inputs, of any size: a group that is not whole has inputs of 0. */
+typedef int32_t wide_table[16];
+
+static void build_wide_tables(wide_table *tables, const csd_input *x, size_t at, size_t count,
+                              int32_t zero) {
+    int32_t numbers[CHUNK] = {0};
+    csd_widen(numbers, (const uint8_t *)x->data + at * x->shape.element, x->shape.dtype, count);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] -= zero;
+    for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
+        const int32_t *four = numbers + 4u * g;
+        const int32_t high[4] = {-four[0] - four[1], -four[0] + four[1], four[0] - four[1],
+                                 four[0] + four[1]};
+        const int32_t low[4] = {-four[2] - four[3], -four[2] + four[3], four[2] - four[3],
+                                four[2] + four[3]};
+        for (size_t bits = 0; bits < 16u; bits++)
+            tables[g][bits] = high[bits >> 2] + low[bits & 3u];
+    }
+}
+
+#if defined(CSD_HAS_AVX512)
 #include "../x86/sign_sums_avx512.h"
+#else
+#include "../x86/sign_sums_avx2.h"
+#endif
 
 /* y of one row and the outputs from `from` on, of which sums has `count`. */
 static void finish(const csd_args *args, size_t row, size_t from, const int32_t *sums,

@@ -1,6 +1,6 @@
 /* Tables of the signed sums of four float32, and sums of what stands in them, with vectors of 256
-   bits: a table is two of them, and the high bit of a place chooses between what both give at its low
-   three bits. Included by vector/binary_linear.c. */
+   bits. Included by vector/binary_linear.c. */
+#include "sign_halves_avx2.h"
 
 CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
     for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
@@ -14,12 +14,6 @@ CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
         for (size_t i = 0; i < 4u; i++)
             _mm_store_ps(tables[g] + 4u * i, _mm_add_ps(_mm_set1_ps(high[i]), low));
     }
-}
-
-/* Eight entries at the low four bits of `places`, whose fourth bit `choice` has as its sign. */
-CSD_INLINE __m256 look_up(__m256 low, __m256 high, __m256i places, __m256i choice) {
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, places),
-                            _mm256_permutevar8x32_ps(high, places), _mm256_castsi256_ps(choice));
 }
 
 /* One tile: its outputs 0 to 7, 8 to 15, 16 to 23 and 24 to 31 are sums 0, 1, 2 and 3. */
@@ -40,20 +34,12 @@ CSD_INLINE void add_tile_row(float *y, size_t left, int first, const table *tabl
         for (size_t v = 0; v < 4u; v++)
             block[v] = _mm256_setzero_ps();
         for (size_t step = 0; step < here; step++, words += pitch * CSD_SIGN_TILE, tables += 4) {
-            const __m256i w[2] = {
-                _mm256_loadu_si256((const __m256i *)(const void *)words),
-                _mm256_loadu_si256((const __m256i *)(const void *)(words + 16)),
-            };
+            const sign_places places = load_places(words);
             CSD_UNROLL
             for (int g = 0; g < 4; g++) {
-                const __m256 low = _mm256_load_ps(tables[g]), high = _mm256_load_ps(tables[g] + 8);
                 CSD_UNROLL
-                for (int v = 0; v < 4; v++) {
-                    const int at = 4 * g + 16 * (v / 2);
-                    block[v] = _mm256_add_ps(
-                        block[v], look_up(low, high, _mm256_srli_epi32(w[v % 2], at),
-                                          _mm256_slli_epi32(w[v % 2], 28 - at)));
-                }
+                for (int v = 0; v < 4; v++)
+                    block[v] = _mm256_add_ps(block[v], look_up(tables[g], places, g, v));
             }
         }
         CSD_UNROLL

@@ -176,25 +176,6 @@ static void add_strip(int32_t *to, const table *tables, const uint16_t *words, s
     }
 }
 
-typedef int32_t wide_table[16];
-
-static void build_wide_tables(wide_table *tables, const csd_input *x, size_t at, size_t count,
-                              int32_t zero) {
-    int32_t numbers[CHUNK] = {0};
-    csd_widen(numbers, (const uint8_t *)x->data + at * x->shape.element, x->shape.dtype, count);
-    for (size_t i = 0; i < count; i++)
-        numbers[i] -= zero;
-    for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
-        const int32_t *four = numbers + 4u * g;
-        const int32_t high[4] = {-four[0] - four[1], -four[0] + four[1], four[0] - four[1],
-                                 four[0] + four[1]};
-        const int32_t low[4] = {-four[2] - four[3], -four[2] + four[3], four[2] - four[3],
-                                four[2] + four[3]};
-        for (size_t bits = 0; bits < 16u; bits++)
-            tables[g][bits] = high[bits >> 2] + low[bits & 3u];
-    }
-}
-
 static void add_wide_tile(int32_t *to, const wide_table *tables, const uint16_t *words,
                           size_t steps, size_t pitch) {
     __m512i sums[2] = {_mm512_load_si512(to), _mm512_load_si512(to + 16)};
