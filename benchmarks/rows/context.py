@@ -13,7 +13,6 @@ from benchmarks.rows.roofline import Machine
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
 from csideploy.errors import CsideployError
-from csideploy.export.quantize.choose import PRECISIONS
 from csideploy.link_export import Wanted, export_link
 from csideploy.link_source import Bits
 from csideploy.package import LinkPackage, open_package
@@ -46,9 +45,8 @@ class Context:
         return _package(self.folder / f"bacrnet10x-{precision}", precision)
 
     def quantized(self) -> tuple[LinkPackage, str]:
-        """The package in mixed precision, or in int8 where there is none."""
-        precision = "mixed" if "mixed" in PRECISIONS else "int8"
-        return self.package(precision), precision
+        """The package in integers where they pay, and its precision."""
+        return self.package("mixed"), "mixed"
 
 
 @cache
@@ -70,8 +68,10 @@ def _package(folder: Path, precision: str) -> LinkPackage:
     return open_package(folder)
 
 
-def bundle_name(package: LinkPackage, side: str) -> str:
-    """Of a side: its integers where it has them."""
+def file_name(package: LinkPackage, side: str, ending: str) -> str:
+    """Of a side's csib or onnx: its integers where it has them."""
     return next(
-        name for name in (f"{side}.int8.csib", f"{side}.csib") if (package.path / name).is_file()
+        name
+        for name in (f"{side}{kind}.{ending}" for kind in (".mixed", ".int8", ""))
+        if (package.path / name).is_file()
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rows import peers
-from benchmarks.rows.context import Context, bundle_name
+from benchmarks.rows.context import Context, file_name
 from benchmarks.rows.low_bit import low_bit_forms
 from benchmarks.rows.measure import OURS, Call, Check, Cold, Peer, Row, in_python
 from benchmarks.rows.roofline import work_of
@@ -19,8 +19,8 @@ from csideploy.runtime import Part
 
 Array = NDArray[Any]
 ORT, ORT_LOW, VINO = "onnxruntime fp32", "onnxruntime low-bit", "openvino"
-SIGMOID = "the same without codes"
-"""ONNX Runtime up to the sigmoid: its quantizing and packing are small operators, one by one."""
+SIGMOID = "onnxruntime to sigmoid"
+"""Its quantizing and packing are small operators, one by one; this is without them."""
 LEAST_RIGHT = 0.1
 """Relative error of a low-bit peer's features; coarser ones do not count."""
 MANY = 64
@@ -33,7 +33,7 @@ BAND = 1e-5
 
 def _part(context: Context, precision: str, side: str) -> tuple[Part, bytes]:
     package = context.package(precision)
-    data = package.read(bundle_name(package, side))
+    data = package.read(file_name(package, side, "csib"))
     return Part(data), data
 
 
@@ -97,7 +97,7 @@ def _quantized_encoder(context: Context, cold: Cold | None) -> Row:
         OURS: our_call([part], [x]),
         ORT: peers.onnxruntime_call(model, x)[0],
     }
-    low, notes = _low_bit(context, model, package.read("ue.int8.onnx"), x)
+    low, notes = _low_bit(context, model, package.read(file_name(package, "ue", "onnx")), x)
     calls[ORT_LOW] = low
     window = in_python if cold is None else cold.window
     wanted = {ORT: Peer(13, 20), ORT_LOW: Peer(8, 14)}
@@ -158,7 +158,9 @@ def w2(context: Context) -> list[Row]:
     calls = {OURS: our_call([part], [x]), ORT: peers.onnxruntime_call(model, x)[0]}
     notes, missing = [], {}
     if peers.installed("openvino"):
-        calls[VINO], note = _openvino(context, model, package.read("bs.int8.onnx"), precision, x)
+        calls[VINO], note = _openvino(
+            context, model, package.read(file_name(package, "bs", "onnx")), precision, x
+        )
         notes.append(note)
     else:
         missing[VINO] = peers.INSTALL["openvino"]

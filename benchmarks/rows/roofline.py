@@ -104,12 +104,12 @@ def _kinds(plan: Plan, step: Step, macs: int) -> dict[str, float]:
         return {LOOK32: macs / GROUP}
     if step.op is Op.QBINARY_LINEAR:
         return {LOOK16: macs / GROUP}
-    if step.op is Op.RESIDUAL_QUANTIZE:  # its scan
+    if step.op in (Op.RESIDUAL_QUANTIZE, Op.BITS_NETWORK):  # a scan; both layers
         return {DOT8: macs}
     if step.op in (Op.QCONV2D, Op.QLINEAR):
         wide = plan.tensors[step.inputs[0] or 0].dtype is DType.I16
         return {DOT16 if wide else DOT8: macs}
-    if step.op.name == "CONV_BLOCK":
+    if step.op is Op.CONV_BLOCK:
         places = [place for place in step.inputs[:5] if place is not None]
         x, middle = plan.tensors[places[0]], plan.tensors[places[3]]
         if middle.dtype is DType.I8:

@@ -58,7 +58,7 @@ CSD_INLINE void tile(float *y, size_t y_step, const float *x, const float *w, si
         for (size_t m = 0; m < OUTPUTS; m++) {
             from_w[m] = csd_wide_load(w + m * inputs + i);
             /* The next outputs': a large weight comes from the third cache or beyond. */
-            _mm_prefetch((const char *)(w + (OUTPUTS + m) * inputs + i), _MM_HINT_T0);
+            __builtin_prefetch(w + (OUTPUTS + m) * inputs + i);
         }
         add_products(sums, from_x, from_w, rows);
     }

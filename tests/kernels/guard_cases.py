@@ -411,8 +411,37 @@ def conv_block(rng: Random) -> Case:
         params |= {f"pad_top_{i}": kernel[0] // 2, f"pad_left_{i}": kernel[1] // 2}
     size = 2 * per_group * image[0] * image[1]
     size += per_group**2 * kernels[1][0] * kernels[1][1] if whole else 0
-    op = Op["CONV_BLOCK"]
-    return Case(op, operands, (1, 2, 3, 4, 5, 6), [(y, np.float32)], params, scratch=size)
+    return Case(
+        Op.CONV_BLOCK, operands, (1, 2, 3, 4, 5, 6), [(y, np.float32)], params, scratch=size
+    )
+
+
+def bits_network(rng: Random) -> Case:
+    """Blocks of rows that begin inside of bytes, and that do not."""
+    bits, hidden, outputs = (
+        int(rng.choice([64, 128, 300, int(rng.integers(8, 100))])),
+        int(rng.choice([64, int(rng.integers(1, 80))])),
+        int(rng.choice([32, int(rng.integers(1, 40))])),
+    )
+    n, rows = min(_batch(rng), 3), int(rng.integers(1, 70))
+    payload = _codes(rng, np.uint8, n, -(-rows * bits // 8))
+    layers: list[Array | None] = []
+    limits: dict[str, int] = {}
+    for before, prefix, inputs, made in (
+        (np.int8, "hidden_", bits, hidden),
+        (np.uint8, "", hidden, outputs),
+    ):
+        bias, size, own = _requantized(rng, before, np.uint8, inputs, made)
+        if prefix:
+            size = size * 100  # the inputs are bits
+        layers += [_codes(rng, np.int8, made, inputs), bias, size.astype(np.float32)]
+        zero = own["y_zero"]
+        limits |= {f"{prefix}{'zero' if prefix else 'y_zero'}": zero}
+        limits |= {f"{prefix}{end}": own[end] for end in ("low", "high")}
+    params = {**limits, "y_scale": 0.01}
+    result = ((n, rows, outputs), np.float32)
+    constants = (1, 2, 3, 4, 5, 6)
+    return Case(Op.BITS_NETWORK, [payload, *layers], constants, [result], params)
 
 
 CASES: dict[str, Callable[[Random], Case]] = {
@@ -435,6 +464,7 @@ CASES: dict[str, Callable[[Random], Case]] = {
         residual_quantize,
         table_precoder,
         conv_block,
+        bits_network,
     )
 }
 """By the operation's name in kernels/fast.h."""
