@@ -184,9 +184,7 @@ class MixedStudy:
         costs = costs_db(found)
         self.costs = {key: costs[experiment.name] for key, experiment in tried.items()}
 
-    def _experiment(
-        self, layer: Heavy, bits: int, shift: NDArray[np.float32] | None
-    ) -> Experiment:
+    def _experiment(self, layer: Heavy, bits: int, shift: NDArray[np.float32] | None) -> Experiment:
         node = self.nodes[layer.name]
         point = next(p for p in self.points if node.input[0] in p.tensors)
         found = of_point(self.network, point, _at(self.scales[point.name], bits))
@@ -228,8 +226,8 @@ class MixedStudy:
     def rows(self) -> list[Row]:
         """The table, in the order of the graph."""
         return [
-            Row(self.side, layer.name, "layer", self.bits[layer.name], self.costs[layer.name, 8])
-            for layer in self.layers
+            Row(self.side, name, "layer", bits, self.costs.get((name, 8)))
+            for name, bits in self.bits.items()
         ]
 
 
@@ -308,4 +306,3 @@ def settle_mixed(
         f"no integer layer is within {budget_db:g} dB of the float network: "
         "leave --precision out, or take auto"
     )
-
