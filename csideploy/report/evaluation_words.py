@@ -35,7 +35,7 @@ def backbone(link: LinkPackage, side: str) -> str:
     m = link.manifest
     spec: SystemSpec | None = SYSTEMS.get(m["system"])
     if spec is None:
-        words = m["system"]
+        words = str(m["system"])
     else:
         words = FAMILIES.get(spec.family, spec.name).format(width=spec.width)
     if m["binarize"] == "both" or (m["binarize"] == "encoder" and side == "ue"):

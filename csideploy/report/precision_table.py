@@ -14,8 +14,8 @@ NOTE = (
     "0.02 dB) are two int8 layers: the second is NAME.rest, NAME.sum adds them."
 )
 NOTE_MIXED = (
-    "The layers that hold the work; the others are fp32. 16 bits, of a grouped convolution's input, "
-    "and then fp32, where the whole would cost more than 0.08 dB. Weights are int8 or 1-bit."
+    "The layers that hold the work; all others are fp32. A grouped convolution gets 16 bits in "
+    "front of it, and then fp32, where the whole would cost more than 0.08 dB. Weights are int8 or 1-bit."
 )
 
 
