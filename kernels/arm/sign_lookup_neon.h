@@ -39,6 +39,8 @@ CSD_INLINE void add_found(float32x4_t sums[4], const uint8x16_t planes[4], uint8
     sums[1] = vaddq_f32(sums[1], zipped(low, high, 1));
     sums[2] = vaddq_f32(sums[2], zipped(low2, high2, 0));
     sums[3] = vaddq_f32(sums[3], zipped(low2, high2, 1));
+    /* Here, or what is found is kept, and the sums are spilt. */
+    __asm__ __volatile__("" : "+w"(sums[0]), "+w"(sums[1]), "+w"(sums[2]), "+w"(sums[3])::"memory");
 }
 
 /* The four groups of a step of one tile, whose outputs 16 h on are sums 4 h on. */
