@@ -53,7 +53,10 @@ def build(folder: Path) -> Path:
     run(["cmake", "--build", str(folder), "--parallel", "2"])
     made = folder / "arm_count"
     own = ["-O2", "-std=c99", "-D_POSIX_C_SOURCE=200112L", "-static"]
-    own += [f"-I{REPOSITORY / 'runtime' / 'include'}", str(REPOSITORY / "benchmarks/rows/arm_count.c")]
+    own += [
+        f"-I{REPOSITORY / 'runtime' / 'include'}",
+        str(REPOSITORY / "benchmarks/rows/arm_count.c"),
+    ]
     libraries = [str(folder / f"libcsideploy_{name}.a") for name in ("dispatch", "runtime")]
     run([COMPILER, *own, *libraries, "-lm", "-o", str(made)])
     return made
