@@ -55,7 +55,7 @@ def integer_layers(rng: np.random.Generator) -> Iterator[bytes]:
 
 
 def largest_sums() -> Iterator[bytes]:
-    """Numbers that are all x = -zero, times weights of one sign: the largest sums that there are."""
+    """Numbers that are all x = -zero, times weights of one sign: the largest sums."""
     inputs, outputs = 2048, 40
     signs = np.repeat(np.array([[255], [0]], np.uint8), inputs // 8, 1)
     for x_type, zero in (
