@@ -36,8 +36,8 @@ def codes(x: Array, thresholds: Array, isa: str) -> Array:
 def by_sigmoid(x: Array, bits: int) -> tuple[Array, Array]:
     """What the executor's ACTIVATION and QUANTIZE_UNIFORM make: the sigmoid and its codes."""
     hand = HandPlan()
-    source, made = hand.input("x", x.shape), hand.output("codes", x.shape, np.uint8)
-    feature = hand.output("feature", x.shape)
+    source, feature = hand.input("x", x.shape), hand.output("feature", x.shape)
+    made = hand.output("codes", x.shape, np.uint8)
     hand.step(Op.ACTIVATION, [source, None], [feature], activation=Activation.SIGMOID)
     hand.step(Op.QUANTIZE_UNIFORM, [feature], [made], bits=bits)
     value, code = Part(write_bundle(hand.plan())).run(x)
