@@ -15,7 +15,7 @@ void CSD_KERNEL(quantize_logit)(const csd_args *args) {
     for (size_t i = 0; i < total; i++) {
         const float *from = values; /* behind what is known to be below x */
         for (uint32_t step = (most + 1u) / 2u; step > 0; step /= 2u)
-            from += from[step - 1u] < x[i] ? step : 0;
+            from += (0u - (uint32_t)(from[step - 1u] < x[i])) & step; /* without a branch */
         codes[i] = (uint8_t)(from - values);
     }
 }

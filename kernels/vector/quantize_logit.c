@@ -7,8 +7,9 @@
 
      row 0: t[2^f (j + 1) - 1], j = 0 .. 14;   row i + 1: t[2^f g + i], g = 0 .. 15.
 
-   The code is 2^f g + the number of those that are < x. With fewer bits f = 0 and infinities fill
-   the table. A NaN is above nothing: code 0. */
+   Inside the group halving goes on; which row decides depends on the sixteen numbers, so all rows of
+   a step are looked up, 1, 2, 4, 8, and the decisions before say which counts. With fewer bits f = 0
+   and infinities fill the table. A NaN is above nothing: code 0. */
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 
 #define ENTRIES 16u
 #define MOST_ROWS 16u
+#define MOST_STEPS 4u
 
 /* 2^f */
 static size_t group_of(const csd_args *args) {
@@ -58,12 +60,28 @@ CSD_INLINE csd_words search(csd_wide x, csd_wide first, const float *table, size
     }
     if (group == 1u)
         return at;
-    csd_words code = csd_words_all(0);
-    for (size_t i = 0; i < group; i++)
-        code = csd_words_add(code, at);
-    for (size_t i = 1; i < group; i++) {
-        const csd_wide row = csd_wide_load(table + i * ENTRIES);
-        code = csd_words_step(code, csd_wide_at(row, at), x, csd_words_all(1));
+    csd_words code = at;
+    for (size_t i = 1; i < group; i *= 2u)
+        code = csd_words_add(code, code);
+    csd_wide decided[MOST_STEPS], found[MOST_ROWS / 2u];
+    size_t steps = 0;
+    CSD_UNROLL
+    for (size_t step = group / 2u; step > 0; step /= 2u, steps++) {
+        size_t rows = group / (2u * step);
+        CSD_UNROLL
+        for (size_t j = 0; j < rows; j++)
+            found[j] = csd_wide_at(csd_wide_load(table + (2u * j + 1u) * step * ENTRIES), at);
+        /* The last decision is the lowest bit of j. */
+        CSD_UNROLL
+        for (size_t last = steps; last > 0; last--) {
+            rows /= 2u;
+            CSD_UNROLL
+            for (size_t j = 0; j < rows; j++)
+                found[j] = csd_wide_if_below(decided[last - 1u], x, found[2u * j + 1u],
+                                             found[2u * j]);
+        }
+        decided[steps] = found[0];
+        code = csd_words_step(code, found[0], x, csd_words_all((int32_t)step));
     }
     return code;
 }
