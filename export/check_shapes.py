@@ -105,6 +105,12 @@ def _same(_: Node, shapes: Shapes, __: Shape) -> Shape:
     return next(iter(shapes.values()))
 
 
+def _counted(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    legal = [((1 << bits) - 1,) for bits in range(1, 9)]
+    demand(shapes["thresholds"] in legal, f"'{node.name}': thresholds {shapes['thresholds']}")
+    return shapes["x"]
+
+
 def _packed(node: Node, shapes: Shapes, _: Shape) -> Shape:
     n, count = shapes["codes"]
     return (n, (int(count) * node.attributes["bits"] + 7) // 8)
@@ -414,4 +420,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.ZERO_FORCING: _zero_forcing,
     Op.CONV_BLOCK: _block,
     Op.BITS_NETWORK: _bits_network,
+    Op.QUANTIZE_LOGIT: _counted,
 }

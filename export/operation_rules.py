@@ -221,6 +221,7 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
     Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
     Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
+    Op.QUANTIZE_LOGIT: {"codes": (DType.U8,)},
     Op.CONV_BLOCK: {"middle": (DType.F32, DType.I8)},
     Op.BITS_NETWORK: {
         "payload": (DType.U8,),

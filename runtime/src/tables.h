@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 56u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 57u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -484,6 +484,7 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
     {8, 2, 12, 224, 126, 0, 0, 0, {2, 2, 2, 10, 2, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
     {7, 1, 7, 36, 126, 0, 0, 0, {4, 8, 32, 2, 8, 32, 2}, {2}, csd_bits_network_params}, /* BITS_NETWORK */
+    {2, 1, 0, 0, 2, 0, 0, 0, {2, 2}, {4}, NULL}, /* QUANTIZE_LOGIT */
 };
 
 #endif

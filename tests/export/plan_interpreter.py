@@ -106,6 +106,8 @@ def _compute(
         return np.concatenate([t["a"], t["b"]], p["axis"])
     if step.op is Op.QUANTIZE_UNIFORM:
         return oracles.uniform_quantize(t["x"], p["bits"])
+    if step.op is Op.QUANTIZE_LOGIT:
+        return (t["x"][..., None] > t["thresholds"]).sum(axis=-1)
     if step.op is Op.PACK_BITS:
         return oracles.pack_bits(t["codes"], p["bits"])
     if step.op is Op.UNPACK_BITS:

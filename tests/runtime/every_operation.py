@@ -97,6 +97,8 @@ def link(hand: HandPlan, c: _Constants, x: int, air: int) -> None:
         hand.output("payload", ("n", 2), "u1"),
     )
     hand.step(Op.QUANTIZE_UNIFORM, [feature], [codes], bits=3)
+    counted = hand.constant("lg.t", np.array([-2, -0.5, -0.0, 0.25, 1, 1, 7], np.float32))
+    hand.step(Op.QUANTIZE_LOGIT, [hidden, counted], [hand.output("logits", ("n", 9), np.uint8)])
     hand.step(Op.PACK_BITS, [codes], [payload], bits=3)
     again, value = hand.arena("again", ("n", 5), np.uint8), hand.arena("value", ("n", 5))
     hand.step(Op.UNPACK_BITS, [air], [again], bits=3)
@@ -480,6 +482,8 @@ def _one_step(
             made.append(c.whole(f"c{i}", np.int8, -127, 128, *shape))
         elif kind == "i32":
             made.append(c.whole(f"c{i}", np.int32, -999, 999, *shape))
+        elif kind == "rising":
+            made.append(hand.constant(f"c{i}", np.sort(c.rng.normal(size=shape)).astype("f4")))
         else:
             made.append(c.scales(f"c{i}", *shape) if kind == "scale" else c.f32(f"c{i}", *shape))
     hand.step(op, made, [hand.output("y", y, how.pop("y_type", np.float32))], **how)
@@ -581,6 +585,9 @@ def wide_seeds() -> dict[str, bytes]:
              ("scale", 19)],
             x_type=np.uint8, hidden_zero=9, hidden_low=5, hidden_high=250,
             y_zero=99, low=3, high=255, y_scale=0.1,
+        ),
+        "wide_quantize_logit": _one_step(
+            Op.QUANTIZE_LOGIT, ("n", 77), ("n", 77), [("rising", 255)], y_type=np.uint8
         ),
         "wide_edge_attention": _one_step_of_edges(),
         "wide_residual_quantize": _wide_tier(),
