@@ -165,7 +165,13 @@ def test_rule(name: str) -> None:
 
 
 def test_parameters_have_limits() -> None:
-    for name, value in (("code_zero", 256), ("code_zero", -1), ("code_bits", 17), ("code_bits", 7), ("code_scale", 0.0)):
+    for name, value in (
+        ("code_zero", 256),
+        ("code_zero", -1),
+        ("code_bits", 17),
+        ("code_bits", 7),
+        ("code_scale", 0.0),
+    ):
         with pytest.raises(FormatError, match=r"legal is|not above 0"):
             changed(SOUND, B, **{**CODED, name: value})
 
