@@ -43,7 +43,7 @@ static size_t place_planes(strip *s, const csd_block *b, float *room) {
     size_t element = sizeof(float), share = 1;
 #ifdef CSD_HAS_CODES
     if (b->coded) {
-        element = sizeof(csd_code);
+        element = b->pair;
         share = 2;
     }
 #endif
