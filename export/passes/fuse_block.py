@@ -188,7 +188,7 @@ def _is_inside(graph: Graph, node: Node) -> bool:
 
 
 def _codes(graph: Graph, middle: Node, back: Node, quantize: Node | None) -> _Codes | None:
-    """Where `middle` reads codes of the block's kinds, with 8-bit weights of one scale an output."""
+    """Where `middle` reads codes of the two kinds, with 8-bit weights of one scale an output."""
     weight = graph.values[middle.inputs[_WEIGHT]].quantized
     if quantize is None or quantize.op is not Op.QUANTIZE or weight is None:
         return None
@@ -203,6 +203,9 @@ def _codes(graph: Graph, middle: Node, back: Node, quantize: Node | None) -> _Co
     if bits == 16 and zero != 0:
         return None
     multiplier = (np.float64(scale) * rows[:, 0]).astype(np.float32)
-    if codes[0].size > MOST_PRODUCTS[bits] or not ((multiplier > 0) & np.isfinite(multiplier)).all():
+    if (
+        codes[0].size > MOST_PRODUCTS[bits]
+        or not ((multiplier > 0) & np.isfinite(multiplier)).all()
+    ):
         return None
     return _Codes(codes.astype(np.int8), multiplier, float(scale), zero, bits)
