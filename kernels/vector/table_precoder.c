@@ -18,12 +18,16 @@
 #define MOST_TERMS 16384u /* of a prepared table: 64 KiB */
 #define TOGETHER 16u      /* samples whose rows are found before the first of them is read */
 #define LINE 64u
-#define MOST_LINES 16u /* of a row, that are asked for in advance */
+#define FEW_LINES 4u      /* of a row: if it is alone, they are read soon enough */
+#define MOST_LINES 16u    /* of a row, that are asked for in advance */
 
 #if defined(__GNUC__) || defined(__clang__)
 #define ASK_FOR(p) __builtin_prefetch(p)
+/* A call a form: in one function the compiler would make ready for all forms before each call. */
+#define APART static __attribute__((noinline))
 #else
 #define ASK_FOR(p) (void)(p)
+#define APART static
 #endif
 
 /* terms[place][index], for tables of sets. */
@@ -40,179 +44,210 @@ size_t CSD_PREPARE(table_precoder)(const csd_args *args, void *memory) {
     return users * levels * sizeof *terms;
 }
 
-typedef struct found {
-    size_t row;
-    uint32_t place[CSD_MOST_USERS];
-} found;
-
-CSD_INLINE void find(found *to, const uint8_t *message, const uint32_t users, uint32_t bits,
-                     uint32_t sorted, const uint32_t *terms) {
-    uint32_t index[CSD_MOST_USERS], place[CSD_MOST_USERS] = {0};
-    size_t row = 0;
-    csd_read_indices(index, message, users, bits);
-    if (!sorted) {
-        for (uint32_t k = 0; k < users; k++) {
-            row = row << bits | index[k];
-            to->place[k] = k;
-        }
-        to->row = row;
-        return;
-    }
-    for (uint32_t k = 1; k < users; k++)
-        for (uint32_t j = 0; j < k; j++) {
-            const uint32_t above = index[j] > index[k];
-            place[j] += above;
-            place[k] += 1u - above;
-        }
-    for (uint32_t k = 0; k < users; k++) {
-        row += terms != NULL ? terms[(place[k] << bits) + index[k]]
-                             : csd_rows_before(index[k], place[k]);
-        to->place[k] = place[k];
-    }
-    to->row = row;
-}
-
 /* What is read and written for each sample. */
 typedef struct job {
     const uint8_t *table;
+    size_t row_bytes;
     uint32_t users;
     uint32_t units;  /* a user */
     uint32_t copies; /* of a unit in the result */
-    size_t length;   /* of a unit: numbers */
+    uint32_t length; /* of a unit: numbers */
     float root;      /* the norm that a unit gets */
 } job;
+
+typedef struct found {
+    const uint8_t *row;
+    uint32_t place[CSD_MOST_USERS];
+} found;
+
+CSD_INLINE void find(found *to, const job *w, const uint8_t *message, const uint32_t users,
+                     uint32_t bits, uint32_t sorted, const uint32_t *terms) {
+    uint32_t index[CSD_MOST_USERS], place[CSD_MOST_USERS] = {0};
+    size_t row = 0;
+    csd_read_indices(index, message, users, bits);
+    if (sorted) {
+        for (uint32_t k = 1; k < users; k++)
+            for (uint32_t j = 0; j < k; j++) {
+                const uint32_t above = index[j] > index[k];
+                place[j] += above;
+                place[k] += 1u - above;
+            }
+        for (uint32_t k = 0; k < users; k++)
+            row += terms != NULL ? terms[(place[k] << bits) + index[k]]
+                                 : csd_rows_before(index[k], place[k]);
+    } else {
+        for (uint32_t k = 0; k < users; k++) {
+            row = row << bits | index[k];
+            place[k] = k;
+        }
+    }
+    for (uint32_t k = 0; k < users; k++)
+        to->place[k] = place[k];
+    to->row = w->table + row * w->row_bytes;
+}
+
+CSD_INLINE void find_each(found *to, const job *w, const csd_args *args, const uint8_t *message,
+                          uint32_t count, const uint32_t users) {
+    const uint32_t bits = args->params[CSD_TABLE_PRECODER_P_BITS].u;
+    const uint32_t sorted = args->params[CSD_TABLE_PRECODER_P_SORTED].u;
+    for (uint32_t i = 0; i < count; i++, message += users * ((bits + 7u) / 8u))
+        find(to + i, w, message, users, bits, sorted, args->prepared);
+}
+
+#define FIND(name, users)                                                                          \
+    APART void name(found *to, const job *w, const csd_args *args, const uint8_t *message,         \
+                    uint32_t count) {                                                              \
+        find_each(to, w, args, message, count, users);                                             \
+    }
+FIND(find_two, 2u)
+FIND(find_four, 4u)
+FIND(find_users, w->users)
+
+static void ask_for_rows(const found *f, uint32_t count, size_t row_bytes) {
+    for (uint32_t i = 0; i < count; i++)
+        for (size_t at = 0; at < row_bytes && at < MOST_LINES * LINE; at += LINE)
+            ASK_FOR(f[i].row + at);
+}
 
 CSD_INLINE csd_wide read(const uint8_t *unit, size_t at, size_t count, const int nibbles) {
     return csd_words_float(nibbles ? csd_words_i4(unit + at / 2u, count)
                                    : csd_words_i8((const int8_t *)unit + at, count));
 }
 
-CSD_INLINE void write(float *to, csd_wide x, size_t count) {
-    if (count == CSD_WIDE)
-        csd_wide_store(to, x);
-    else
-        csd_wide_store_first(to, x, count);
-}
+CSD_INLINE csd_wide square(csd_wide x) { return csd_wide_mul(x, x); }
 
-/* A sample from integers. `units` is that of the job or 0, if the compiler is not to know it;
-   `one`: a unit is one vector. */
-CSD_INLINE void make(float *v, const job *w, const found *f, uint32_t units, const int nibbles,
-                     const int one) {
-    const size_t length = one ? CSD_WIDE : w->length;
-    const size_t bytes = nibbles ? length / 2u : length;
+/* Samples whose units are one vector each. `units`: those of a user, 0 if it is not known;
+   `full`: there are four, or eight ... of all users. */
+CSD_INLINE void make_vectors(float *v, const job *w, const found *f, uint32_t count, uint32_t units,
+                             const int nibbles, const int full) {
+    const size_t bytes = nibbles ? CSD_WIDE / 2u : CSD_WIDE;
+    const uint32_t copies = w->copies;
     units = units != 0 ? units : w->units;
     const uint32_t total = w->users * units;
-    const uint8_t *row = w->table + f->row * total * bytes;
-    for (uint32_t u = 0; u < total; u += 4u) {
-        csd_wide x[4], squares[4];
-        const uint8_t *unit[4];
-        float factor[4];
-        /* After the last one comes the last one again. */
-        CSD_UNROLL
-        for (uint32_t i = 0; i < 4u; i++) {
-            const uint32_t at = u + i < total ? u + i : total - 1u;
-            unit[i] = row + (f->place[at / units] * units + at % units) * bytes;
-            x[i] = read(unit[i], 0, length < CSD_WIDE ? length : CSD_WIDE, nibbles);
-            squares[i] = csd_wide_mul(x[i], x[i]);
-            for (size_t j = CSD_WIDE; j < length; j += CSD_WIDE) {
-                const size_t count = length - j < CSD_WIDE ? length - j : CSD_WIDE;
-                const csd_wide y = read(unit[i], j, count, nibbles);
-                squares[i] = csd_wide_add(squares[i], csd_wide_mul(y, y));
+    for (; count-- > 0; f++)
+        for (uint32_t u = 0; u < total; u += 4u) {
+            const uint32_t own = full || total - u >= 4u ? 4u : total - u;
+            csd_wide x[4];
+            float factor[4];
+            /* After the last one comes the last one again. */
+            CSD_UNROLL
+            for (uint32_t i = 0; i < 4u; i++) {
+                const uint32_t at = full || i < own ? u + i : total - 1u;
+                const uint32_t from = f->place[at / units] * units + at % units;
+                x[i] = read(f->row + from * bytes, 0, CSD_WIDE, nibbles);
             }
+            csd_wide_totals(factor, square(x[0]), square(x[1]), square(x[2]), square(x[3]));
+            csd_four_over_roots(factor, w->root);
+            CSD_UNROLL
+            for (uint32_t i = 0; i < 4u; i++)
+                x[i] = csd_wide_mul(x[i], csd_wide_all(factor[i]));
+            for (uint32_t c = 0; c < copies; c++) {
+                CSD_UNROLL
+                for (uint32_t i = 0; i < 4u; i++)
+                    if (full || i < own)
+                        csd_wide_store(v + (i * copies + c) * CSD_WIDE, x[i]);
+            }
+            v += own * copies * CSD_WIDE;
         }
-        csd_wide_totals(factor, squares[0], squares[1], squares[2], squares[3]);
-        csd_four_over_roots(factor, w->root);
-        CSD_UNROLL
-        for (uint32_t i = 0; i < 4u; i++) {
-            if (u + i >= total)
-                break;
-            const csd_wide by = csd_wide_all(factor[i]);
-            float *to = v + (size_t)(u + i) * w->copies * length;
+}
+
+/* Samples whose units have any length. */
+CSD_INLINE void make_any(float *v, const job *w, const found *f, uint32_t count,
+                         const int nibbles) {
+    const size_t length = w->length, bytes = nibbles ? length / 2u : length;
+    for (; count-- > 0; f++)
+        for (uint32_t u = 0; u < w->users * w->units; u++, v += w->copies * length) {
+            const uint32_t from = f->place[u / w->units] * w->units + u % w->units;
+            const uint8_t *unit = f->row + from * bytes;
+            csd_wide squares = csd_wide_all(0.0f);
+            float factor[4] = {0};
             for (size_t j = 0; j < length; j += CSD_WIDE) {
-                const size_t count = length - j < CSD_WIDE ? length - j : CSD_WIDE;
-                const csd_wide y = csd_wide_mul(j ? read(unit[i], j, count, nibbles) : x[i], by);
+                const size_t some = length - j < CSD_WIDE ? length - j : CSD_WIDE;
+                squares = csd_wide_add(squares, square(read(unit, j, some, nibbles)));
+            }
+            factor[0] = csd_wide_total(squares);
+            csd_four_over_roots(factor, w->root);
+            const csd_wide by = csd_wide_all(factor[0]);
+            for (size_t j = 0; j < length; j += CSD_WIDE) {
+                const size_t some = length - j < CSD_WIDE ? length - j : CSD_WIDE;
+                const csd_wide x = csd_wide_mul(read(unit, j, some, nibbles), by);
                 for (uint32_t c = 0; c < w->copies; c++)
-                    write(to + c * length + j, y, count);
+                    csd_wide_store_first(v + c * length + j, x, some);
             }
         }
-    }
 }
 
-/* A sample from float32: a unit is all that a user has. */
-CSD_INLINE void copy(float *v, const job *w, const found *f, const int one) {
-    const size_t length = one ? CSD_WIDE : w->length;
-    const float *row = (const float *)(const void *)w->table + f->row * w->users * length;
-    for (uint32_t k = 0; k < w->users; k++, v += w->copies * length) {
-        const float *unit = row + f->place[k] * length;
-        for (size_t j = 0; j < length; j += CSD_WIDE) {
-            const size_t count = length - j < CSD_WIDE ? length - j : CSD_WIDE;
-            const csd_wide y = count == CSD_WIDE ? csd_wide_load(unit + j)
-                                                 : csd_wide_load_first(unit + j, count);
-            for (uint32_t c = 0; c < w->copies; c++)
-                write(v + c * length + j, y, count);
+/* From float32: a unit is all that a user has. */
+APART void copy_units(float *v, const job *w, const found *f, uint32_t count) {
+    const size_t length = w->length;
+    for (; count-- > 0; f++)
+        for (uint32_t k = 0; k < w->users; k++, v += w->copies * length) {
+            const float *unit = (const float *)(const void *)f->row + f->place[k] * length;
+            for (size_t j = 0; j < length; j += CSD_WIDE) {
+                const size_t some = length - j < CSD_WIDE ? length - j : CSD_WIDE;
+                const csd_wide x = csd_wide_load_first(unit + j, some);
+                for (uint32_t c = 0; c < w->copies; c++)
+                    csd_wide_store_first(v + c * length + j, x, some);
+            }
         }
-    }
 }
 
-CSD_INLINE void make_bytes(float *v, const job *w, const found *f, const int nibbles) {
-    if (w->length != CSD_WIDE)
-        make(v, w, f, 0, nibbles, 0);
-    else if (w->units == 1u)
-        make(v, w, f, 1, nibbles, 1);
-    else if (w->units == 2u)
-        make(v, w, f, 2, nibbles, 1);
+#define FORM(name, make)                                                                           \
+    APART void name(float *v, const job *w, const found *f, uint32_t count) { make; }
+FORM(bytes_of_one, make_vectors(v, w, f, count, 1, 0, 1))
+FORM(bytes_of_two, make_vectors(v, w, f, count, 2, 0, 1))
+FORM(bytes_of_some, make_vectors(v, w, f, count, 0, 0, 0))
+FORM(bytes_of_any, make_any(v, w, f, count, 0))
+FORM(nibbles_of_one, make_vectors(v, w, f, count, 1, 1, 1))
+FORM(nibbles_of_two, make_vectors(v, w, f, count, 2, 1, 1))
+FORM(nibbles_of_some, make_vectors(v, w, f, count, 0, 1, 0))
+FORM(nibbles_of_any, make_any(v, w, f, count, 1))
+
+static void make(float *v, const job *w, const found *f, uint32_t count, uint32_t dtype) {
+    const int full = w->users * w->units % 4u == 0, nibbles = dtype == CSD_U8;
+    if (dtype == CSD_F32)
+        copy_units(v, w, f, count);
+    else if (w->length != CSD_WIDE)
+        (nibbles ? nibbles_of_any : bytes_of_any)(v, w, f, count);
+    else if (full && w->units == 1u)
+        (nibbles ? nibbles_of_one : bytes_of_one)(v, w, f, count);
+    else if (full && w->units == 2u)
+        (nibbles ? nibbles_of_two : bytes_of_two)(v, w, f, count);
     else
-        make(v, w, f, 0, nibbles, 1);
+        (nibbles ? nibbles_of_some : bytes_of_some)(v, w, f, count);
 }
 
 int CSD_FAST(table_precoder)(const csd_args *args) {
-    const csd_input *payload = &args->in[CSD_TABLE_PRECODER_PAYLOAD];
     const csd_input *table = &args->in[CSD_TABLE_PRECODER_TABLE];
     const csd_shape *out = &args->out[0].shape;
-    const uint32_t bits = args->params[CSD_TABLE_PRECODER_P_BITS].u;
-    const uint32_t sorted = args->params[CSD_TABLE_PRECODER_P_SORTED].u;
-    const uint32_t users = out->dims[1], streams = out->dims[2], columns = table->shape.dims[2];
-    const uint32_t dtype = table->shape.dtype;
-    const size_t width = (size_t)columns * out->dims[3] * 2u;
-    const int together =
-        dtype == CSD_F32 || args->params[CSD_TABLE_PRECODER_P_PER_USER].u || columns == 1u;
-    const job w = {table->data,
-                   users,
-                   together ? 1u : columns,
-                   columns == 1u ? streams : 1u,
-                   together ? width : width / columns,
-                   together && columns > 1u ? sqrtf((float)columns) : 1.0f};
-    if (dtype != CSD_F32 && w.length > MOST_NUMBERS)
+    const uint32_t users = out->dims[1], columns = table->shape.dims[2];
+    const uint32_t dtype = table->shape.dtype, column = out->dims[3] * 2u;
+    const int whole = dtype == CSD_F32 || args->params[CSD_TABLE_PRECODER_P_PER_USER].u;
+    const uint32_t units = whole ? 1u : columns, length = whole ? columns * column : column;
+    const size_t numbers = (size_t)users * columns * column;
+    if (dtype != CSD_F32 && length > MOST_NUMBERS)
         return 0;
-    const size_t row_bytes =
-        dtype == CSD_F32 ? users * width * sizeof(float)
-                         : users * width / (dtype == CSD_U8 ? 2u : 1u);
-    const uint8_t *message = payload->data;
+    const job w = {table->data,
+                   dtype == CSD_F32   ? numbers * sizeof(float)
+                   : dtype == CSD_U8 ? numbers / 2u
+                                      : numbers,
+                   users,
+                   units,
+                   columns == 1u ? out->dims[2] : 1u,
+                   length,
+                   units < columns ? sqrtf((float)columns) : 1.0f};
+    const uint8_t *message = args->in[CSD_TABLE_PRECODER_PAYLOAD].data;
+    const size_t message_bytes = users * args->in[CSD_TABLE_PRECODER_PAYLOAD].shape.dims[2];
     float *v = args->out[0].data;
     found f[TOGETHER];
     for (uint32_t n = 0; n < out->dims[0]; n += TOGETHER) {
         const uint32_t count = out->dims[0] - n < TOGETHER ? out->dims[0] - n : TOGETHER;
-        for (uint32_t i = 0; i < count; i++, message += users * payload->shape.dims[2]) {
-            if (users == 2u)
-                find(f + i, message, 2, bits, sorted, args->prepared);
-            else if (users == 4u)
-                find(f + i, message, 4, bits, sorted, args->prepared);
-            else
-                find(f + i, message, users, bits, sorted, args->prepared);
-            const uint8_t *row = w.table + f[i].row * row_bytes;
-            for (size_t at = 0; at < row_bytes && at < MOST_LINES * LINE; at += LINE)
-                ASK_FOR(row + at);
-        }
-        for (uint32_t i = 0; i < count; i++, v += (size_t)users * w.units * w.copies * w.length) {
-            if (dtype == CSD_F32 && w.length == CSD_WIDE)
-                copy(v, &w, f + i, 1);
-            else if (dtype == CSD_F32)
-                copy(v, &w, f + i, 0);
-            else if (dtype == CSD_I8)
-                make_bytes(v, &w, f + i, 0);
-            else
-                make_bytes(v, &w, f + i, 1);
-        }
+        (users == 2u ? find_two : users == 4u ? find_four : find_users)(f, &w, args, message, count);
+        if (count > 1u || w.row_bytes > FEW_LINES * LINE)
+            ask_for_rows(f, count, w.row_bytes);
+        make(v, &w, f, count, dtype);
+        message += count * message_bytes;
+        v += (size_t)count * users * units * w.copies * length;
     }
     return 1;
 }
