@@ -61,10 +61,12 @@ typedef struct found {
 } found;
 
 CSD_INLINE void find(found *to, const job *w, const uint8_t *message, const uint32_t users,
-                     uint32_t bits, uint32_t sorted, const uint32_t *terms) {
-    uint32_t index[CSD_MOST_USERS], place[CSD_MOST_USERS] = {0};
+                     uint32_t bits, uint32_t sorted, const uint32_t *terms, const int prepared) {
+    uint32_t index[CSD_MOST_USERS], place[CSD_MOST_USERS];
     size_t row = 0;
     csd_read_indices(index, message, users, bits);
+    for (uint32_t k = 0; k < users; k++)
+        place[k] = sorted ? 0 : k;
     if (sorted) {
         for (uint32_t k = 1; k < users; k++)
             for (uint32_t j = 0; j < k; j++) {
@@ -73,35 +75,47 @@ CSD_INLINE void find(found *to, const job *w, const uint8_t *message, const uint
                 place[k] += 1u - above;
             }
         for (uint32_t k = 0; k < users; k++)
-            row += terms != NULL ? terms[(place[k] << bits) + index[k]]
-                                 : csd_rows_before(index[k], place[k]);
+            row += prepared || terms != NULL ? terms[(place[k] << bits) + index[k]]
+                                             : csd_rows_before(index[k], place[k]);
     } else {
-        for (uint32_t k = 0; k < users; k++) {
+        for (uint32_t k = 0; k < users; k++)
             row = row << bits | index[k];
-            place[k] = k;
-        }
     }
     for (uint32_t k = 0; k < users; k++)
         to->place[k] = place[k];
     to->row = w->table + row * w->row_bytes;
 }
 
-CSD_INLINE void find_each(found *to, const job *w, const csd_args *args, const uint8_t *message,
-                          uint32_t count, const uint32_t users) {
-    const uint32_t bits = args->params[CSD_TABLE_PRECODER_P_BITS].u;
-    const uint32_t sorted = args->params[CSD_TABLE_PRECODER_P_SORTED].u;
-    for (uint32_t i = 0; i < count; i++, message += users * ((bits + 7u) / 8u))
-        find(to + i, w, message, users, bits, sorted, args->prepared);
+/* The messages of `count` samples. */
+typedef struct said {
+    const uint8_t *message;
+    const uint32_t *terms;
+    uint32_t bits, sorted, bytes; /* of a user, whether sorted, bytes of a sample */
+} said;
+
+APART void find_two(found *to, const job *w, const said *s, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        find(to + i, w, s->message + i * s->bytes, 2, s->bits, 1, s->terms, 1);
 }
 
-#define FIND(name, users)                                                                          \
-    APART void name(found *to, const job *w, const csd_args *args, const uint8_t *message,         \
-                    uint32_t count) {                                                              \
-        find_each(to, w, args, message, count, users);                                             \
-    }
-FIND(find_two, 2u)
-FIND(find_four, 4u)
-FIND(find_users, w->users)
+APART void find_four(found *to, const job *w, const said *s, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        find(to + i, w, s->message + i * s->bytes, 4, s->bits, 1, s->terms, 1);
+}
+
+APART void find_any(found *to, const job *w, const said *s, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        find(to + i, w, s->message + i * s->bytes, w->users, s->bits, s->sorted, s->terms, 0);
+}
+
+static void find_rows(found *to, const job *w, const said *s, uint32_t count) {
+    if (s->terms != NULL && w->users == 2u)
+        find_two(to, w, s, count);
+    else if (s->terms != NULL && w->users == 4u)
+        find_four(to, w, s, count);
+    else
+        find_any(to, w, s, count);
+}
 
 static void ask_for_rows(const found *f, uint32_t count, size_t row_bytes) {
     for (uint32_t i = 0; i < count; i++)
@@ -236,17 +250,18 @@ int CSD_FAST(table_precoder)(const csd_args *args) {
                    columns == 1u ? out->dims[2] : 1u,
                    length,
                    units < columns ? sqrtf((float)columns) : 1.0f};
-    const uint8_t *message = args->in[CSD_TABLE_PRECODER_PAYLOAD].data;
-    const size_t message_bytes = users * args->in[CSD_TABLE_PRECODER_PAYLOAD].shape.dims[2];
+    const uint32_t bits = args->params[CSD_TABLE_PRECODER_P_BITS].u;
+    said s = {args->in[CSD_TABLE_PRECODER_PAYLOAD].data, args->prepared, bits,
+              args->params[CSD_TABLE_PRECODER_P_SORTED].u, users * ((bits + 7u) / 8u)};
     float *v = args->out[0].data;
     found f[TOGETHER];
     for (uint32_t n = 0; n < out->dims[0]; n += TOGETHER) {
         const uint32_t count = out->dims[0] - n < TOGETHER ? out->dims[0] - n : TOGETHER;
-        (users == 2u ? find_two : users == 4u ? find_four : find_users)(f, &w, args, message, count);
+        find_rows(f, &w, &s, count);
         if (count > 1u || w.row_bytes > FEW_LINES * LINE)
             ask_for_rows(f, count, w.row_bytes);
         make(v, &w, f, count, dtype);
-        message += count * message_bytes;
+        s.message += count * s.bytes;
         v += (size_t)count * users * units * w.copies * length;
     }
     return 1;
