@@ -15,7 +15,7 @@
 #include "code_words.h"
 
 #define MOST_NUMBERS 1024u
-#define MOST_TERMS 16384u /* of a prepared table: 64 KiB */
+#define MOST_TERMS 4096u /* of a prepared table: 16 KiB, a part of any L1 cache */
 #define TOGETHER 16u      /* samples whose rows are found before the first of them is read */
 #define LINE 64u
 #define FEW_LINES 4u      /* of a row: if it is alone, they are read soon enough */
