@@ -95,12 +95,12 @@ typedef struct said {
 
 APART void find_two(found *to, const job *w, const said *s, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        find(to + i, w, s->message + i * s->bytes, 2, s->bits, 1, s->terms, 1);
+        find(to + i, w, s->message + i * s->bytes, 2, s->bits, s->sorted, s->terms, 1);
 }
 
 APART void find_four(found *to, const job *w, const said *s, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        find(to + i, w, s->message + i * s->bytes, 4, s->bits, 1, s->terms, 1);
+        find(to + i, w, s->message + i * s->bytes, 4, s->bits, s->sorted, s->terms, 1);
 }
 
 APART void find_any(found *to, const job *w, const said *s, uint32_t count) {
@@ -109,9 +109,10 @@ APART void find_any(found *to, const job *w, const said *s, uint32_t count) {
 }
 
 static void find_rows(found *to, const job *w, const said *s, uint32_t count) {
-    if (s->terms != NULL && w->users == 2u)
+    const int prepared = !s->sorted || s->terms != NULL;
+    if (prepared && w->users == 2u)
         find_two(to, w, s, count);
-    else if (s->terms != NULL && w->users == 4u)
+    else if (prepared && w->users == 4u)
         find_four(to, w, s, count);
     else
         find_any(to, w, s, count);
@@ -130,8 +131,8 @@ CSD_INLINE csd_wide read(const uint8_t *unit, size_t at, size_t count, const int
 
 CSD_INLINE csd_wide square(csd_wide x) { return csd_wide_mul(x, x); }
 
-/* Samples whose units are one vector each. `units`: those of a user, 0 if it is not known;
-   `full`: there are four, or eight ... of all users. */
+/* Samples whose units are one vector each. `units`: those of a user, 0 if the compiler does not
+   know; `full`: there are four, or eight ... of all users. */
 CSD_INLINE void make_vectors(float *v, const job *w, const found *f, uint32_t count, uint32_t units,
                              const int nibbles, const int full) {
     const size_t bytes = nibbles ? CSD_WIDE / 2u : CSD_WIDE;
