@@ -3,12 +3,12 @@
     python benchmarks/precoder_speed.py
 
 K users of B = 6 bits, M = 8 antennas, N = 2 streams a user; the tables hold random numbers, the
-messages are random. Our parts are timed in C (`precoder_speed.c`, compiled here with the kernels and
-flags of the machine's best instruction set): one sample a call through csd_bound_run, with 65,536
-random messages and with one message again and again ("hot"), through csd_run, and 64 samples a call.
-ONNX Runtime by IOBinding with messages that are bound before, NumPy as one writes it. All in one
-process on one thread, candidates in turns, the order reversed each round; the processor's own time.
-min and median are over the rounds.
+messages are random. Our parts are timed in C (`precoder_speed.c`, compiled here with the kernels
+and flags of the machine's best instruction set): one sample a call through csd_bound_run, with
+65,536 random messages and with one message again and again ("hot"), through csd_run, and 64 samples
+a call. ONNX Runtime by IOBinding with messages that are bound before, NumPy as one writes it. All
+in one process on one thread, candidates in turns, the order reversed each round; the processor's
+own time. min and median are over the rounds.
 """
 
 from __future__ import annotations
@@ -235,9 +235,7 @@ def in_c(
         raise CsideployError("the driver does not open the bundle")
 
     def window(calls: int) -> float:
-        found = float(
-            loaded.bench_window(handle, how, payloads.ctypes.data, len(payloads), calls)
-        )
+        found = float(loaded.bench_window(handle, how, payloads.ctypes.data, len(payloads), calls))
         if found < 0:
             raise CsideployError("a call was refused")
         return found

@@ -219,6 +219,8 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return 3 * _count(result)  # square, sum, scale
     if step.op is Op.GRADIENT_SEARCH:
         return 0
+    if step.op is Op.QUANTIZE_LOGIT:  # a search by halving
+        return _count(result) * int(roles["thresholds"].shape[0]).bit_length()
     if step.op is Op.EDGE_ATTENTION:  # one factor a score
         return _count(result) // int(result.shape[2]) * (int(result.shape[1]) - 1)
     if step.op is Op.RESIDUAL_QUANTIZE:  # a difference each, and the rest

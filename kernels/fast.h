@@ -32,13 +32,17 @@
     X(RESIDUAL_QUANTIZE, residual_quantize) \
     X(TABLE_PRECODER, table_precoder) \
     X(CONV_BLOCK, conv_block) \
-    X(BITS_NETWORK, bits_network)
+    X(BITS_NETWORK, bits_network) \
+    X(QUANTIZE_LOGIT, quantize_logit)
 
 #define CSD_DECLARE_FAST(NAME, name)                                                               \
     int CSD_FAST(name)(const csd_args *args);                                                      \
     size_t CSD_PREPARE(name)(const csd_args *args, void *memory);
 CSD_FOR_EACH_FAST_OP(CSD_DECLARE_FAST)
 #undef CSD_DECLARE_FAST
+
+/* Before a declaration. Fast kernels are for GCC and Clang. */
+#define CSD_ALIGNED(bytes) __attribute__((aligned(bytes)))
 
 #define CSD_NOTHING_FAST(name)                                                                     \
     int CSD_FAST(name)(const csd_args *args) {                                                     \

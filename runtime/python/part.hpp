@@ -8,10 +8,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -20,35 +16,10 @@
 #include <stdexcept>
 #include <vector>
 
+#include "aligned_bytes.hpp"
 #include "buffers.hpp"
 #include "csideploy/csideploy.h"
 #include "csideploy/dispatch.h"
-
-// From this size on, what is read at random places, as rows of a large table, lies in huge pages, if
-// the system gives them: of 49 MB in pages of 4 KiB each row costs a walk of the page table as well.
-constexpr std::size_t kLarge = std::size_t{4} << 20;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-
-class AlignedBytes {
-public:
-    AlignedBytes(std::size_t size, std::size_t align, bool constants = false)
-        : align_(static_cast<std::align_val_t>(constants && size >= kLarge ? kHugePage : align)),
-          data_(static_cast<std::uint8_t *>(::operator new(size ? size : 1, align_))) {
-#ifdef MADV_HUGEPAGE
-        // Whole pages alone, so that no neighbour's memory is meant; refused, it costs nothing.
-        if (constants && size >= kLarge)
-            ::madvise(data_, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
-    }
-    ~AlignedBytes() { ::operator delete(data_, align_); }
-    AlignedBytes(const AlignedBytes &) = delete;
-    AlignedBytes &operator=(const AlignedBytes &) = delete;
-    std::uint8_t *data() const { return data_; }
-
-private:
-    std::align_val_t align_;
-    std::uint8_t *data_;
-};
 
 inline const char *numpy_name(std::uint8_t dtype) {
     switch (static_cast<csd_dtype>(dtype)) {
@@ -97,7 +68,7 @@ inline void take_time(void *user, const csd_part *, std::uint32_t step, csd_phas
 class Part {
 public:
     Part(nb::bytes bundle, const std::string &isa)
-        : bundle_(std::make_shared<AlignedBytes>(bundle.size(), CSD_BUNDLE_ALIGN, true)) {
+        : bundle_(std::make_shared<AlignedBytes>(bundle.size(), CSD_BUNDLE_ALIGN, Pages::large)) {
         if (!csd_choose_isa(isa.c_str(), &isa_))
             throw std::invalid_argument("no such instruction set: " + isa);
         std::memcpy(bundle_->data(), bundle.c_str(), bundle.size());
@@ -112,7 +83,7 @@ public:
         if (size == 0)
             return;
         try {
-            prepared_ = std::make_shared<AlignedBytes>(size, CSD_PREPARED_ALIGN, true);
+            prepared_ = std::make_shared<AlignedBytes>(size, CSD_PREPARED_ALIGN, Pages::large);
         } catch (const std::bad_alloc &) {
             return; // it runs without, only slower
         }
