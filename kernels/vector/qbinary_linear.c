@@ -77,7 +77,7 @@ int CSD_FAST(qbinary_linear)(const csd_args *args) {
         return 0;
     for (size_t row = 0; row < rows; row++)
         for (size_t from = 0; from < outputs; from += PANEL) {
-            _Alignas(64) int32_t sums[PANEL];
+            CSD_ALIGNED(64) int32_t sums[PANEL];
             const size_t count = outputs - from < PANEL ? outputs - from : PANEL;
             memset(sums, 0, csd_sign_tiles(count) * CSD_SIGN_TILE * sizeof *sums);
             for (size_t at = 0; at < inputs; at += CHUNK)

@@ -199,7 +199,7 @@ static void add_wide_tile(int32_t *to, const wide_table *tables, const uint16_t 
    outputs from `from` on. */
 static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, const csd_input *x,
                       size_t row, size_t at, size_t inputs, int32_t zero, const void *words) {
-    _Alignas(64) union {
+    CSD_ALIGNED(64) union {
         table narrow[CHUNK / 4u];
         wide_table wide[CHUNK / 4u];
     } tables;

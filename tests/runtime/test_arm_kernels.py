@@ -8,7 +8,11 @@ import pytest
 from c_build import compiler, run
 from convolution_bundles import convolutions
 from every_operation import FILE
+from hand_plan import HandPlan
 from linear_bundles import binary_layers, integer_layers, largest_sums
+
+from csideploy.export.bundle_write import write_bundle
+from csideploy.export.plan import Op
 
 SEEDS = sorted((FILE.parent / "seeds").glob("*.csib"))
 CPUS = pytest.mark.parametrize(
@@ -56,3 +60,21 @@ def test_layers(
     files = of_bundles(make(np.random.default_rng(5)), tmp_path)
     assert len(files) >= least
     same_bits(arm_driver, cpu, isas, files, samples)
+
+
+@CPUS
+def test_residual_scan(arm_driver: Path, tmp_path: Path, cpu: str, isas: list[str]) -> None:
+    """Tiers large enough for the scan in bytes, of noise and of codewords that are equal."""
+    rng = np.random.default_rng(6)
+    files = []
+    for words, width in ((256, 40), (1024, 7), (64, 130)):
+        book = rng.normal(size=(words, width)).astype(np.float32)
+        book[words // 2 :] = book[: words // 2] if width == 7 else book[words // 2 :]
+        hand = HandPlan(n_max=5)
+        made = [hand.output("codes", ("n", words.bit_length() - 1), np.uint8)]
+        made.append(hand.output("rest", ("n", width)))
+        ends = [hand.input("feature", ("n", width)), hand.constant("book", book)]
+        hand.step(Op.RESIDUAL_QUANTIZE, ends, made)
+        files.append(tmp_path / f"{words}.csib")
+        files[-1].write_bytes(write_bundle(hand.plan()))
+    same_bits(arm_driver, cpu, isas, files, samples=7)
