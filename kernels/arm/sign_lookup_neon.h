@@ -6,7 +6,7 @@
    to bytes of one number again. */
 
 /* Planes of a table, as they stand in memory. */
-CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
+CSD_INLINE void build_tables(four_sums *tables, const float *x, size_t count) {
     for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
         float four[4] = {0}, entries[16];
         for (size_t i = 0; i < 4u && 4u * g + i < count; i++)
@@ -44,7 +44,7 @@ CSD_INLINE void add_found(float32x4_t sums[4], const uint8x16_t planes[4], uint8
 }
 
 /* The four groups of a step of one tile, whose outputs 16 h on are sums 4 h on. */
-CSD_INLINE void add_step(float32x4_t sums[8], const table *tables, const uint16_t *words) {
+CSD_INLINE void add_step(float32x4_t sums[8], const four_sums *tables, const uint16_t *words) {
     const uint8x16x4_t bytes = vld4q_u8((const uint8_t *)words);
     CSD_UNROLL
     for (unsigned g = 0; g < 4u; g++) {
@@ -61,7 +61,7 @@ CSD_INLINE void add_step(float32x4_t sums[8], const table *tables, const uint16_
     }
 }
 
-static void add_tile_row(float *y, size_t left, int first, const table *tables,
+static void add_tile_row(float *y, size_t left, int first, const four_sums *tables,
                          const uint16_t *words, size_t steps, size_t pitch) {
     float held[CSD_SIGN_TILE] = {0};
     float *const to = left < CSD_SIGN_TILE ? held : y;
@@ -87,13 +87,13 @@ static void add_tile_row(float *y, size_t left, int first, const table *tables,
         memcpy(y, held, kept * sizeof *y);
 }
 
-static void add_tile(float *y, size_t y_step, size_t left, int first, const table *tables,
+static void add_tile(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                      const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     for (size_t r = 0; r < rows; r++)
         add_tile_row(y + r * y_step, left, first, tables + r * (CHUNK / 4u), words, steps, pitch);
 }
 
-CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                           const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     for (size_t v = 0; v < CSD_SIGN_STRIP; v++)
         add_tile(y + v * CSD_SIGN_TILE, y_step, left - v * CSD_SIGN_TILE, first, tables,
