@@ -54,7 +54,8 @@ def _search(width: int, n: int) -> Row:
         for stage in range(STAGES)
     ]
     x = (rng.normal(size=(n, width)) * power).astype(np.float32)
-    data = write_bundle(compile_model(quantizer_model(books), part="quantizer", side="ue"))
+    made = compile_model(quantizer_model(books), part="quantizer", side="ue", n_max=n)
+    data = write_bundle(made)
     part = Part(data)
     calls: dict[str, Call] = {OURS: our_call([part], [x])}
     missing = {}

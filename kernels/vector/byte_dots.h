@@ -37,6 +37,17 @@ CSD_INLINE csd_dots csd_dots_add(csd_dots sums, csd_bytes bytes, csd_shared four
     return sums;
 }
 CSD_INLINE csd_wide csd_dots_floats(csd_dots sums) { return _mm512_cvtepi32_ps(sums); }
+/* In three steps from 0 on: bytes whose bits from the top are the two lowest ones of a, of b and of
+   c. Their own two lowest are 0, or in bytes with an odd index the two highest of the byte before in
+   c. */
+#define CSD_HAS_FOURTHS
+CSD_INLINE csd_bytes csd_bytes_fourth(csd_bytes so_far, csd_bytes next, size_t step) {
+    if (step == 0)
+        return _mm512_slli_epi16(next, 6);
+    const __m512i kept = _mm512_set1_epi8(step == 1u ? (char)0xC0 : (char)0xF0);
+    return _mm512_ternarylogic_epi32(so_far, _mm512_slli_epi16(next, step == 1u ? 4 : 2), kept,
+                                     0xE4);
+}
 /* Bit i: a[i] <= b[i]. */
 CSD_INLINE uint32_t csd_wide_at_most(csd_wide a, csd_wide b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);

@@ -19,6 +19,11 @@
    - underflow: numbers between 1e-10 and 1e10 are taken, or else the general kernel; what then
      vanishes is below 1e-17 in |r - R| and 1e-30 in s.
 
+   One row alone waits for memory. So a large codebook for single rows has four bytes in three: the
+   two lowest bits of three bytes are a fourth one's upper six. None is cleared: each byte is the
+   number that it is, the nearest to what is wanted that ends in the bits that the fourth needs. That
+   is C; how far it is from c the bounds know. They are four times as wide, and still leave few.
+
    If more than one is left, |r - c|^2 in any order of summing is within the same y of the truth: who
    is above the least by more than 5 y is out, (1 + y)^2 / (1 - y)^2 being less than 1 + 5 y. If still
    more than one is left, the chain itself decides, the lowest index of equal ones. If MOST or more are
@@ -34,10 +39,12 @@ CSD_NOTHING_PREPARED(residual_quantize)
 #include <float.h>
 #include <math.h>
 
-#define MOST 64u
+#define MOST 256u
 #define MOST_WORDS 8192u
 #define MOST_WIDTH 4096u
 #define LEAST_WORK 2048u /* words x width from which on the scan pays */
+#define LEAST_TIGHT 196608u /* and from which on four bytes in three pay: several such fill a cache */
+#define MOST_TIGHT 384u /* width up to which: bounds grow with it faster than distances differ */
 #define BIG 1e10f
 #define SMALL 1e-10f
 #define LONGER 1.001f
@@ -48,6 +55,7 @@ CSD_NOTHING_PREPARED(residual_quantize)
 #define WORDS 16u
 #define GROUP 16u
 #define STEP (GROUP * WORDS * 4u)
+#define TIGHT (GROUP / 2u) /* blocks of a tight group */
 
 typedef struct block {
     float scale[WORDS];  /* a */
@@ -58,15 +66,22 @@ typedef struct block {
 } block;
 
 typedef struct prepared {
-    float longest; /* of |c| */
-    uint8_t fill[60];
+    float longest;  /* of |c| */
+    uint32_t tight; /* four bytes in three */
+    uint8_t fill[56];
 } prepared;
 
 static size_t groups_of(uint32_t words) { return (words + GROUP * WORDS - 1u) / (GROUP * WORDS); }
 static size_t steps_of(size_t width) { return (width + 3u) / 4u; }
 
-static size_t book_bytes(uint32_t words, size_t width) {
-    return sizeof(prepared) + groups_of(words) * (GROUP * sizeof(block) + steps_of(width) * STEP);
+/* Of a group of blocks; sixteen dimensions are four steps, or three that hold four. */
+static size_t group_bytes(size_t width, int tight) {
+    return tight ? (width + 15u) / 16u * 3u * STEP : steps_of(width) * STEP;
+}
+
+static size_t book_bytes(uint32_t words, size_t width, int tight) {
+    return sizeof(prepared) +
+           groups_of(words) * (GROUP * sizeof(block) + group_bytes(width, tight));
 }
 
 static int takes(const float *book, size_t count) {
@@ -79,21 +94,55 @@ static int takes(const float *book, size_t count) {
     return most >= SMALL;
 }
 
-static void prepare_word(block *to, int8_t *bytes, size_t w, const float *c, size_t width) {
+/* The number nearest to x that ends in the bits `low`. */
+static int8_t nearest_ending(float x, int low) {
+    const int near = (int)rintf((x - (float)low) / 4.0f) * 4 + low;
+    return (int8_t)(near > 127 ? near - 4 : near < -128 ? near + 4 : near);
+}
+
+/* Sixteen codes for x, of which 12 to 15 are in the lowest bits of the others as csd_bytes_fourth
+   reads them. */
+static void tighten(int8_t *codes, const float *x) {
+    for (size_t e = 0; e < 4u; e++) {
+        const int before = e % 2u == 1u ? codes[8u + e - 1u] >> 6 & 3 : 0;
+        const int fourth = nearest_ending(x[12u + e], before);
+        codes[12u + e] = (int8_t)fourth;
+        for (size_t i = 0; i < 3u; i++)
+            codes[4u * i + e] = nearest_ending(x[4u * i + e], fourth >> (6u - 2u * i) & 3);
+    }
+}
+
+static void prepare_word(block *to, int8_t *bytes, size_t w, const float *c, size_t width,
+                         int tight) {
+    const size_t step = tight ? STEP / 2u : STEP, steps = tight ? 3u : 4u;
+    const size_t all = tight ? (width + 15u) / 16u * 16u : width;
     double length = 0.0, apart = 0.0, near = 0.0;
     float most = 0.0f;
     int32_t sum = 0;
     for (size_t d = 0; d < width; d++)
         most = fabsf(c[d]) > most ? fabsf(c[d]) : most;
     const float scale = most >= FLT_MIN * 256.0f ? most / 127.0f : 0.0f;
-    for (size_t d = 0; d < width; d++) {
-        const float code = scale > 0.0f ? rintf(c[d] / scale) : 0.0f;
-        const double kept = (double)scale * (double)code;
-        bytes[d / 4u * STEP + d % 4u] = (int8_t)code;
-        sum += (int32_t)code;
-        length += (double)c[d] * (double)c[d];
-        near += kept * kept;
-        apart += ((double)c[d] - kept) * ((double)c[d] - kept);
+    for (size_t from = 0; from < all; from += 16u, bytes += steps * step) {
+        int8_t codes[16];
+        float x[16];
+        for (size_t i = 0; i < 16u; i++)
+            x[i] = scale > 0.0f && from + i < width ? c[from + i] / scale : 0.0f;
+        for (size_t i = 0; i < 16u; i++)
+            codes[i] = (int8_t)rintf(x[i]);
+        if (tight)
+            tighten(codes, x);
+        for (size_t i = 0; i < 16u && from + i < all; i++) {
+            if (i < steps * 4u)
+                bytes[i / 4u * step + i % 4u] = codes[i];
+            sum += codes[i];
+            if (from + i >= width)
+                continue; /* where the row is 0 */
+            const double kept = (double)scale * (double)codes[i];
+            const double exact = (double)c[from + i];
+            length += exact * exact;
+            near += kept * kept;
+            apart += (exact - kept) * (exact - kept);
+        }
     }
     to->scale[w] = scale;
     to->half[w] = (float)(length / 2.0);
@@ -102,33 +151,48 @@ static void prepare_word(block *to, int8_t *bytes, size_t w, const float *c, siz
     to->start[w] = -CSD_DOTS_OFFSET * sum;
 }
 
+/* Whether rows come one by one only, and the bytes from beyond the nearest cache. */
+static int is_tight(const csd_args *args) {
+#ifdef CSD_HAS_FOURTHS
+    const csd_shape *book = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].shape;
+    return args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].shape.dims[0] < CSD_DOTS_ROWS &&
+           (size_t)book->dims[0] * book->dims[1] >= LEAST_TIGHT && book->dims[1] <= MOST_TIGHT;
+#else
+    (void)args;
+    return 0;
+#endif
+}
+
 size_t CSD_PREPARE(residual_quantize)(const csd_args *args, void *memory) {
     const csd_input *codebook = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK];
     const uint32_t words = codebook->shape.dims[0];
     const size_t width = codebook->shape.dims[1];
     const float *book = codebook->data;
+    const int tight = is_tight(args);
     if (book == NULL || words > MOST_WORDS || width > MOST_WIDTH || words * width < LEAST_WORK ||
         !takes(book, words * width))
         return 0;
     if (memory == NULL)
-        return book_bytes(words, width);
+        return book_bytes(words, width, tight);
     prepared *head = memory;
     block *blocks = (block *)(head + 1);
     int8_t *bytes = (int8_t *)(blocks + groups_of(words) * GROUP);
-    memset(memory, 0, book_bytes(words, width));
+    memset(memory, 0, book_bytes(words, width, tight));
+    head->tight = (uint32_t)tight;
     for (size_t w = 0; w < groups_of(words) * GROUP * WORDS; w++) {
         block *to = blocks + w / WORDS;
-        int8_t *at = bytes + w / (GROUP * WORDS) * steps_of(width) * STEP +
-                     w % (GROUP * WORDS) * 4u;
+        const size_t together = (tight ? TIGHT : GROUP) * WORDS;
+        int8_t *at = bytes + w / together * (group_bytes(width, tight) / (tight ? 2u : 1u)) +
+                     w % together * 4u;
         if (w >= words) {
             to->half[w % WORDS] = FLT_MAX;
             continue;
         }
-        prepare_word(to, at, w % WORDS, book + w * width, width);
+        prepare_word(to, at, w % WORDS, book + w * width, width, tight);
         if (to->length[w % WORDS] > head->longest)
             head->longest = to->length[w % WORDS];
     }
-    return book_bytes(words, width);
+    return book_bytes(words, width, tight);
 }
 
 typedef struct query {
@@ -181,12 +245,42 @@ static int make_query(query *q, uint8_t *codes, const float *r, size_t width, fl
     return 1;
 }
 
+/* The bytes' sums of products of one query with a group that is tight. */
+CSD_INLINE void add_tight(csd_dots *sums, const uint8_t *codes, const int8_t *from, size_t width) {
+#ifdef CSD_HAS_FOURTHS
+    for (size_t d = 0; d < width; d += 16u, from += 3u * TIGHT * WORDS * 4u) {
+        csd_shared four[4];
+        CSD_UNROLL
+        for (size_t i = 0; i < 4u; i++) {
+            four[i] = csd_shared_load(codes + d + i * 4u);
+            CSD_KEEP(four[i]);
+        }
+        csd_bytes fourths[TIGHT];
+        CSD_UNROLL
+        for (size_t i = 0; i < 3u; i++)
+            CSD_UNROLL
+            for (size_t j = 0; j < TIGHT; j++) {
+                csd_bytes read = csd_bytes_load(from + (i * TIGHT + j) * (WORDS * 4u));
+                CSD_KEEP(read);
+                sums[j] = csd_dots_add(sums[j], read, four[i]);
+                fourths[j] = csd_bytes_fourth(i > 0 ? fourths[j] : read, read, i);
+            }
+        CSD_UNROLL
+        for (size_t j = 0; j < TIGHT; j++)
+            sums[j] = csd_dots_add(sums[j], fourths[j], four[3]);
+    }
+#else
+    (void)sums, (void)codes, (void)from, (void)width;
+#endif
+}
+
 /* S - E of `count` blocks from `at` on for `rows` queries, and in `least` of each query its S + E. */
 CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, const query *q,
                             const uint8_t *codes, size_t code_step, const block *blocks,
-                            const int8_t *bytes, size_t at, size_t steps, size_t rows,
-                            size_t count) {
+                            const int8_t *bytes, size_t at, size_t width, size_t rows,
+                            size_t count, int tight) {
     csd_dots sums[CSD_DOTS_ROWS][CSD_DOTS_BLOCKS_OF_ONE];
+    const size_t steps = tight ? 0 : steps_of(width);
     const size_t span = steps * STEP;
     const int8_t *from = bytes + at / GROUP * span + at % GROUP * (WORDS * 4u);
     CSD_UNROLL
@@ -194,6 +288,8 @@ CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, c
         CSD_UNROLL
         for (size_t j = 0; j < count; j++)
             sums[i][j] = csd_dots_load(blocks[at + j].start);
+    if (tight)
+        add_tight(sums[0], codes, bytes + at / TIGHT * (group_bytes(width, 1) / 2u), width);
     for (size_t step = 0; step < steps; step++, from += STEP) {
         csd_shared four[CSD_DOTS_ROWS];
         CSD_UNROLL
@@ -227,17 +323,17 @@ CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, c
 
 CSD_INLINE void scan(float *scores, size_t score_step, csd_wide *least, const query *q,
                      const uint8_t *codes, size_t code_step, const block *blocks,
-                     const int8_t *bytes, size_t count, size_t steps, size_t rows,
-                     size_t together) {
+                     const int8_t *bytes, size_t count, size_t width, size_t rows,
+                     size_t together, int tight) {
     size_t at = 0;
     for (size_t i = 0; i < rows; i++)
         least[i] = csd_wide_all(FLT_MAX);
     for (; at + together <= count; at += together)
-        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, steps, rows,
-                    together);
+        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, width, rows,
+                    together, tight);
     for (; at < count; at += CSD_DOTS_BLOCKS)
-        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, steps, rows,
-                    CSD_DOTS_BLOCKS);
+        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, width, rows,
+                    CSD_DOTS_BLOCKS, 0);
 }
 
 /* |r - c|^2, summed in the order that is fastest. */
@@ -346,7 +442,7 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
     const uint32_t words = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].shape.dims[0];
     const float *x = args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].data;
     const float *book = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].data;
-    const size_t width = shape->dims[1], rows = shape->dims[0], steps = steps_of(width);
+    const size_t width = shape->dims[1], rows = shape->dims[0];
     const uint32_t bits = args->out[CSD_RESIDUAL_QUANTIZE_OUT_CODES].shape.dims[1];
     const prepared *head = args->prepared;
     if (head == NULL)
@@ -357,7 +453,7 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
     float scores[MOST_WORDS];
     uint8_t codes[2u * MOST_WIDTH];
     const size_t code_step = (width + CSD_WIDE - 1u) / CSD_WIDE * CSD_WIDE;
-    const int several = CSD_DOTS_ROWS * code_step <= sizeof codes &&
+    const int several = head->tight == 0 && CSD_DOTS_ROWS * code_step <= sizeof codes &&
                         CSD_DOTS_ROWS * count * WORDS <= MOST_WORDS;
     for (size_t row = 0; row < rows;) {
         query q[CSD_DOTS_ROWS];
@@ -373,12 +469,16 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
             continue;
         }
         if (taken == CSD_DOTS_ROWS) {
-            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, steps,
-                 CSD_DOTS_ROWS, CSD_DOTS_BLOCKS);
+            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width,
+                 CSD_DOTS_ROWS, CSD_DOTS_BLOCKS, 0);
+        } else if (head->tight != 0) {
+            taken = 1;
+            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
+                 TIGHT, 1);
         } else {
             taken = 1;
-            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, steps, 1u,
-                 CSD_DOTS_BLOCKS_OF_ONE);
+            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
+                 CSD_DOTS_BLOCKS_OF_ONE, 0);
         }
         for (size_t i = 0; i < taken; i++, row++) {
             const float *r = x + row * width;

@@ -360,12 +360,15 @@ def quantize_codebook(rng: Random) -> Case:
 
 
 def residual_quantize(rng: Random) -> Case:
-    """1 to 10 bits; some words stand twice, some samples are words."""
+    """1 to 11 bits; some words stand twice, some samples are words."""
     bits, width = int(rng.integers(1, 11)), int(rng.choice([128, 256, int(rng.integers(1, 150))]))
+    batch = _batch(rng)
+    if rng.random() < 0.15:  # a large codebook, whose bytes stand closer for single rows
+        bits, width, batch = 11, int(rng.integers(96, 140)), int(rng.integers(1, 4))
     book = _floats(rng, 1 << bits, width)
     if rng.random() < 0.5:
         book[rng.integers(len(book), size=3)] = book[0]
-    x = _odd(rng, _floats(rng, _batch(rng), width))
+    x = _odd(rng, _floats(rng, batch, width))
     x[0] = book[-1] if rng.random() < 0.5 else x[0]
     results = [((len(x), bits), np.uint8), (x.shape, np.float32)]
     return Case(Op.RESIDUAL_QUANTIZE, [x, book], (1,), results)

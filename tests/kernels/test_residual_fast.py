@@ -54,6 +54,19 @@ def test_any_size(bits: int, width: int, rows: int, kind: str, scale: float, see
     check(book, x)
 
 
+@pytest.mark.parametrize("kind", ["noise", "near", "words"])
+@pytest.mark.parametrize("width", [192, 201, 256, 384, 390])
+def test_large_codebooks(width: int, kind: str) -> None:
+    """Those of which single rows read four bytes in three (up to 384 wide), and one that is not."""
+    book, x = normal(width, 1031, width), normal(width + 1, 5, width)
+    if kind == "near":  # of which the scan leaves many
+        book = (book * F32(1e-2) + normal(width + 2, 1, width)).astype(F32)
+        x = (x * F32(1e-2) + book[7]).astype(F32)
+    elif kind == "words":
+        x = book[[0, 17, 255, 1023, 1030]].copy()
+    check(book[:1024], x)
+
+
 @pytest.mark.parametrize("width", [16, 128, 130])
 @pytest.mark.parametrize("copies", [2, 16, 512])
 def test_equal_codewords(width: int, copies: int) -> None:
