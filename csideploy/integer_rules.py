@@ -2,7 +2,8 @@
 
 Where all activations have 8 bits it computes in integers as well: everything is equal, and floats
 behind the last code keep the bound of floats. 16-bit activations it computes in float32: now and
-then it is one step off, and such a step may move a code, or an 8-bit value, behind it.
+then it is one step off, and such a step may move a code, or an 8-bit value, behind it. So may float
+layers in front of codes: either runtime sums them in an order of its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ def is_wide(plan: Plan) -> bool:
 def is_mixed(plan: Plan) -> bool:
     """Whether some layers were made integers and the rest left float on purpose."""
     return plan.metadata.get("precision") == "mixed"
+
+
+def why_wide(plan: Plan) -> str:
+    """Why a plan is wide, for people."""
+    return "mixed" if is_mixed(plan) else "16 bits"
 
 
 def codes_rule(*, wide: bool) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from csideploy import metrics
 from csideploy.channels.conventions import from_input
 from csideploy.compare import FloatError
-from csideploy.integer_rules import OUTPUT_DB, codes_hold, codes_rule, is_mixed, is_wide
+from csideploy.integer_rules import OUTPUT_DB, codes_hold, codes_rule, is_mixed, is_wide, why_wide
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import SIDES, LinkPackage
 from csideploy.validate_bundle import STEPS, TRACED, check, steps_check
@@ -133,9 +133,8 @@ class IntegerLink(Link):
         if not self.wide["bs"]:
             name = f"BS output within 1e-4 max(1, max|b|) of ONNX Runtime's on bs.int8.onnx{mark}"
             return check(name, judge.decoder.holds, judge.decoder.detail)
-        name = (
-            f"BS output within {OUTPUT_DB:g} dB of ONNX Runtime's on bs.int8.onnx (16 bits){mark}"
-        )
+        why = why_wide(self.plans["bs"])
+        name = f"BS output within {OUTPUT_DB:g} dB of ONNX Runtime's on bs.int8.onnx ({why}){mark}"
         apart = metrics.to_db(judge.distance / n)
         return check(name, apart <= OUTPUT_DB, f"{apart:.1f} dB apart")
 
@@ -143,7 +142,8 @@ class IntegerLink(Link):
         if not self.wide["ue"]:
             name = "UE feature within 1e-4 max(1, max|b|) of ONNX Runtime's on ue.int8.onnx"
             return check(name, self.features.holds, self.features.detail)
-        name = f"UE feature within {OUTPUT_DB:g} dB of ONNX Runtime's on ue.int8.onnx (16 bits)"
+        why = why_wide(self.plans["ue"])
+        name = f"UE feature within {OUTPUT_DB:g} dB of ONNX Runtime's on ue.int8.onnx ({why})"
         apart = metrics.to_db(self.apart[0] / self.apart[1])
         return check(name, apart <= OUTPUT_DB, f"{apart:.1f} dB apart")
 

@@ -243,6 +243,7 @@ def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
     for i, role in enumerate(("expand", "middle", "project"), 1):
         for side, size in zip(("top", "left"), shapes[role][2:], strict=True):
             demand(node.attributes[f"pad_{side}_{i}"] < int(size), f"'{node.name}': pads")
+    demand(node.attributes["code_bits"] in (8, 16), f"'{node.name}': codes")
     floats = 2 * int(per_group) * int(image[0]) * int(image[1])
     if shapes["channels"][0] == 5:
         floats += int(per_group) ** 2 * int(shapes["middle"][2]) * int(shapes["middle"][3])

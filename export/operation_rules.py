@@ -106,6 +106,7 @@ PARAM_RULES: dict[str, ParamRule] = {
     **{f"pad_{side}_{i}": _PAD for i in (1, 2, 3) for side in ("top", "left")},
     "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
     "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
+    "code_bits": ParamRule(ParamKind.U32_RANGE, 8, 8, 16),
     **{
         f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255)
         for name in ("zero", "low", "high")

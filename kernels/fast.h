@@ -41,6 +41,9 @@
 CSD_FOR_EACH_FAST_OP(CSD_DECLARE_FAST)
 #undef CSD_DECLARE_FAST
 
+/* Before a declaration. Fast kernels are for GCC and Clang. */
+#define CSD_ALIGNED(bytes) __attribute__((aligned(bytes)))
+
 #define CSD_NOTHING_FAST(name)                                                                     \
     int CSD_FAST(name)(const csd_args *args) {                                                     \
         (void)args;                                                                                \

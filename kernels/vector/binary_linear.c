@@ -10,24 +10,26 @@
 #include "../vectors.h"
 #include "sign_words.h"
 
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
 #define BLOCK_STEPS 4u
 #define CHUNK 512u /* inputs whose tables are there at once */
 #define ROWS 2u    /* rows of x that share what is read of the weights */
 
-typedef float table[16];
+typedef float four_sums[16];
 
 #if defined(CSD_HAS_AVX512)
 #include "../x86/sign_lookup_avx512.h"
-#else
+#elif defined(CSD_HAS_AVX2)
 #include "../x86/sign_lookup_avx2.h"
+#else
+#include "../arm/sign_lookup_neon.h"
 #endif
 
 /* Rows of x times a chunk of inputs, on top of what y has, unless it is the first. */
 CSD_INLINE void multiply_chunk(float *y, const float *x, size_t inputs, size_t outputs, size_t at,
                                const void *words, size_t rows) {
-    _Alignas(64) table tables[ROWS * CHUNK / 4u];
+    CSD_ALIGNED(64) four_sums tables[ROWS * CHUNK / 4u];
     const size_t steps = csd_sign_steps(inputs), tiles = csd_sign_tiles(outputs);
     const size_t count = inputs - at < CHUNK ? inputs - at : CHUNK;
     const size_t here = csd_sign_steps(count);
@@ -38,13 +40,13 @@ CSD_INLINE void multiply_chunk(float *y, const float *x, size_t inputs, size_t o
         const size_t left = outputs - t * CSD_SIGN_TILE;
         float *to = y + t * CSD_SIGN_TILE;
         if (csd_sign_wide(t, tiles) == CSD_SIGN_STRIP) {
-            add_strip(to, outputs, left, at == 0, (const table *)tables, from, here,
+            add_strip(to, outputs, left, at == 0, (const four_sums *)tables, from, here,
                       CSD_SIGN_STRIP, rows);
         } else {
             const size_t wide = csd_sign_wide(t, tiles);
             for (size_t v = 0; v < wide; v++)
                 add_tile(to + v * CSD_SIGN_TILE, outputs, left - v * CSD_SIGN_TILE, at == 0,
-                         (const table *)tables, from + v * CSD_SIGN_TILE, here, wide, rows);
+                         (const four_sums *)tables, from + v * CSD_SIGN_TILE, here, wide, rows);
         }
     }
 }

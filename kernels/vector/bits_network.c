@@ -385,7 +385,7 @@ static void multiply(float *y, const uint8_t *hidden, size_t blocks, size_t rows
 CSD_INLINE void pass(float *y, const uint8_t *payload, size_t length, size_t rows,
                      const sizes *s, const unit *units, const uint8_t *tables,
                      const second_layer *l, const csd_param *p, size_t blocks) {
-    _Alignas(64) uint8_t room[ROOM];
+    CSD_ALIGNED(64) uint8_t room[ROOM];
     uint8_t *hidden = room + blocks * s->look_ups * 64u;
     const size_t most = (ROOM - blocks * s->look_ups * 64u) / (blocks * 128u);
     for (size_t b = 0; b < blocks; b++) {

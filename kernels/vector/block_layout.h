@@ -48,6 +48,8 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
     b->taps[0] = csd_block_taps(args, CSD_CONV_BLOCK_EXPAND, CSD_CONV_BLOCK_P_PAD_TOP_1);
     b->taps[1] = csd_block_taps(args, CSD_CONV_BLOCK_MIDDLE, CSD_CONV_BLOCK_P_PAD_TOP_2);
     b->taps[2] = csd_block_taps(args, CSD_CONV_BLOCK_PROJECT, CSD_CONV_BLOCK_P_PAD_TOP_3);
+    if (b->coded && args->params[CSD_CONV_BLOCK_P_CODE_BITS].u != 8)
+        return 0;
     for (size_t i = 0; i < 3u; i++)
         if (b->taps[i].height > CSD_BLOCK_TAPS || b->taps[i].width > CSD_BLOCK_TAPS)
             return 0;

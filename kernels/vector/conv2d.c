@@ -146,7 +146,7 @@ int CSD_FAST(conv2d)(const csd_args *args) {
     const csd_param *p = args->params;
     const uint32_t activation = p[CSD_CONV2D_P_ACTIVATION].u;
     const job j = {args, p[CSD_CONV2D_P_GROUPS].u, csd_count(kernel, 1, 4)};
-    __attribute__((aligned(CSD_WIDE_BYTES))) float places[CSD_PLACES];
+    CSD_ALIGNED(CSD_WIDE_BYTES) float places[CSD_PLACES];
     uint16_t taps[CSD_TAPS];
     csd_strips s = {.channels = kernel->dims[1],
                     .outputs = out->dims[1] / j.groups,

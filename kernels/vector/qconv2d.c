@@ -238,7 +238,7 @@ size_t CSD_PREPARE(qconv2d)(const csd_args *args, void *memory) {
 int CSD_FAST(qconv2d)(const csd_args *args) {
     const csd_shape *out = &args->out[0].shape;
     const csd_shape *kernel = &args->in[CSD_QCONV2D_WEIGHT].shape;
-    __attribute__((aligned(CSD_WIDE_BYTES))) int32_t places[CSD_PLACES], waiting[4u * WAITING];
+    CSD_ALIGNED(CSD_WIDE_BYTES) int32_t places[CSD_PLACES], waiting[4u * WAITING];
     uint16_t taps[CSD_TAPS];
     csd_strips s;
     if (args->prepared == NULL || !plan(&s, args))

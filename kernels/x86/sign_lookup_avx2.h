@@ -2,7 +2,7 @@
    bits. Included by vector/binary_linear.c. */
 #include "sign_halves_avx2.h"
 
-CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
+CSD_INLINE void build_tables(four_sums *tables, const float *x, size_t count) {
     for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
         float four[4] = {0};
         for (size_t i = 0; i < 4u && 4u * g + i < count; i++)
@@ -17,7 +17,7 @@ CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
 }
 
 /* One tile: its outputs 0 to 7, 8 to 15, 16 to 23 and 24 to 31 are sums 0, 1, 2 and 3. */
-CSD_INLINE void add_tile_row(float *y, size_t left, int first, const table *tables,
+CSD_INLINE void add_tile_row(float *y, size_t left, int first, const four_sums *tables,
                              const uint16_t *words, size_t steps, size_t pitch) {
     float held[CSD_SIGN_TILE] = {0};
     float *const to = left < CSD_SIGN_TILE ? held : y;
@@ -54,13 +54,13 @@ CSD_INLINE void add_tile_row(float *y, size_t left, int first, const table *tabl
         memcpy(y, held, kept * sizeof *y);
 }
 
-CSD_INLINE void add_tile(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_tile(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                          const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     for (size_t r = 0; r < rows; r++)
         add_tile_row(y + r * y_step, left, first, tables + r * (CHUNK / 4u), words, steps, pitch);
 }
 
-CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                           const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     for (size_t v = 0; v < CSD_SIGN_STRIP; v++)
         add_tile(y + v * CSD_SIGN_TILE, y_step, left - v * CSD_SIGN_TILE, first, tables,

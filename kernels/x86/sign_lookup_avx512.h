@@ -10,7 +10,7 @@ CSD_INLINE __m512 pair_sums(__m512 first, __m512 second) {
 
 /* Sixteen inputs make the pair sums of four groups, 4 high and 4 low ones a group; an entry of a
    table adds a high one to a low one. */
-CSD_INLINE void build_step(table *tables, __m512 x) {
+CSD_INLINE void build_step(four_sums *tables, __m512 x) {
     const __m512 high = pair_sums(_mm512_permute_ps(x, 0x00), _mm512_permute_ps(x, 0x55));
     const __m512 low = pair_sums(_mm512_permute_ps(x, 0xAA), _mm512_permute_ps(x, 0xFF));
     const __m512i highs = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
@@ -25,7 +25,7 @@ CSD_INLINE void build_step(table *tables, __m512 x) {
 }
 
 /* Whole steps; inputs that are not there count as 0. */
-CSD_INLINE void build_tables(table *tables, const float *x, size_t count) {
+CSD_INLINE void build_tables(four_sums *tables, const float *x, size_t count) {
     for (size_t at = 0; at < count; at += CSD_SIGN_STEP) {
         const size_t left = count - at;
         const __mmask16 there = left < 16u ? (__mmask16)((1u << left) - 1u) : (__mmask16)0xFFFF;
@@ -51,7 +51,7 @@ CSD_INLINE __m512i places(const uint16_t *words, unsigned g) {
 #define AHEAD 4096 /* bytes that are asked for before they are read */
 
 /* `wide` tiles of outputs, of which `pitch` stand side by side: y += what `steps` steps give. */
-CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                           const uint16_t *words, size_t steps, size_t pitch, size_t wide,
                           size_t rows) {
     enum { MOST = 2u * CSD_SIGN_STRIP };
@@ -112,7 +112,7 @@ CSD_INLINE void add_tiles(float *y, size_t y_step, size_t left, int first, const
 }
 
 /* A whole strip; of several rows two tiles at a time, so that the sums stay in registers. */
-CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                           const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     const size_t wide = rows == 1u ? 4u : 2u;
     CSD_UNROLL
@@ -121,7 +121,7 @@ CSD_INLINE void add_strip(float *y, size_t y_step, size_t left, int first, const
                   words + v * CSD_SIGN_TILE, steps, pitch, wide, rows);
 }
 
-CSD_INLINE void add_tile(float *y, size_t y_step, size_t left, int first, const table *tables,
+CSD_INLINE void add_tile(float *y, size_t y_step, size_t left, int first, const four_sums *tables,
                          const uint16_t *words, size_t steps, size_t pitch, size_t rows) {
     add_tiles(y, y_step, left, first, tables, words, steps, pitch, 1u, rows);
 }

@@ -199,7 +199,7 @@ static void add_wide_tile(int32_t *to, const wide_table *tables, const uint16_t 
    outputs from `from` on. */
 static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, const csd_input *x,
                       size_t row, size_t at, size_t inputs, int32_t zero, const void *words) {
-    _Alignas(64) union {
+    CSD_ALIGNED(64) union {
         table narrow[CHUNK / 4u];
         wide_table wide[CHUNK / 4u];
     } tables;
@@ -208,8 +208,11 @@ static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, 
     const size_t tiles = csd_sign_tiles(outputs), begin = from / CSD_SIGN_TILE;
     const chunk_facts facts = build_tables(tables.narrow, x, row + at, run, zero);
     const int narrow = facts.most <= 65530u;
-    if (!narrow)
-        build_wide_tables(tables.wide, x, row + at, run, zero);
+    if (!narrow) {
+        int32_t numbers[CHUNK];
+        load_numbers(numbers, x, row + at, run, zero);
+        build_wide_tables(tables.wide, numbers, here * 4u);
+    }
     for (size_t t = begin; t < begin + csd_sign_tiles(count); t += CSD_SIGN_STRIP) {
         const size_t wide = csd_sign_wide(t, tiles);
         const uint16_t *w = csd_sign_at(words, t, tiles, steps, at / CSD_SIGN_STEP);

@@ -16,26 +16,10 @@
 #include <stdexcept>
 #include <vector>
 
+#include "aligned_bytes.hpp"
 #include "buffers.hpp"
 #include "csideploy/csideploy.h"
 #include "csideploy/dispatch.h"
-
-
-
-class AlignedBytes {
-public:
-    AlignedBytes(std::size_t size, std::size_t align)
-        : align_(static_cast<std::align_val_t>(align)),
-          data_(static_cast<std::uint8_t *>(::operator new(size ? size : 1, align_))) {}
-    ~AlignedBytes() { ::operator delete(data_, align_); }
-    AlignedBytes(const AlignedBytes &) = delete;
-    AlignedBytes &operator=(const AlignedBytes &) = delete;
-    std::uint8_t *data() const { return data_; }
-
-private:
-    std::align_val_t align_;
-    std::uint8_t *data_;
-};
 
 inline const char *numpy_name(std::uint8_t dtype) {
     switch (static_cast<csd_dtype>(dtype)) {
@@ -84,7 +68,7 @@ inline void take_time(void *user, const csd_part *, std::uint32_t step, csd_phas
 class Part {
 public:
     Part(nb::bytes bundle, const std::string &isa)
-        : bundle_(std::make_shared<AlignedBytes>(bundle.size(), CSD_BUNDLE_ALIGN)) {
+        : bundle_(std::make_shared<AlignedBytes>(bundle.size(), CSD_BUNDLE_ALIGN, Pages::large)) {
         if (!csd_choose_isa(isa.c_str(), &isa_))
             throw std::invalid_argument("no such instruction set: " + isa);
         std::memcpy(bundle_->data(), bundle.c_str(), bundle.size());
@@ -99,7 +83,7 @@ public:
         if (size == 0)
             return;
         try {
-            prepared_ = std::make_shared<AlignedBytes>(size, CSD_PREPARED_ALIGN);
+            prepared_ = std::make_shared<AlignedBytes>(size, CSD_PREPARED_ALIGN, Pages::large);
         } catch (const std::bad_alloc &) {
             return; // it runs without, only slower
         }

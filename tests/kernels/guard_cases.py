@@ -413,6 +413,8 @@ def conv_block(rng: Random) -> Case:
         _floats(rng, *y) if rng.random() < 0.5 else None,
     ]
     code = {"code_scale": float(rng.choice([1.0, 0.125, 0.1])), "code_zero": _code(rng, np.uint8)}
+    if rng.random() < 0.5:
+        code |= {"code_zero": 0, "code_bits": 16}
     params = {"groups": groups, **act, **(code if whole else {})}
     for i, kernel in enumerate(kernels, 1):
         params |= {f"pad_top_{i}": kernel[0] // 2, f"pad_left_{i}": kernel[1] // 2}

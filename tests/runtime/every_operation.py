@@ -323,9 +323,11 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
 
 
 def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
-    """Three convolutions by groups, the second one with float32 and with int8 weights."""
-    for coded in (False, True):
-        name, rows = ("block.q", 5) if coded else ("block", 4)
+    """Three convolutions by groups, the second one with float32 and with int8 weights: for codes of
+    8 and of 16 bits."""
+    for bits in (0, 8, 16):
+        coded = bits > 0
+        name, rows = {0: ("block", 4), 8: ("block.q", 5), 16: ("block.q16", 5)}[bits]
         channels = c.rng.normal(scale=0.3, size=(rows, 4)).astype(np.float32)
         channels[4:] = 0.01 * np.abs(channels[4:]) + 0.001
         middle = c.whole(f"{name}.2", np.int8, -127, 128, 4, 2, 3, 1) if coded else None
@@ -337,6 +339,7 @@ def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
         ]
         pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
         how: dict[str, Any] = {"code_scale": 0.05, "code_zero": 90} if coded else {}
+        how |= {"code_scale": 0.0002, "code_zero": 0, "code_bits": 16} if bits == 16 else {}
         ends = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
         how |= {"groups": 2, "activation": Activation.NONE if coded else Activation.PRELU}
         made = [hand.output(f"{name}.y", IMAGE)]
@@ -526,7 +529,7 @@ def _wide_tier() -> bytes:
     return write_bundle(hand.plan())
 
 
-def _coded_block() -> bytes:
+def _coded_block(**how: Any) -> bytes:
     """Codes between the convolutions of a block, and rows of more than one tile."""
     hand = HandPlan(n_max=2)
     c = _Constants(hand)
@@ -539,7 +542,7 @@ def _coded_block() -> bytes:
     ]
     made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45 + 36,))]
     pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_left_2": 1, "pad_top_3": 1}
-    hand.step(Op.CONV_BLOCK, operands, made, groups=2, code_scale=0.02, code_zero=128, **pads)
+    hand.step(Op.CONV_BLOCK, operands, made, groups=2, **how, **pads)
     return write_bundle(hand.plan())
 
 
@@ -574,7 +577,8 @@ def wide_seeds() -> dict[str, bytes]:
             Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
             **i16,
         ),
-        "wide_conv_block": _coded_block(),
+        "wide_conv_block": _coded_block(code_scale=0.02, code_zero=128),
+        "wide_conv_block_16": _coded_block(code_scale=0.0002, code_bits=16),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
             [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),
