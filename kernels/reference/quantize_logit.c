@@ -14,8 +14,10 @@ void CSD_KERNEL(quantize_logit)(const csd_args *args) {
     const size_t total = csd_size(&input->shape);
     for (size_t i = 0; i < total; i++) {
         const float *from = values; /* behind what is known to be below x */
-        for (uint32_t step = (most + 1u) / 2u; step > 0; step /= 2u)
-            from += (0u - (uint32_t)(from[step - 1u] < x[i])) & step; /* without a branch */
+        for (size_t step = (most + 1u) / 2u; step > 0; step /= 2u) {
+            const float *half = from + step;
+            from = half[-1] < x[i] ? half : from;
+        }
         codes[i] = (uint8_t)(from - values);
     }
 }
