@@ -3,10 +3,12 @@
     python benchmarks/precoder_speed.py
 
 K users of B = 6 bits, M = 8 antennas, N = 2 streams a user; the tables hold random numbers, the
-messages are random, one sample a call. Our parts are timed in C (`precoder_speed.c`, compiled here
-with -O3 -march=native) through csd_run, ONNX Runtime by IOBinding with messages that are bound
-before, NumPy as one writes it. All in one process on one thread, candidates in turns, the order
-reversed each round; the processor's own time. min and median are over the rounds.
+messages are random. Our parts are timed in C (`precoder_speed.c`, compiled here with the kernels
+and flags of the machine's best instruction set): one sample a call through csd_bound_run, with
+65,536 random messages and with one message again and again ("hot"), through csd_run, and 64 samples
+a call. ONNX Runtime by IOBinding with messages that are bound before, NumPy as one writes it. All
+in one process on one thread, candidates in turns, the order reversed each round; the processor's
+own time. min and median are over the rounds.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -36,14 +37,30 @@ from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.precoder_models import rzf_plan, table_precoder_model
 from csideploy.export.precoder_rules import table_rows
-from csideploy.runtime import Part
+from csideploy.runtime import Part, instruction_sets
 
 Array = NDArray[Any]
 ROOT = Path(__file__).resolve().parents[1]
 BITS, ANTENNAS, STREAMS = 6, 8, 2
 NUMBERS = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+AVX2 = ("-mavx2", "-mfma")
+ISA_FLAGS = {
+    "avx2": AVX2,
+    "avx512": (
+        *AVX2,
+        *(f"-mavx512{part}" for part in ("f", "bw", "cd", "dq", "vl", "vnni")),
+        "-mprefer-vector-width=256",
+    ),
+    "neon": (),
+    "dotprod": ("-march=armv8.2-a+dotprod",),
+}
+"""Of the instruction sets with kernels in vectors, as cmake/isa.cmake has them."""
 BOUND = 64
 """Messages that ONNX Runtime has bound in advance."""
+BATCH = 64
+"""Samples of a call where there is more than one."""
+BOUND_RUN, RUN, CACHED = range(3)
+"""How precoder_speed.c makes a call."""
 
 
 @dataclass(frozen=True)
@@ -90,21 +107,26 @@ def library(folder: Path) -> ctypes.CDLL:
     cc = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if cc is None:
         raise CsideployError("no C compiler: install gcc or clang")
-    wide = ["-mprefer-vector-width=256"] if platform.machine() == "x86_64" else []
-    sources = [*ROOT.glob("runtime/src/*.c"), *ROOT.glob("kernels/reference/*.c")]
-    files = [str(path) for path in (*sources, ROOT / "benchmarks" / "precoder_speed.c")]
-    flags = ["-std=c99", "-D_POSIX_C_SOURCE=200112L", "-O3", "-march=native", *wide, *NUMBERS]
-    includes = [f"-I{ROOT / 'runtime' / name}" for name in ("include", "src")]
+    isa = instruction_sets()[-1]
+    files = [*ROOT.glob("runtime/src/*.c"), ROOT / "benchmarks" / "precoder_speed.c"]
+    files += [ROOT / "kernels/reference" / f"{name}_precoder.c" for name in ("table", "rzf")]
+    flags = ["-std=c99", "-D_DEFAULT_SOURCE", "-O3", f"-DCSD_ISA={isa}", *NUMBERS]
+    if isa in ISA_FLAGS:
+        files.append(ROOT / "kernels/vector/table_precoder.c")
+        flags += ["-DCSD_WITH_FAST", *ISA_FLAGS[isa]]
+    includes = [f"-I{ROOT / name}" for name in ("runtime/include", "runtime/src", "kernels")]
     out = folder / "precoder_speed.so"
-    command = [cc, *flags, "-fPIC", "-shared", *includes, *files, "-lm", "-o", str(out)]
+    sources = [str(file) for file in files]
+    command = [cc, *flags, "-fPIC", "-shared", *includes, *sources, "-lm", "-o", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise CsideployError(f"{cc}: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
     loaded = ctypes.CDLL(str(out))
     loaded.bench_open.restype = ctypes.c_void_p
-    loaded.bench_open.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
+    loaded.bench_open.argtypes = [ctypes.c_char_p] + [ctypes.c_size_t] * 3
     loaded.bench_window.restype = ctypes.c_double
-    loaded.bench_window.argtypes = [ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_size_t] * 2
+    loaded.bench_window.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    loaded.bench_window.argtypes += [ctypes.c_size_t] * 2
     loaded.bench_close.argtypes = [ctypes.c_void_p]
     return loaded
 
@@ -203,6 +225,24 @@ def in_python(call: Callable[[int], object]) -> Window:
     return window
 
 
+def in_c(
+    loaded: ctypes.CDLL, data: bytes, payloads: Array, how: int, *, samples: int = 1,
+    entries: int = 0,
+) -> Window:  # fmt: skip
+    """A window of calls by the driver, in nanoseconds a sample."""
+    handle = loaded.bench_open(data, len(data), samples, entries)
+    if not handle:
+        raise CsideployError("the driver does not open the bundle")
+
+    def window(calls: int) -> float:
+        found = float(loaded.bench_window(handle, how, payloads.ctypes.data, len(payloads), calls))
+        if found < 0:
+            raise CsideployError("a call was refused")
+        return found
+
+    return window
+
+
 def candidates(case: Case, loaded: ctypes.CDLL) -> tuple[dict[str, Window], int]:
     """Name -> window of one case, and the bytes of its constants."""
     payloads = np.random.default_rng(9).integers(0, 256, (case.messages, case.users, 1))
@@ -226,21 +266,18 @@ def candidates(case: Case, loaded: ctypes.CDLL) -> tuple[dict[str, Window], int]
         windows["onnxruntime"] = in_python(
             bound_session(model.SerializeToString(), payloads, shape)
         )
+        many = write_bundle(compile_model(model, part="precoder", side="bs", n_max=BATCH))
+        windows["batch"] = in_c(loaded, many, payloads, BOUND_RUN, samples=BATCH)
     data = write_bundle(plan)
     (v,) = Part(data).run(payloads[:BOUND])
     for i in range(BOUND):  # the peers compute the same
         np.testing.assert_allclose(in_numpy(payloads[i : i + 1]), v[i], atol=1e-4)
-    handle = loaded.bench_open(data, len(data), case.entries)
-    if not handle:
-        raise CsideployError(f"{case.name}: the driver does not open the bundle")
-
-    def ours(calls: int) -> float:
-        found = float(loaded.bench_window(handle, payloads.ctypes.data, len(payloads), calls))
-        if found < 0:
-            raise CsideployError(f"{case.name}: a call was refused")
-        return found
-
-    windows["csideploy"] = ours
+    if case.entries:
+        windows["csideploy"] = in_c(loaded, data, payloads, CACHED, entries=case.entries)
+    else:
+        windows["csideploy"] = in_c(loaded, data, payloads, BOUND_RUN)
+        windows["hot"] = in_c(loaded, data, payloads[:1], BOUND_RUN)
+        windows["csd_run"] = in_c(loaded, data, payloads, RUN)
     windows["numpy"] = in_python(lambda i: in_numpy(payloads[i % BOUND : i % BOUND + 1]))
     return windows, int(plan.weights.size)
 
@@ -268,19 +305,23 @@ def measure(loaded: ctypes.CDLL, rounds: int, window_ms: float) -> list[dict[str
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table, with how many times longer a peer takes, by the minima."""
-    table = Table(title=f"A call, M = {ANTENNAS}, N = {STREAMS}, B = {BITS}: min / median")
+    title = f"ns a sample, M = {ANTENNAS}, N = {STREAMS}, B = {BITS}: min / median"
+    table = Table(title=title)
     table.add_column("precoder")
-    for name in ("constants", "ours, ns", "ONNX Runtime, ns", "NumPy, ns"):
+    names = ("hot", "csd_run", "batch", "onnxruntime", "numpy")
+    heads = ("hot", "csd_run", f"{BATCH} a call", "ONNX Runtime", "NumPy")
+    for name in ("constants", "ours", *heads):
         table.add_column(name, justify="right")
     for row in rows:
         cells = [f"{row['csideploy_min_ns']:,.0f} / {row['csideploy_median_ns']:,.0f}"]
-        for name in ("onnxruntime", "numpy"):
+        for name in names:
             least = row.get(f"{name}_min_ns")
-            times = f"{least / row['csideploy_min_ns']:.0f} x" if least else ""
-            shown = f"{least:,.0f} / {row[f'{name}_median_ns']:,.0f}  {times}" if least else "-"
+            shown = f"{least:,.0f} / {row[f'{name}_median_ns']:,.0f}" if least else "-"
+            if least and name in ("onnxruntime", "numpy"):
+                shown += f"  {least / row['csideploy_min_ns']:.0f} x"
             cells.append(shown)
         table.add_row(row["case"], f"{row['bytes'] / 1e6:.2f} MB", *cells)
-    Console(width=120).print(table)
+    Console(width=140).print(table)
 
 
 def main() -> None:

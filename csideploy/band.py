@@ -52,6 +52,10 @@ def _near(plan: Plan, step: Step) -> Near | None:
     if step.op is Op.QUANTIZE_UNIFORM:
         bits = int(step.params["bits"])
         return lambda value: near_uniform(value, bits)
+    if step.op is Op.QUANTIZE_LOGIT:
+        assert step.inputs[1] is not None
+        levels = int(plan.tensors[step.inputs[1]].shape[0]) + 1
+        return lambda value: near_logit(value, levels.bit_length() - 1)
     if step.op is Op.QUANTIZE_CODEBOOK:
         widths = step_widths(step, plan.tensors, plan.weights)
         assert widths is not None
@@ -83,6 +87,13 @@ def near_uniform(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
     nearest = np.clip(np.rint(value.astype(np.float64) * levels), 1, levels - 1) / levels
     close: NDArray[np.bool_] = np.abs(value - nearest) < BAND
     return close
+
+
+def near_logit(value: NDArray[np.floating], bits: int) -> NDArray[np.bool_]:
+    """Whether the sigmoid of each value lies in the band of a threshold k / 2^B."""
+    # e^-|x| cannot overflow.
+    small = np.exp(-np.abs(value.astype(np.float64)))
+    return near_uniform(np.where(value < 0, small, 1.0) / (1.0 + small), bits)
 
 
 def near_codebook(

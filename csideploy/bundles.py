@@ -23,7 +23,7 @@ from csideploy.export.emit_c import emit_c
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import OPS, Plan, Storage
 from csideploy.export.quantize.prepare import is_quantized
-from csideploy.integer_rules import has_integers
+from csideploy.integer_rules import by_runtime, has_integers, is_mixed
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.outputs import file_aside, folder_aside, reason
 from csideploy.package import refusal
@@ -153,9 +153,12 @@ def _with_users(x: NDArray[Any], info: TensorInfo, users: int) -> NDArray[Any]:
 
 def _made(plan: Plan, network: onnx.ModelProto, x: Arrays, name: str) -> Arrays:
     """What comes out for x: by the NumPy specification where integers run, else ONNX Runtime's."""
+    inputs = [x[plan.tensors[i].name] for i in plan.inputs]
+    if is_mixed(plan):
+        return by_runtime(plan, inputs)
     if has_integers(plan):
         try:
-            return run_plan(plan, [x[plan.tensors[i].name] for i in plan.inputs])
+            return run_plan(plan, inputs)
         except UnsupportedError:
             # Float steps between the codes: ONNX Runtime has them all.
             pass

@@ -2,13 +2,21 @@
 
 Where all activations have 8 bits it computes in integers as well: everything is equal, and floats
 behind the last code keep the bound of floats. 16-bit activations it computes in float32: now and
-then it is one step off, and such a step may move a code, or an 8-bit value, behind it.
+then it is one step off, and such a step may move a code, or an 8-bit value, behind it. So may float
+layers in front of codes: either runtime sums them in an order of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from csideploy.export.bundle_write import write_bundle
 from csideploy.export.integer.run import is_integer
 from csideploy.export.plan import DType, Plan
+from csideploy.runtime import Part
 
 MOVED = 1e-3
 """Codes that may differ, by one level each. Measured: one in 10,000."""
@@ -34,6 +42,22 @@ def is_wide(plan: Plan) -> bool:
 def is_mixed(plan: Plan) -> bool:
     """Whether some layers were made integers and the rest left float on purpose."""
     return plan.metadata.get("precision") == "mixed"
+
+
+def by_runtime(plan: Plan, inputs: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Golden vectors of a mixed plan, by the output's name: what our runtime makes.
+
+    Its bits are the same on every machine. ONNX Runtime's float layers would move a code now and
+    then, so that `validate` asks it apart, by the rules above.
+    """
+    part = Part(write_bundle(plan))
+    names = [info.name for info in part.outputs]
+    return dict(zip(names, part.run(*inputs), strict=True))
+
+
+def why_wide(plan: Plan) -> str:
+    """Why a plan is wide, for people."""
+    return "mixed" if is_mixed(plan) else "16 bits"
 
 
 def codes_rule(*, wide: bool) -> str:

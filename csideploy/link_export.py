@@ -22,7 +22,7 @@ from csideploy.export.emit_c import emit_c
 from csideploy.export.inline import inlined_bytes
 from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import PayloadLayout, Plan
-from csideploy.integer_rules import has_integers
+from csideploy.integer_rules import by_runtime, has_integers, is_mixed
 from csideploy.link_parts import LinkPart, LinkParts, Run, assemble, golden_vectors, vectors_of
 from csideploy.link_source import Bits, LinkSource, from_checkpoint, from_zoo
 from csideploy.onnx_oracle import Arrays, Oracle
@@ -352,6 +352,8 @@ def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:
 def _runner(running: Mapping[str, tuple[str, bytes]], plans: Mapping[str, Plan]) -> Run:
     """What makes golden vectors: ONNX Runtime, or of integers alone their NumPy specification.
 
+    Of integers beside float layers our runtime does (`by_runtime`).
+
     Args:
         running: the name and the network of each part's file, by the name of the part.
         plans: by the name of the part, of a package of integers; {} for fp32.
@@ -359,6 +361,8 @@ def _runner(running: Mapping[str, tuple[str, bytes]], plans: Mapping[str, Plan])
 
     def run(part: LinkPart, array: NDArray[Any]) -> Arrays:
         plan = plans.get(part.stem)
+        if plan is not None and is_mixed(plan):
+            return by_runtime(plan, [array])
         if plan is not None and has_integers(plan):
             try:
                 return run_plan(plan, [array])

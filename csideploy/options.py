@@ -57,3 +57,15 @@ def parse_time(text: str, option: str) -> float:
     if not 0 < seconds <= 86_400:
         raise InputError(f"{option} {text}: a time such as 500us, 1ms or 0.5 (seconds)")
     return seconds
+
+
+def refuse_mixed(precision: str, who: str) -> None:
+    """`--precision mixed` is for CSI feedback links and single networks.
+
+    Raises:
+        InputError: it was asked of others, whose layers are all of one kind.
+    """
+    if precision == "mixed":
+        raise InputError(
+            f"--precision mixed: {who} take int8 or auto; mixed is for CSI feedback links"
+        )

@@ -25,7 +25,7 @@ and quantizers of every bit budget at both; `csideploy.transceiver.described` ha
 
 With `--precision int8`, `auto` or `mixed` the bundles are `ue.int8.csib` and `bs.int8.csib`,
 compiled from `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors
-are computed by the NumPy specification of the integer operations (`mixed`: by ONNX Runtime).
+are computed by the NumPy specification of the integer operations (`mixed`: by our runtime).
 Payloads mean the same to both, so that the pairing id is the same: an int8 UE may speak to an fp32
 BS.
 

@@ -21,7 +21,7 @@ from csideploy.export.functions import DOMAIN, QUANTIZERS
 from csideploy.export.quantize.choose import Row, Study, noise_judge, settle
 from csideploy.export.quantize.mixed import MixedStudy, settle_mixed
 from csideploy.export.quantize.prepare import Network
-from csideploy.export.quantize.sensitivity import cost_db
+from csideploy.export.quantize.sensitivity import Judge, cost_db
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.progress import Advance, quiet
 
@@ -97,7 +97,8 @@ def quantize_link(
             for h in samples
         ]
         mixed = [MixedStudy(models[side], given, side=side, **about) for side, given in ends]
-        return _mixed(mixed, lambda pair: loss(list(pair)), progress)
+        judged = [([sent], judge_sent), (["h"], judge_output)]
+        return _mixed(mixed, judged, lambda pair: loss(list(pair)), progress)
     studies = [Study(models[side], given, side=side, **about) for side, given in ends]
     advance = _counter(progress, studies, precision)
     if precision == "auto":
@@ -140,10 +141,9 @@ def quantize_part(
     study: Study | MixedStudy
     if precision == "mixed":
         study = MixedStudy(model, x, trials=len(tried), seed=seed)
-        network = study.exact
     else:
         study = Study(model, x, trials=len(tried), seed=seed)
-        network = study.network
+    network = study.network
     wanted = _floats(network)
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=wanted)
     expected = [{name: oracle.run(part)[name] for name in wanted} for part in tried]
@@ -155,7 +155,7 @@ def quantize_part(
         return cost_db(float(error), 10.0 ** (level_db / 10.0))
 
     if isinstance(study, MixedStudy):
-        return _mixed([study], lambda models: loss(models[0]), progress)
+        return _mixed([study], [(wanted, judge)], lambda models: loss(models[0]), progress)
     advance = _counter(progress, [study], precision)
     if precision == "auto":
         study.sweep(wanted, judge, advance=advance)
@@ -168,18 +168,21 @@ def quantize_part(
 
 def _mixed(
     studies: list[MixedStudy],
+    judged: Sequence[tuple[Sequence[str], Judge]],
     measure: Callable[[Sequence[ModelProto]], float],
     progress: Advance,
 ) -> Quantized:
-    """Integers where the work is. The bar counts layers, nearly."""
-    layers = sum(len(study.layers) for study in studies)
-    total, done = 4 * layers + 1, 0
+    """Integers where the work is; judged: what each part is judged by. The bar counts nearly."""
+    layers = sum(len(study.layers) * (2 * len(study.trials) + 1) for study in studies)
+    total, done = layers + 1, 0
 
     def advance() -> None:
         nonlocal done
         done = min(done + 1, total - 1)
         progress(done, total)
 
+    for study, (wanted, judge) in zip(studies, judged, strict=True):
+        study.sweep(wanted, judge, advance=advance)
     written, lost = settle_mixed(studies, measure, advance=advance)
     return Quantized(
         {

@@ -105,6 +105,12 @@ def _same(_: Node, shapes: Shapes, __: Shape) -> Shape:
     return next(iter(shapes.values()))
 
 
+def _counted(node: Node, shapes: Shapes, _: Shape) -> Shape:
+    legal = [((1 << bits) - 1,) for bits in range(1, 9)]
+    demand(shapes["thresholds"] in legal, f"'{node.name}': thresholds {shapes['thresholds']}")
+    return shapes["x"]
+
+
 def _packed(node: Node, shapes: Shapes, _: Shape) -> Shape:
     n, count = shapes["codes"]
     return (n, (int(count) * node.attributes["bits"] + 7) // 8)
@@ -237,6 +243,7 @@ def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
     for i, role in enumerate(("expand", "middle", "project"), 1):
         for side, size in zip(("top", "left"), shapes[role][2:], strict=True):
             demand(node.attributes[f"pad_{side}_{i}"] < int(size), f"'{node.name}': pads")
+    demand(node.attributes["code_bits"] in (8, 16), f"'{node.name}': codes")
     floats = 2 * int(per_group) * int(image[0]) * int(image[1])
     if shapes["channels"][0] == 5:
         floats += int(per_group) ** 2 * int(shapes["middle"][2]) * int(shapes["middle"][3])
@@ -413,4 +420,5 @@ RESULTS: dict[Op, ResultRule] = {
     Op.ZERO_FORCING: _zero_forcing,
     Op.CONV_BLOCK: _block,
     Op.BITS_NETWORK: _bits_network,
+    Op.QUANTIZE_LOGIT: _counted,
 }

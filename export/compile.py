@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.check import check_graph
-from csideploy.export.graph import USERS, Graph
+from csideploy.export.graph import BATCH, USERS, Graph
 from csideploy.export.lower import Lowered, lower
 from csideploy.export.memory import plan_memory
 from csideploy.export.memory_check import check_memory
@@ -102,7 +102,9 @@ def compile_model(
 
 def _check_sizes(lowered: Lowered, n_max: int, k_max: int) -> None:
     for tensor in lowered.tensors:
-        most = tensor.nbytes * n_max * (k_max if USERS in tensor.shape else 1)
+        most = tensor.nbytes
+        most *= n_max if BATCH in tensor.shape else 1
+        most *= k_max if USERS in tensor.shape else 1
         if most > MAX_TENSOR_BYTES:
             raise UnsupportedError(
                 f"tensor '{tensor.name}' {tensor.shape} takes {most} bytes; "

@@ -32,7 +32,8 @@ class StepCost:
     weight_bytes: other stored weights, scales, biases, slopes and tables; constants that several
         steps share count at the first.
     binary_bytes: stored packed 1-bit weights.
-    parameters: stored numbers; a packed bit is one, and so is a width of 4 bits.
+    parameters: stored numbers; a packed bit is one, and so is a width of 4 bits. The thresholds that
+        stand for a sigmoid are none.
     """
 
     name: str
@@ -149,7 +150,7 @@ def _cost(plan: Plan, step: Step, seen: set[int]) -> StepCost:
             parameters += _count(tensor)
         else:
             weight_bytes += tensor.nbytes
-            parameters += _count(tensor)
+            parameters += 0 if step.op is Op.QUANTIZE_LOGIT else _count(tensor)
     return StepCost(
         step.name,
         step.op.name,
@@ -219,6 +220,8 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
         return 3 * _count(result)  # square, sum, scale
     if step.op is Op.GRADIENT_SEARCH:
         return 0
+    if step.op is Op.QUANTIZE_LOGIT:  # a search by halving
+        return _count(result) * int(roles["thresholds"].shape[0]).bit_length()
     if step.op is Op.EDGE_ATTENTION:  # one factor a score
         return _count(result) // int(result.shape[2]) * (int(result.shape[1]) - 1)
     if step.op is Op.RESIDUAL_QUANTIZE:  # a difference each, and the rest

@@ -106,6 +106,7 @@ PARAM_RULES: dict[str, ParamRule] = {
     **{f"pad_{side}_{i}": _PAD for i in (1, 2, 3) for side in ("top", "left")},
     "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
     "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
+    "code_bits": ParamRule(ParamKind.U32_RANGE, 8, 8, 16),
     **{
         f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255)
         for name in ("zero", "low", "high")
@@ -220,6 +221,7 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.GRADIENT_SEARCH: {"sizes": (DType.I32,), "payload": (DType.U8,)},
     Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
     Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
+    Op.QUANTIZE_LOGIT: {"codes": (DType.U8,)},
     Op.CONV_BLOCK: {"middle": (DType.F32, DType.I8)},
     Op.BITS_NETWORK: {
         "payload": (DType.U8,),

@@ -189,6 +189,7 @@ class Op(IntEnum):
     ZERO_FORCING = 54
     CONV_BLOCK = 55
     BITS_NETWORK = 56
+    QUANTIZE_LOGIT = 57
 
 
 @dataclass(frozen=True)
@@ -470,10 +471,11 @@ OPS: dict[Op, OpSpec] = {
     # channels (R, M), a row each: bias and slope of `expand`, bias and slope of `middle`, and with
     # an i8 `middle` its multiplier. In float32 and in the order of CONV2D:
     #   v = expand(x) + bias; v < 0: v = slope v;
-    #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v/code_scale) + code_zero, 0),
-    #   255), a NaN as 0; m = float32(sum (code - code_zero) w, exact) multiplier + bias;
+    #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v/code_scale) + code_zero,
+    #   least), most), a NaN as 0, least and most those of u8, or of i16 with code_bits 16 and
+    #   code_zero 0; m = float32(sum (code - code_zero) w, exact) multiplier + bias;
     #   m < 0: m = slope m; y = act(project(m) + bias + residual).
-    # A slope of 1 is no activation. An f32 `middle` has code_scale 1 and code_zero 0.
+    # A slope of 1 is no activation. An f32 `middle` has code_scale 1, code_zero 0, code_bits 8.
     # scratch: 2 M/groups H W floats, with an i8 `middle` (M/groups)^2 kh kw more.
     Op.CONV_BLOCK: OpSpec(
         ("x", "expand", "channels", "middle", "project", "bias?", "slope?", "residual?"),
@@ -489,6 +491,7 @@ OPS: dict[Op, OpSpec] = {
             **_ACT,
             "code_scale": "f32",
             "code_zero": "i32",
+            "code_bits": "u32",
         },
     ),
     # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, a zero pad at the end; hidden_weight
@@ -508,4 +511,7 @@ OPS: dict[Op, OpSpec] = {
             **{"y_zero": "i32", "low": "i32", "high": "i32", "y_scale": "f32"},
         },
     ),
+    # code = number of thresholds < x, 0 for NaN: thresholds f32 (2^B - 1,), B 1 to 8, never falling.
+    # QUANTIZE_UNIFORM of sigmoid(x), exactly, with those of `sigmoid_thresholds`.
+    Op.QUANTIZE_LOGIT: OpSpec(("x", "thresholds"), ("codes",), {}),
 }

@@ -32,7 +32,8 @@
     X(RESIDUAL_QUANTIZE, residual_quantize) \
     X(TABLE_PRECODER, table_precoder) \
     X(CONV_BLOCK, conv_block) \
-    X(BITS_NETWORK, bits_network)
+    X(BITS_NETWORK, bits_network) \
+    X(QUANTIZE_LOGIT, quantize_logit)
 
 #define CSD_DECLARE_FAST(NAME, name)                                                               \
     int CSD_FAST(name)(const csd_args *args);                                                      \

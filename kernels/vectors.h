@@ -90,6 +90,12 @@ CSD_INLINE void csd_wide_totals(float *y, csd_wide a, csd_wide b, csd_wide c, cs
     y[3] = csd_wide_total(d);
 }
 
+/* y[0] to y[3] become top / sqrt(y), with y at least 1. */
+CSD_INLINE void csd_four_over_roots(float *y, float top) {
+    for (size_t i = 0; i < 4u; i++)
+        y[i] = top / sqrtf(y[i] > 1.0f ? y[i] : 1.0f);
+}
+
 /* Lanes below `count`, at most sixteen; no other number is read or written. Loaded ones are 0. */
 CSD_INLINE csd_wide csd_wide_load_first(const float *p, size_t count) {
     csd_wide y = {{0}};

@@ -27,6 +27,7 @@ from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import PayloadLayout, Plan
 from csideploy.export.precoder_models import table_precoder_model
 from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.options import refuse_mixed
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
@@ -87,6 +88,7 @@ def make_precoder(
         OutputError: the folder is taken or cannot be written.
         UnsupportedError: the compiler does not take the network.
     """
+    refuse_mixed(wanted.precision, "precoders")
     check_folder_free(folder, force=force, holding=MANIFEST)
     form, about = _form(source, wanted)
     networks = {"ue": source.ue}

@@ -30,6 +30,7 @@ from csideploy.fronthaul.request import BLOCK, CHANNEL
 from csideploy.fronthaul.searches import settle
 from csideploy.fronthaul.setup import Setup
 from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.options import refuse_mixed
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, fronthaul_stems, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
@@ -91,6 +92,7 @@ def make_fronthaul(
         InputError: the parts do not take such sizes, or int8 of tables.
         OutputError: the folder is taken or cannot be written.
     """
+    refuse_mixed(wanted.precision, "radio units")
     check_folder_free(folder, force=force, holding=MANIFEST)
     check_precision(codebooks.method, wanted.precision)
     integers = wanted.precision != "fp32"

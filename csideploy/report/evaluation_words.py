@@ -35,12 +35,15 @@ def backbone(link: LinkPackage, side: str) -> str:
     m = link.manifest
     spec: SystemSpec | None = SYSTEMS.get(m["system"])
     if spec is None:
-        words = m["system"]
+        words = str(m["system"])
     else:
         words = FAMILIES.get(spec.family, spec.name).format(width=spec.width)
     if m["binarize"] == "both" or (m["binarize"] == "encoder" and side == "ue"):
         words += "; fully connected layer of 1-bit weights"
-    return f"{words}; int8" if link.name_of(side, "csib") != f"{side}.csib" else words
+    if link.name_of(side, "csib") == f"{side}.csib":
+        return words
+    mixed = any(part.get("precision") == "mixed" for part in m["parts"])
+    return f"{words}; int8 in the layers that hold the work" if mixed else f"{words}; int8"
 
 
 def sent(link: LinkPackage) -> str:

@@ -13,6 +13,11 @@ NOTE = (
     "is left at 8 would add up to more than 0.08 dB. Weights of 16 bits (where 8 cost more than "
     "0.02 dB) are two int8 layers: the second is NAME.rest, NAME.sum adds them."
 )
+NOTE_MIXED = (
+    "The layers that hold the work; all others are fp32. A grouped convolution gets 16 bits in "
+    "front of it, and then fp32, where the whole would cost more than 0.08 dB. Weights are int8 "
+    "or 1-bit."
+)
 
 
 def show(quantization: dict[str, Any], console: Console) -> None:
@@ -28,7 +33,9 @@ def show(quantization: dict[str, Any], console: Console) -> None:
         bits = "fp32" if row["bits"] == 32 else str(row["bits"])
         table.add_row(row["side"].upper(), row["layer"], row["kind"], bits, text)
     console.print(table)
-    if any(row["bits"] == 16 for row in quantization["layers"]):
+    if any(row["kind"] == "layer" for row in quantization["layers"]):
+        console.print(NOTE_MIXED, style="dim")
+    elif any(row["bits"] == 16 for row in quantization["layers"]):
         console.print(NOTE, style="dim")
     console.print(
         f"All together, on the calibration data: {quantization['loss_db']:+.3f} dB against fp32."

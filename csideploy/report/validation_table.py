@@ -62,5 +62,5 @@ def _show_figures(
         more = measured["nmse_db"] - measured["nmse_db_fp32"]
         console.print(
             f"{mark}The fp32 files by ONNX Runtime: {measured['nmse_db_fp32']:.4f} dB; "
-            f"int8 costs {more:+.4f} dB."
+            f"integers cost {more:+.4f} dB."
         )

@@ -47,7 +47,7 @@ _OPS = {
     "integer": (
         *("QUANTIZE", "DEQUANTIZE", "QADD", "QACTIVATION", "QTABLE", "QTHRESHOLD", "QCODEBOOK"),
         *("QUANTIZE_UNIFORM", "DEQUANTIZE_UNIFORM", "QUANTIZE_CODEBOOK", "DEQUANTIZE_CODEBOOK"),
-        *("INTEGER", "CAST"),
+        *("QUANTIZE_LOGIT", "INTEGER", "CAST"),
     ),
     "move": (
         *("COPY", "CONCAT", "TRANSPOSE", "SLICE", "PAD", "EXPAND", "GATHER", "TABLE_PRECODER"),

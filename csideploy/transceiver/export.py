@@ -18,6 +18,7 @@ from csideploy.export.integer.run import run_plan
 from csideploy.export.plan import Plan
 from csideploy.integer_rules import has_integers
 from csideploy.onnx_oracle import Arrays, Oracle
+from csideploy.options import refuse_mixed
 from csideploy.outputs import check_folder_free, folder_aside
 from csideploy.package import MANIFEST, npz_bytes, pairing_id, write_package
 from csideploy.progress import Advance, quiet
@@ -83,6 +84,7 @@ def make_transceiver(
         InputError: budgets, users or calibration that do not fit.
         OutputError: the folder is taken or cannot be written.
     """
+    refuse_mixed(wanted.precision, "transceivers")
     check_folder_free(folder, force=force, holding=MANIFEST)
     bits = trained_budgets(weights.setup) if wanted.bits is None else wanted.bits
     parts = Parts(weights, bits, wanted.max_users, wanted.method)
@@ -323,8 +325,9 @@ def check_calibration(precision: str, calibration: Path | None) -> None:
     """`--calibration` goes with integers, and integers need it.
 
     Raises:
-        InputError: one stands there without the other.
+        InputError: one stands there without the other, or the precision is `mixed`.
     """
+    refuse_mixed(precision, "transceivers")
     if precision != "fp32" and calibration is None:
         raise InputError(
             f"--precision {precision} needs --calibration F: a file of users, whose pilots the "

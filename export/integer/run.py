@@ -15,6 +15,7 @@ from csideploy.errors import UnsupportedError
 from csideploy.export.integer import payload
 from csideploy.export.integer.elementwise import activate
 from csideploy.export.integer.functions import evaluate, function_of
+from csideploy.export.integer.logit import logit_codes
 from csideploy.export.integer.lookup import rank
 from csideploy.export.integer.rounding import Array
 from csideploy.export.integer.steps import run_step
@@ -218,6 +219,7 @@ _OTHERS: dict[Op, Made] = {
     Op.UNPACK_WIDTHS: lambda x, params, shape: payload.unpack_widths_of(x[0], x[1], shape[1]),
     Op.DEQUANTIZE_CODEBOOK: lambda x, params, shape: payload.dequantize_codebook(*x),
     Op.QUANTIZE_UNIFORM: lambda x, params, shape: uniform_codes(x[0], int(params["bits"])),
+    Op.QUANTIZE_LOGIT: lambda x, params, shape: logit_codes(x[0], x[1]),
     Op.ACTIVATION: _activation,
     Op.UNARY: _unary,
 }

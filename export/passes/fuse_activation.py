@@ -1,10 +1,11 @@
 """Pass: a layer takes the activation behind it.
 
 y = act(z) needs no tensor for z where nothing else reads it: the executor applies act before it
-writes.
+writes. A sigmoid in front of the payload's quantizer stays for `fuse_logit`, which leaves it out.
 """
 
 from csideploy.export.graph import Graph
+from csideploy.export.passes.fuse_logit import quantizer_path
 from csideploy.export.plan import OPS, Activation, Op
 
 _TAKERS = (Op.CONV2D, Op.LINEAR, Op.BINARY_LINEAR, Op.ADD)
@@ -15,7 +16,7 @@ def run(graph: Graph) -> None:
     producers, users = graph.producers(), graph.users()
     gone = []
     for node in graph.nodes:
-        if node.op is not Op.ACTIVATION:
+        if node.op is not Op.ACTIVATION or quantizer_path(graph, users, node):
             continue
         source, slope = node.inputs
         layer = producers.get(source)

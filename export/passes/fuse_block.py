@@ -11,7 +11,8 @@ narrow; the inverted bottlenecks of image networks, 24 channels to 144 and back,
 times, so they stay three steps. So do blocks that would need no smaller arena.
 
 The codes of a quantized network, QUANTIZE and DEQUANTIZE in front of a `middle` with 8-bit weights,
-become the block's: exact sums of integers where there were rounded ones.
+become the block's: exact sums of integers where there were rounded ones. Codes are u8, or i16
+around 0.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from csideploy.export.plan import Activation, Op
 
 NARROW = 8
 """The most channels of x, of y and of a group: y and a group's planes stay near the processor."""
-MOST_PRODUCTS = 514
-"""Of a sum of codes and weights: float32 holds all integers up to 514 x 255 x 128."""
+MOST_PRODUCTS = {8: 514, 16: 511}
+"""Of a sum of codes of so many bits and weights: float32 holds all integers up to 514 x 255 x 128,
+int32 those up to 511 x 32,768 x 128."""
+_BITS = {np.dtype(np.uint8): 8, np.dtype(np.int16): 16}
 
 _KINKED = (Activation.NONE, Activation.RELU, Activation.LEAKY, Activation.PRELU)
 _WEIGHT, _BIAS, _SLOPE, _RESIDUAL = 1, 2, 3, 4
@@ -53,6 +56,7 @@ class _Codes:
     multiplier: NDArray[np.float32]
     scale: float
     zero: int
+    bits: int
 
 
 @dataclass
@@ -78,11 +82,12 @@ class _Block:
             for side in ("top", "left"):
                 attributes[f"pad_{side}_{i}"] = layer.attributes[f"pad_{side}"]
         attributes |= {role: self.project.attributes[role] for role in ("activation", "alpha")}
-        attributes |= {"code_scale": 1.0, "code_zero": 0}
+        attributes |= {"code_scale": 1.0, "code_zero": 0, "code_bits": 8}
         weight = middle.name
         if self.codes is not None:
             rows.append(self.codes.multiplier)
             attributes |= {"code_scale": self.codes.scale, "code_zero": self.codes.zero}
+            attributes["code_bits"] = self.codes.bits
             weight = graph.add_constant(f"{middle.name}.codes", self.codes.weight)
             floats += per_group * per_group * window[0] * window[1]
         scratch = graph.free_name(f"{name}.scratch")
@@ -183,18 +188,24 @@ def _is_inside(graph: Graph, node: Node) -> bool:
 
 
 def _codes(graph: Graph, middle: Node, back: Node, quantize: Node | None) -> _Codes | None:
-    """Where `middle` reads 8-bit codes, with 8-bit weights of one scale an output."""
+    """Where `middle` reads codes of the two kinds, with 8-bit weights of one scale an output."""
     weight = graph.values[middle.inputs[_WEIGHT]].quantized
     if quantize is None or quantize.op is not Op.QUANTIZE or weight is None:
         return None
-    if graph.values[back.inputs[0]].dtype != np.uint8 or quantize.attributes != back.attributes:
+    bits = _BITS.get(graph.values[back.inputs[0]].dtype)
+    if bits is None or quantize.attributes != back.attributes:
         return None
     codes = weight.codes
     rows = np.broadcast_to(weight.scale, codes.shape).reshape(len(codes), -1)
     if (rows != rows[:, :1]).any() or codes.min() < -128 or codes.max() > 127:
         return None
     scale, zero = np.float32(back.attributes["scale"]), int(back.attributes["zero"])
-    multiplier = (np.float64(scale) * rows[:, 0]).astype(np.float32)
-    if codes[0].size > MOST_PRODUCTS or not ((multiplier > 0) & np.isfinite(multiplier)).all():
+    if bits == 16 and zero != 0:
         return None
-    return _Codes(codes.astype(np.int8), multiplier, float(scale), zero)
+    multiplier = (np.float64(scale) * rows[:, 0]).astype(np.float32)
+    if (
+        codes[0].size > MOST_PRODUCTS[bits]
+        or not ((multiplier > 0) & np.isfinite(multiplier)).all()
+    ):
+        return None
+    return _Codes(codes.astype(np.int8), multiplier, float(scale), zero, bits)

@@ -4,15 +4,16 @@ Between a convolution and the one that alone reads it, with nothing but a Relu, 
 there, channel i may be divided by any s_i > 0 and its reader's weights multiplied by as much. So
 one scale for all channels is no restriction: with the scale 1, s_i *is* the step of channel i. It
 is folded into the layer in front, and quantizing divides by nothing. All channels share the zero
-point z alone, the share of the codes that is for what is below 0; which one is best is measured.
+point alone, an eighth of the codes being for what is below 0: a PReLU leaves little there.
 
 Each step is that of least mean square error over the values seen, so that a few large values are
-cut off where that pays: sparse CSI has them.
+cut off where that pays: sparse CSI has them. 16 bits need no such care: the same channels, and a
+power of two that keeps all that was seen, a quarter more than that too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,11 @@ from numpy.typing import NDArray
 
 from csideploy.export.quantize.equalize import scalable_pairs, scale_channels, with_constants
 from csideploy.export.quantize.prepare import Network
-from csideploy.export.quantize.ranges import Scale
+from csideploy.export.quantize.ranges import Scale, power_of_two, sixteen
 from csideploy.onnx_oracle import Given, Oracle, samples
 
-ZEROS = (32, 48)
-"""Zero points that may be tried where a channel goes below 0."""
+ZERO = 32
+"""The zero point where a channel goes below 0."""
 SHARES = np.geomspace(0.1, 1.0, 16)
 """Parts of a channel's range that are tried."""
 KEPT = 1 << 16
@@ -36,42 +37,44 @@ Values = NDArray[np.float32]
 
 def own_steps(
     network: Network,
-    zeros: Mapping[str, int],
+    layers: Collection[str],
     chunks: Sequence[Given],
     *,
     importance: Sequence[Values] | None = None,
     seed: int,
-) -> tuple[Network, dict[str, Scale]]:
+) -> tuple[Network, dict[str, dict[int, Scale]]]:
     """Give the channels in front of layers their own steps.
 
     Args:
         network: prepared; it stays as it is.
-        zeros: the zero points in front of convolutions, by the convolution's name.
+        layers: names of the convolutions that read such channels.
         chunks: calibration inputs.
         importance: what the square of an error counts in each sample, (n,) chunk by chunk.
         seed: of the sample of values.
 
     Returns:
-        A copy with the steps folded in, and the scale, 1 with a zero point, of the tensor that
-        such a layer reads, by the tensor's name. A layer that no other feeds alone has none.
+        A copy with the steps folded in, and by the name of the tensor that such a layer reads its
+        scales of 8 bits, which is 1 with a zero point, and of 16. A tensor that other layers read
+        too, or that no layer makes, has none.
     """
     found = {
         second.name: (first, second, between[-1])
         for first, second, between in scalable_pairs(network)
-        if second.name in zeros
+        if second.name in layers
     }
     if not found:
         return network, {}
     names = [name for *_, name in found.values()]
     seen = _values(network, names, chunks, importance, seed)
     weights: dict[str, NDArray[Any]] = {}
-    scales = {}
+    scales: dict[str, dict[int, Scale]] = {}
     for first, second, name in found.values():
         low = seen[name].low
-        zero = zeros[second.name] if (low < 0).any() else 0
+        zero = ZERO if (low < 0).any() else 0
         steps = _choose(seen[name], zero)
         scale_channels(weights, network, first, second, steps)
-        scales[name] = Scale(1.0, zero, 8)
+        ends = (float((low / steps).min()), float((seen[name].high / steps).max()))
+        scales[name] = {8: Scale(1.0, zero, 8), 16: power_of_two(sixteen(*ends))}
     return with_constants(network, weights), scales
 
 

@@ -120,10 +120,11 @@ class _Emitter:
     def _layer(self, node: NodeProto) -> None:
         """Integer weight and bias of a layer, each behind a DequantizeLinear."""
         x_scale = self.scales[node.input[0]].scale
+        coded = result_of(self.network, node) in self.scales
         if (node.domain, node.op_type) == (DOMAIN, "BinaryLinear"):
             scale = self.network.constants[node.input[2]].astype(np.float32)
             bias = self.network.constants[node.input[3]]
-            node.input[3] = self._bias(node, bias, x_scale, scale)
+            node.input[3] = self._bias(node, bias, x_scale, scale, coded)
             return
         add = bias_add(self.network, node)
         holder, index = node, 2
@@ -137,13 +138,15 @@ class _Emitter:
         codes, scale = _signs(weight, axis) or quantize_weight(weight, axis=axis, least_scale=least)
         node.input[1] = self._integers(f"{node.name}.weight", codes, scale, np.int8, axis)
         if stored is not None:
-            holder.input[index] = self._bias(node, stored, x_scale, scale)
+            holder.input[index] = self._bias(node, stored, x_scale, scale, coded)
 
-    def _bias(self, node: NodeProto, bias: Array, x_scale: float, scale: Array) -> str:
-        """Integers of the products' unit; floats where the sum leaves as floats."""
+    def _bias(
+        self, node: NodeProto, bias: Array, x_scale: float, scale: Array, coded: bool
+    ) -> str:
+        """Integers of the products' unit; floats where the sum leaves as floats, not `coded`."""
         layer = node.name
         bias = np.asarray(bias - self.shifts.get(layer, np.float32(0)), np.float32)
-        if result_of(self.network, node) not in self.scales:
+        if not coded:
             return self._store(f"{layer}.bias", bias)
         unit = (np.float32(x_scale) * scale).astype(np.float32)
         return self._integers(f"{layer}.bias", quantize_bias(bias, x_scale, scale), unit, np.int32)

@@ -4,12 +4,14 @@ Most of a link's products, and most of its bytes, are in a few layers: grouped c
 fully connected ones. Those that hold at least `SHARE` of a part's products, or fully connected ones
 of its stored bytes, get int8 weights; all else stays float32, so that few roundings are added:
 
-* in front of a grouped convolution 8 bits, a step for every channel (`channel_steps`); its sums
-  leave as floats, and what sums them up makes up for the rounding (`refit`);
+* in front of a grouped convolution 8 bits, a step for every channel (`channel_steps`), or 16 where
+  8 cost too much; its sums leave as floats;
 * in front of a fully connected layer the payload's codes, which are exact, or 14 bits: codes within
   +-8191, which leaves an int16 room for the sum of four; 16 bits behind it.
 
-A layer stays an integer one only while all together cost no more than the budget.
+What each layer costs alone is measured against the float network. One that costs more than the
+budget goes on, from 8 bits to 16, and to float32 in the end; while all together cost more, the
+dearest does.
 """
 
 from __future__ import annotations
@@ -23,35 +25,58 @@ from onnx import ModelProto, NodeProto
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN
-from csideploy.export.quantize.channel_steps import ZEROS, own_steps
-from csideploy.export.quantize.choose import Chunks, Row, Step
+from csideploy.export.quantize.channel_steps import own_steps
+from csideploy.export.quantize.choose import BUDGET_DB, Chunks, Row, Step
 from csideploy.export.quantize.correct import corrections
 from csideploy.export.quantize.emit import emit
 from csideploy.export.quantize.observe import Statistics, observe
 from csideploy.export.quantize.points import Point, find_points, is_layer, result_of
 from csideploy.export.quantize.prepare import Network, is_quantized, prepare
-from csideploy.export.quantize.ranges import Scale, fourteen, sixteen
-from csideploy.export.quantize.refit import refit
+from csideploy.export.quantize.ranges import Scale, fourteen, power_of_two, sixteen
+from csideploy.export.quantize.sensitivity import (
+    Experiment,
+    Judge,
+    costs_db,
+    errors,
+    of_point,
+    of_weight,
+)
+from csideploy.export.quantize.weights import mean_shift
 
 SHARE = 0.05
 """Of the part's products or stored bytes."""
-MIXED_BUDGET_DB = 0.1
-"""For all integer layers of a link together."""
+FLOAT = 32
 
 
 @dataclass(frozen=True)
 class Heavy:
-    """A layer that is worth integers: its name, its products a sample, its stored bytes."""
+    """A layer that is worth integers.
+
+    Attributes:
+        name: of the node.
+        products: of one sample.
+        stored: bytes of its weight.
+        grouped: whether it is a grouped convolution; else it is fully connected.
+    """
 
     name: str
     products: int
     stored: int
+    grouped: bool
 
 
 def heavy_layers(network: Network) -> list[Heavy]:
     """The layers that hold most of a prepared network's work, in the order of the graph."""
     counted = [
-        (node, Heavy(node.name, _products(network, node), network.constants[node.input[1]].nbytes))
+        (
+            node,
+            Heavy(
+                node.name,
+                _products(network, node),
+                network.constants[node.input[1]].nbytes,
+                node.op_type == "Conv" and _groups(node) > 1,
+            ),
+        )
         for node in network.model.graph.node
         if is_layer(network, node)
     ]
@@ -60,8 +85,11 @@ def heavy_layers(network: Network) -> list[Heavy]:
     return [
         layer
         for node, layer in counted
-        if (layer.products >= SHARE * products and (node.op_type != "Conv" or _groups(node) > 1))
-        or (layer.stored >= SHARE * stored and node.op_type != "Conv")
+        if (node.op_type != "Conv" or layer.grouped)
+        and (
+            layer.products >= SHARE * products
+            or (not layer.grouped and layer.stored >= SHARE * stored)
+        )
     ]
 
 
@@ -85,8 +113,8 @@ class MixedStudy:
 
     Args:
         model: the fp32 network.
-        chunks: calibration inputs, for ranges, means and fits.
-        trials: how many of the chunks biases are corrected on.
+        chunks: calibration inputs, for ranges.
+        trials: how many of the chunks the sweep runs on, and biases are corrected on.
         seed: of the sample of values behind the steps.
         side: for the table.
         importance: what the square of an error counts in each sample, (n,) chunk by chunk.
@@ -110,91 +138,129 @@ class MixedStudy:
                 "the network is quantized already (QuantizeLinear or QONNX); leave --precision "
                 "out: its scales are kept"
             )
-        self.exact = prepare(model)
-        self.chunks, self.trials = chunks, chunks[:trials]
-        self.seed, self.side, self.importance = seed, side, importance
-        self.layers = [layer.name for layer in heavy_layers(self.exact)]
-        self.tried = tuple(self.layers)
-        self.costs: dict[str, float] = {}
-        nodes = {node.name: node for node in self.exact.model.graph.node}
-        self.zeros = {name: ZEROS[0] for name in self.layers if nodes[name].op_type == "Conv"}
-
-    def model(self, *, advance: Step, only: Sequence[str] | None = None) -> ModelProto:
-        """The network with the chosen layers in integers.
-
-        Args:
-            advance: called now and then.
-            only: some of the chosen layers; None: all.
-        """
-        layers = [name for name in self.layers if only is None or name in only]
-        if not layers:
-            return self.exact.model
-        nodes = {node.name: node for node in self.exact.model.graph.node}
-        grouped = [name for name in layers if nodes[name].op_type == "Conv"]
-        zeros = {name: self.zeros[name] for name in grouped}
-        network, steps = own_steps(
-            self.exact, zeros, self.chunks, importance=self.importance, seed=self.seed
+        self.network = prepare(model)
+        self.trials, self.side = chunks[:trials], side
+        self.layers = heavy_layers(self.network)
+        self.bits = dict.fromkeys((layer.name for layer in self.layers), 8)
+        self.costs: dict[tuple[str, int], float] = {}
+        if not self.layers:
+            return
+        grouped = [layer.name for layer in self.layers if layer.grouped]
+        self.network, steps = own_steps(
+            self.network, grouped, chunks, importance=importance, seed=seed
         )
-        points, scales = self._scales(network, layers, steps)
-        shifts = corrections(network, points, scales, self.trials, advance=advance, chosen=layers)
+        self.nodes = {node.name: node for node in self.network.model.graph.node}
+        self._observe(chunks, steps, seed)
 
-        def write(changed: Network) -> ModelProto:
-            return emit(changed, points, scales, shifts, layers)
-
-        fitted = refit(
-            network,
-            self.exact,
-            grouped,
-            write,
-            self.chunks,
-            importance=self.importance,
-            advance=advance,
-        )
-        return write(fitted)
-
-    def _scales(
-        self, network: Network, layers: Sequence[str], steps: dict[str, Scale]
-    ) -> tuple[list[Point], dict[str, Scale]]:
-        """The points that the layers need, and their scales by the point's name."""
-        nodes = {node.name: node for node in network.model.graph.node}
-        rows = [nodes[name] for name in layers if nodes[name].op_type != "Conv"]
+    def _observe(self, chunks: Chunks, steps: dict[str, dict[int, Scale]], seed: int) -> None:
+        """The points beside the layers, and the scales that each may get, by its bits."""
+        rows = [self.nodes[layer.name] for layer in self.layers if not layer.grouped]
         fed = {node.input[0] for node in rows}
-        made = {result_of(network, node) for node in rows}
-        read = {nodes[name].input[0] for name in layers}
-        points = [p for p in find_points(network) if not (read | made).isdisjoint(p.tensors)]
-        statistics, _ = observe(network, points, self.chunks, seed=self.seed)
-        return points, {
-            point.name: _scale(point, statistics[point.name], steps, fed, made) for point in points
+        made = {result_of(self.network, node) for node in rows}
+        read = {self.nodes[layer.name].input[0] for layer in self.layers}
+        self.points = [
+            p for p in find_points(self.network) if not (read | made).isdisjoint(p.tensors)
+        ]
+        unknown = [p for p in self.points if steps.keys().isdisjoint(p.tensors)]
+        seen: dict[str, Statistics] = {}
+        if unknown:
+            seen, _ = observe(self.network, unknown, chunks, seed=seed)
+        self.scales = {p.name: _scales(p, seen.get(p.name), steps, fed, made) for p in self.points}
+
+    def sweep(self, wanted: Sequence[str], judge: Judge, *, advance: Step) -> None:
+        """Measure what each layer costs alone, with the bits that it may have."""
+        if not self.layers:
+            return
+        weighted = [self.nodes[n.name] for n in self.layers if not self.nodes[n.name].domain]
+        shifts = mean_shift(self.network, weighted, self.trials) if weighted else {}
+        tried = {
+            (layer.name, bits): self._experiment(layer, bits, shifts.get(layer.name))
+            for layer in self.layers
+            for bits in ((8, 16) if layer.grouped else (8,))
         }
+        found = errors(
+            self.network, list(tried.values()), self.trials, wanted, judge, advance=advance
+        )
+        costs = costs_db(found)
+        self.costs = {key: costs[experiment.name] for key, experiment in tried.items()}
+
+    def _experiment(self, layer: Heavy, bits: int, shift: NDArray[np.float32] | None) -> Experiment:
+        node = self.nodes[layer.name]
+        point = next(p for p in self.points if node.input[0] in p.tensors)
+        found = of_point(self.network, point, _at(self.scales[point.name], bits))
+        found.name = f"{layer.name} {bits}"
+        if shift is not None:
+            weight = of_weight(self.network, layer.name, shift)
+            found.layer, found.constants = layer.name, weight.constants
+        return found
+
+    def cost(self, name: str) -> float:
+        """What a layer costs with the bits that it has now; 0 in float."""
+        return max(self.costs.get((name, self.bits[name]), 0.0), 0.0)
+
+    def integers(self) -> list[str]:
+        """The layers that are not float."""
+        return [name for name, bits in self.bits.items() if bits != FLOAT]
+
+    def retreat(self, name: str) -> None:
+        """From 8 bits to 16, where a layer may have them, or to float."""
+        sixteen_next = self.bits[name] == 8 and (name, 16) in self.costs
+        self.bits[name] = 16 if sixteen_next else FLOAT
+
+    def model(self, *, advance: Step) -> ModelProto:
+        """The network with the chosen layers in integers, their biases corrected."""
+        layers = self.integers()
+        if not layers:
+            return self.network.model
+        scales: dict[str, Scale] = {}
+        for point in self.points:
+            bits = [self.bits[n] for n in layers if self.nodes[n].input[0] in point.tensors]
+            ends = {result_of(self.network, self.nodes[n]) for n in layers}
+            if bits or not ends.isdisjoint(point.tensors):
+                scales[point.name] = _at(self.scales[point.name], max(bits, default=16))
+        shifts = corrections(
+            self.network, self.points, scales, self.trials, advance=advance, chosen=layers
+        )
+        return emit(self.network, self.points, scales, shifts, layers)
 
     def rows(self) -> list[Row]:
-        """The table: the layers that were tried, in the order of the graph."""
+        """The table, in the order of the graph."""
         return [
-            Row(self.side, name, "layer", 8 if name in self.layers else 32, self.costs.get(name))
-            for name in self.tried
+            Row(self.side, name, "layer", bits, self.costs.get((name, 8)))
+            for name, bits in self.bits.items()
         ]
 
 
-def _scale(
-    point: Point, seen: Statistics, steps: dict[str, Scale], fed: set[str], made: set[str]
-) -> Scale:
-    """The scale of a point.
+def _at(scales: dict[int, Scale], bits: int) -> Scale:
+    """A point's scale of so many bits, or the only one it has."""
+    return scales.get(bits) or next(iter(scales.values()))
+
+
+def _scales(
+    point: Point,
+    seen: Statistics | None,
+    steps: dict[str, dict[int, Scale]],
+    fed: set[str],
+    made: set[str],
+) -> dict[int, Scale]:
+    """The scales that a point may get, by their bits.
 
     Args:
         point: of it.
-        seen: its values.
+        seen: its values; None where its scales are settled.
         steps: scales that are settled, by tensor.
         fed: tensors that fully connected layers read.
         made: tensors that fully connected layers make.
     """
-    settled = [steps[name] for name in point.tensors if name in steps]
-    if settled:
-        return settled[0]
-    if point.fixed == 8 or (fed.isdisjoint(point.tensors) and made.isdisjoint(point.tensors)):
-        return seen.scale(point, 8)
-    if made.isdisjoint(point.tensors):
-        return fourteen(seen.low, seen.high)
-    return sixteen(seen.low, seen.high)
+    if seen is None:
+        return next(steps[name] for name in point.tensors if name in steps)
+    if not made.isdisjoint(point.tensors):
+        return {16: sixteen(seen.low, seen.high)}
+    if point.fixed == 8:
+        return {8: seen.scale(point, 8)}
+    if not fed.isdisjoint(point.tensors):
+        return {16: fourteen(seen.low, seen.high)}
+    return {8: seen.scale(point, 8), 16: power_of_two(sixteen(seen.low, seen.high))}
 
 
 def settle_mixed(
@@ -202,12 +268,12 @@ def settle_mixed(
     measure: Callable[[Sequence[ModelProto]], float],
     *,
     advance: Step,
-    budget_db: float = MIXED_BUDGET_DB,
+    budget_db: float = BUDGET_DB,
 ) -> tuple[list[ModelProto], float]:
-    """Write the networks; while they miss the budget, the dearest layer goes back to float.
+    """Choose, write the networks, measure them, and choose again while they miss the budget.
 
     Args:
-        studies: the parts that share the budget.
+        studies: swept parts that share the budget.
         measure: networks in the order of the studies -> their loss against float, in dB.
         advance: called now and then.
         budget_db: for all together.
@@ -225,28 +291,18 @@ def settle_mixed(
             "--precision int8 or auto takes all"
         )
     for study in studies:
-        for name in study.tried:
-            found = {}
-            for zero in ZEROS if name in study.zeros else (0,):
-                study.zeros |= {name: zero} if name in study.zeros else {}
-                alone = [
-                    s.model(advance=advance, only=[name] if s is study else []) for s in studies
-                ]
-                found[zero] = measure(alone)
-            best = min(found, key=lambda zero: found[zero])
-            study.zeros |= {name: best} if name in study.zeros else {}
-            study.costs[name] = found[best]
-    while True:
+        for name in study.bits:
+            while study.cost(name) > budget_db:
+                study.retreat(name)
+    while any(study.integers() for study in studies):
         models = [study.model(advance=advance) for study in studies]
         loss = measure(models)
-        left = [(study.costs[name], name, study) for study in studies for name in study.layers]
-        if loss <= budget_db or not left:
-            break
+        if loss <= budget_db:
+            return models, loss
+        left = [(study.cost(name), name, study) for study in studies for name in study.integers()]
         _, name, study = max(left, key=lambda entry: entry[0])
-        study.layers.remove(name)
-    if not left:
-        raise UnsupportedError(
-            f"no integer layer is within {budget_db:g} dB of the float network: "
-            "leave --precision out, or take auto"
-        )
-    return models, loss
+        study.retreat(name)
+    raise UnsupportedError(
+        f"no integer layer is within {budget_db:g} dB of the float network: "
+        "leave --precision out, or take auto"
+    )

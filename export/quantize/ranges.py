@@ -64,6 +64,11 @@ def fourteen(low: float, high: float) -> Scale:
     return Scale(_single(most / 8191.0), 0, 16)
 
 
+def power_of_two(scale: Scale) -> Scale:
+    """The next power of two at or above a scale: dividing by it is exact."""
+    return Scale(float(2.0 ** np.ceil(np.log2(scale.scale))), scale.zero, scale.bits)
+
+
 def exact(bits: int) -> Scale:
     """8 bits that hold the values (c + 0.5) / 2^B, c < 2^B, of a uniform dequantizer, B <= 7."""
     return Scale(2.0 ** -(bits + 1), 0, 8)

@@ -30,119 +30,137 @@ CSD_INLINE uint8x8_t csd_half_codes(float32x4_t low, float32x4_t high, const csd
     return vqmovun_s16(vqaddq_s16(whole, vdupq_n_s16((int16_t)coding->zero)));
 }
 
-#ifdef __ARM_FEATURE_DOTPROD
-
-/* Codes - 128 of two channels, the first in the low byte: two columns of the kernel times two
-   channels are the four factors of one dot product. A vector from an even column on serves the even
-   outputs, the next column's the odd ones. */
-typedef uint16_t csd_code;
-#define CSD_CODE_STEP 2u
-
+/* The codes of 16 columns, two channels each. */
 typedef struct csd_codes {
-    int8x16_t even_low, even_high, odd_low, odd_high;
+    int16x8_t a, b, c, d;
 } csd_codes;
 
-/* Each byte of the code zero. */
-CSD_INLINE int csd_code_of_zero(int32_t zero) { return (int)zero ^ 0x80; }
-/* Two channels of a column, then of the next. */
-CSD_INLINE int32_t csd_code_word(const int32_t *w) {
-    return (int32_t)(((uint32_t)w[0] & 0xFFu) | ((uint32_t)w[1] & 0xFFu) << 8 |
-                     ((uint32_t)w[2] & 0xFFu) << 16 | (uint32_t)w[3] << 24);
-}
-/* What is in a stored code beside code - zero. */
-CSD_INLINE int32_t csd_code_shift(int32_t zero) { return zero - 128; }
-
-CSD_INLINE int8x16_t csd_codes_at(const csd_code *p) {
-    return vreinterpretq_s8_u16(vld1q_u16(p));
-}
-CSD_INLINE csd_codes csd_codes_load(const csd_code *p) {
-    const csd_codes y = {csd_codes_at(p), csd_codes_at(p + 8), csd_codes_at(p + 1),
-                         csd_codes_at(p + 9)};
-    return y;
-}
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word) {
-    const int8x16_t weights = vreinterpretq_s8_s32(vdupq_n_s32(*word));
-    const csd_ints y = {
-        vdotq_s32(sum.a, codes.even_low, weights), vdotq_s32(sum.b, codes.even_high, weights),
-        vdotq_s32(sum.c, codes.odd_low, weights), vdotq_s32(sum.d, codes.odd_high, weights)};
-    return y;
-}
-CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x) {
-    y->a = vcvtq_f32_s32(vzip1q_s32(x.a, x.c));
-    y->b = vcvtq_f32_s32(vzip2q_s32(x.a, x.c));
-    y->c = vcvtq_f32_s32(vzip1q_s32(x.b, x.d));
-    y->d = vcvtq_f32_s32(vzip2q_s32(x.b, x.d));
-}
-CSD_INLINE void csd_codes_store(csd_code *to, const csd_wide *a, const csd_wide *b,
-                                const csd_coding *coding, const int tame) {
-    const uint8x16_t middle = vdupq_n_u8(0x80);
-    const uint8x16_t first = vcombine_u8(csd_half_codes(a->a, a->b, coding, tame),
-                                         csd_half_codes(a->c, a->d, coding, tame));
-    const uint8x16_t second = vcombine_u8(csd_half_codes(b->a, b->b, coding, tame),
-                                          csd_half_codes(b->c, b->d, coding, tame));
-    const uint8x16x2_t pairs = {{veorq_u8(first, middle), veorq_u8(second, middle)}};
-    vst2q_u8((uint8_t *)to, pairs);
-}
-
-#else
-
-/* Code - zero of two channels as int16, the first in the low half. */
-typedef uint32_t csd_code;
-#define CSD_CODE_STEP 1u
-
-typedef struct csd_codes {
-    int16x8x2_t low, high; /* the channels of 8 columns, and of the next 8 */
-} csd_codes;
-
-CSD_INLINE int csd_code_of_zero(int32_t zero) {
-    (void)zero;
-    return 0;
-}
-CSD_INLINE int32_t csd_code_word(const int32_t *w) {
-    return (int32_t)(((uint32_t)w[0] & 0xFFFFu) | (uint32_t)w[1] << 16);
-}
-CSD_INLINE int32_t csd_code_shift(int32_t zero) {
-    (void)zero;
-    return 0;
-}
-CSD_INLINE csd_codes csd_codes_load(const csd_code *p) {
-    const csd_codes y = {vld2q_s16((const int16_t *)(const void *)p),
-                         vld2q_s16((const int16_t *)(const void *)(p + 8))};
+/* Codes of 16 bits: two channels of 8 columns, and of the next 8. */
+CSD_INLINE csd_codes csd_halves_load(const uint8_t *p) {
+    const int16x8x2_t low = vld2q_s16((const int16_t *)(const void *)p);
+    const int16x8x2_t high = vld2q_s16((const int16_t *)(const void *)(p + 32));
+    const csd_codes y = {low.val[0], low.val[1], high.val[0], high.val[1]};
     return y;
 }
 CSD_INLINE int32x4_t csd_add_pair(int32x4_t sum, int16x4_t first, int16x4_t second,
                                   const int16_t *w) {
     return vmlal_n_s16(vmlal_n_s16(sum, first, w[0]), second, w[1]);
 }
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word) {
+CSD_INLINE csd_ints csd_halves_add(csd_ints sum, csd_codes codes, const int32_t *word) {
     const int16_t w[2] = {(int16_t)(*word & 0xFFFF), (int16_t)(*word >> 16)};
     const csd_ints y = {
-        csd_add_pair(sum.a, vget_low_s16(codes.low.val[0]), vget_low_s16(codes.low.val[1]), w),
-        csd_add_pair(sum.b, vget_high_s16(codes.low.val[0]), vget_high_s16(codes.low.val[1]), w),
-        csd_add_pair(sum.c, vget_low_s16(codes.high.val[0]), vget_low_s16(codes.high.val[1]), w),
-        csd_add_pair(sum.d, vget_high_s16(codes.high.val[0]), vget_high_s16(codes.high.val[1]), w)};
+        csd_add_pair(sum.a, vget_low_s16(codes.a), vget_low_s16(codes.b), w),
+        csd_add_pair(sum.b, vget_high_s16(codes.a), vget_high_s16(codes.b), w),
+        csd_add_pair(sum.c, vget_low_s16(codes.c), vget_low_s16(codes.d), w),
+        csd_add_pair(sum.d, vget_high_s16(codes.c), vget_high_s16(codes.d), w)};
     return y;
 }
-CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x) {
+CSD_INLINE void csd_halves_floats(csd_wide *y, csd_ints x) {
     y->a = vcvtq_f32_s32(x.a);
     y->b = vcvtq_f32_s32(x.b);
     y->c = vcvtq_f32_s32(x.c);
     y->d = vcvtq_f32_s32(x.d);
 }
-CSD_INLINE int16x8_t csd_centred_codes(float32x4_t low, float32x4_t high, const csd_coding *coding,
-                                       const int tame) {
+/* Code - zero of 8 columns as int16. */
+CSD_INLINE int16x8_t csd_half_of(float32x4_t low, float32x4_t high, const csd_coding *coding,
+                                 const int tame, const int bits) {
+    if (bits != 8)
+        return vcombine_s16(vqmovn_s32(csd_nearest_codes(low, coding, tame)),
+                            vqmovn_s32(csd_nearest_codes(high, coding, tame)));
     const int16x8_t codes =
         vreinterpretq_s16_u16(vmovl_u8(csd_half_codes(low, high, coding, tame)));
     return vsubq_s16(codes, vdupq_n_s16((int16_t)coding->zero));
 }
-CSD_INLINE void csd_codes_store(csd_code *to, const csd_wide *a, const csd_wide *b,
-                                const csd_coding *coding, const int tame) {
-    const int16x8x2_t low = {{csd_centred_codes(a->a, a->b, coding, tame),
-                              csd_centred_codes(b->a, b->b, coding, tame)}};
-    const int16x8x2_t high = {{csd_centred_codes(a->c, a->d, coding, tame),
-                               csd_centred_codes(b->c, b->d, coding, tame)}};
+CSD_INLINE void csd_halves_store(uint8_t *to, const csd_wide *a, const csd_wide *b,
+                                 const csd_coding *coding, const int tame, const int bits) {
+    const int16x8x2_t low = {{csd_half_of(a->a, a->b, coding, tame, bits),
+                              csd_half_of(b->a, b->b, coding, tame, bits)}};
+    const int16x8x2_t high = {{csd_half_of(a->c, a->d, coding, tame, bits),
+                               csd_half_of(b->c, b->d, coding, tame, bits)}};
     vst2q_s16((int16_t *)(void *)to, low);
-    vst2q_s16((int16_t *)(void *)(to + 8), high);
+    vst2q_s16((int16_t *)(void *)(to + 32), high);
+}
+
+#ifdef __ARM_FEATURE_DOTPROD
+
+/* Codes of 8 bits are bytes, code - 128: two columns of the kernel times two channels are the four
+   factors of one dot product. A vector from an even column on serves the even outputs, the next
+   column's the odd ones. */
+#define CSD_PAIR_OF_BYTES 2u
+
+/* What a code that is a byte has as zero. */
+CSD_INLINE int32_t csd_byte_of_zero(int32_t zero) { return zero ^ 0x80; }
+/* What is in it beside code - zero. */
+CSD_INLINE int32_t csd_byte_shift(int32_t zero) { return zero - 128; }
+
+/* a and b from the even column on, c and d from the odd one. */
+CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
+    if (pair != 2u)
+        return csd_halves_load(p);
+    const csd_codes y = {
+        vreinterpretq_s16_u8(vld1q_u8(p)), vreinterpretq_s16_u8(vld1q_u8(p + 16)),
+        vreinterpretq_s16_u8(vld1q_u8(p + 2)), vreinterpretq_s16_u8(vld1q_u8(p + 18))};
+    return y;
+}
+CSD_INLINE int32x4_t csd_add_bytes(int32x4_t sum, int16x8_t codes, int8x16_t weights) {
+    return vdotq_s32(sum, vreinterpretq_s8_s16(codes), weights);
+}
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
+                                  const size_t pair) {
+    if (pair != 2u)
+        return csd_halves_add(sum, codes, word);
+    const int8x16_t weights = vreinterpretq_s8_s32(vdupq_n_s32(*word));
+    const csd_ints y = {
+        csd_add_bytes(sum.a, codes.a, weights), csd_add_bytes(sum.b, codes.b, weights),
+        csd_add_bytes(sum.c, codes.c, weights), csd_add_bytes(sum.d, codes.d, weights)};
+    return y;
+}
+CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
+    if (pair != 2u) {
+        csd_halves_floats(y, x);
+        return;
+    }
+    y->a = vcvtq_f32_s32(vzip1q_s32(x.a, x.c));
+    y->b = vcvtq_f32_s32(vzip2q_s32(x.a, x.c));
+    y->c = vcvtq_f32_s32(vzip1q_s32(x.b, x.d));
+    y->d = vcvtq_f32_s32(vzip2q_s32(x.b, x.d));
+}
+CSD_INLINE void csd_codes_store(uint8_t *to, const csd_wide *a, const csd_wide *b,
+                                const csd_coding *coding, const int tame, const int bits) {
+    if (bits != 8) {
+        csd_halves_store(to, a, b, coding, tame, bits);
+        return;
+    }
+    const uint8x16_t middle = vdupq_n_u8(0x80);
+    const uint8x16_t first = vcombine_u8(csd_half_codes(a->a, a->b, coding, tame),
+                                         csd_half_codes(a->c, a->d, coding, tame));
+    const uint8x16_t second = vcombine_u8(csd_half_codes(b->a, b->b, coding, tame),
+                                          csd_half_codes(b->c, b->d, coding, tame));
+    const uint8x16x2_t pairs = {{veorq_u8(first, middle), veorq_u8(second, middle)}};
+    vst2q_u8(to, pairs);
+}
+
+#else
+
+/* All codes are int16. */
+#define CSD_PAIR_OF_BYTES 4u
+
+CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
+    (void)pair;
+    return csd_halves_load(p);
+}
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
+                                  const size_t pair) {
+    (void)pair;
+    return csd_halves_add(sum, codes, word);
+}
+CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
+    (void)pair;
+    csd_halves_floats(y, x);
+}
+CSD_INLINE void csd_codes_store(uint8_t *to, const csd_wide *a, const csd_wide *b,
+                                const csd_coding *coding, const int tame, const int bits) {
+    csd_halves_store(to, a, b, coding, tame, bits);
 }
 
 #endif

@@ -96,6 +96,12 @@ CSD_INLINE void csd_wide_totals(float *y, csd_wide p, csd_wide q, csd_wide r, cs
     vst1q_f32(y, vpaddq_f32(ef, gh));
 }
 
+/* y[0] to y[3] become top / sqrt(y), with y at least 1. */
+CSD_INLINE void csd_four_over_roots(float *y, float top) {
+    const float32x4_t x = csd_quarter_max(vld1q_f32(y), vdupq_n_f32(1.0f));
+    vst1q_f32(y, vdivq_f32(vdupq_n_f32(top), vsqrtq_f32(x)));
+}
+
 /* Lanes below `count`, at most sixteen; no other number is read or written. Loaded ones are 0. */
 CSD_INLINE csd_wide csd_wide_load_first(const float *p, size_t count) {
     float held[16] = {0};

@@ -86,6 +86,15 @@ CSD_INLINE csd_words csd_words_i8(const int8_t *p, size_t count) {
     const int8x16_t x = vld1q_s8(count < 16u ? held : p);
     return csd_halves_to_words(vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
 }
+/* Of four bits each, two a byte, the high half first; `count` is even. */
+CSD_INLINE csd_words csd_words_i4(const uint8_t *p, size_t count) {
+    uint8_t held[8] = {0};
+    if (count < 16u)
+        memcpy(held, p, count / 2u);
+    const int8x8_t x = vreinterpret_s8_u8(vld1_u8(count < 16u ? held : p));
+    const int8x8_t high = vshr_n_s8(x, 4), low = vshr_n_s8(vshl_n_s8(x, 4), 4);
+    return csd_halves_to_words(vmovl_s8(vzip1_s8(high, low)), vmovl_s8(vzip2_s8(high, low)));
+}
 CSD_INLINE csd_words csd_words_i16(const int16_t *p, size_t count) {
     int16_t held[16] = {0};
     if (count < 16u)

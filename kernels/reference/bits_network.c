@@ -8,7 +8,7 @@
 
 static void take_bits(int16_t *words, const uint8_t *payload, size_t at, size_t count) {
     for (size_t i = 0; i < count; i++, at++)
-        words[i] = (int16_t)(payload[at / 8u] >> (7u - at % 8u) & 1u);
+        words[i] = (int16_t)((unsigned)payload[at / 8u] >> (7u - at % 8u) & 1u);
 }
 
 static int32_t dot(const int16_t *x, const int8_t *w, size_t count) {

@@ -2,8 +2,9 @@
    slices. What the groups give to y is added in their order, as CONV2D adds its channels: the first
    group begins with bias and residual, every other with y itself, whose sums are never -0.
 
-   An int8 `middle` runs in float32 as well: the verifier holds its sums of products of codes and
-   weights below 2^24, where float32 has all integers. */
+   An int8 `middle` runs in float32 as well where codes have 8 bits: the verifier holds its sums of
+   products of codes and weights below 2^24, where float32 has all integers. With codes of 16 bits
+   they stay below 2^31, and int32 has them. */
 #include "../codes.h"
 
 /* One convolution of the block, as the step of it; `pads` is PAD_TOP of its two. */
@@ -17,6 +18,10 @@ static void set_window(csd_param *p, const csd_param *pads, const csd_shape *ker
     p[CSD_CONV2D_P_PAD_LEFT] = pads[1];
     p[CSD_CONV2D_P_PAD_BOTTOM].u = kernel->dims[2] - 1u - pads[0].u;
     p[CSD_CONV2D_P_PAD_RIGHT].u = kernel->dims[3] - 1u - pads[1].u;
+}
+
+static int has_wide_codes(const csd_args *args) {
+    return args->params[CSD_CONV_BLOCK_P_CODE_BITS].u == 16;
 }
 
 static void set_image(csd_shape *shape, const csd_shape *like, uint32_t channels) {
@@ -52,7 +57,7 @@ static void convolve(float *planes, const csd_input *x, const float *weight,
     CSD_KERNEL(conv2d)(&conv);
 }
 
-/* v[i] = its code - code_zero. */
+/* v[i] = its code of 8 bits - code_zero. */
 static void take_codes(float *v, size_t total, const csd_param *params) {
     const int32_t zero = params[CSD_CONV_BLOCK_P_CODE_ZERO].i;
     uint8_t codes[CSD_BLOCK];
@@ -67,17 +72,69 @@ static void take_codes(float *v, size_t total, const csd_param *params) {
     }
 }
 
-/* The second convolution of a group with int8 weights, which become floats at `room`. */
+/* The codes of 16 bits of `total` numbers at v, in their place from v on. A block is read before it
+   is written, and what is written ends before what is still to be read. */
+static void take_wide_codes(float *v, size_t total, const csd_param *params) {
+    float ratio[CSD_BLOCK];
+    const csd_output made = {.data = v, .shape = {.dtype = CSD_I16}};
+    for (size_t at = 0; at < total; at += CSD_BLOCK) {
+        const size_t count = csd_block(total - at);
+        for (size_t i = 0; i < count; i++)
+            ratio[i] = v[at + i] / params[CSD_CONV_BLOCK_P_CODE_SCALE].f;
+        CSD_KERNEL(saturate_codes)(&made, at, ratio, count, 0);
+    }
+}
+
+/* Those of 0 to size - 1 that a tap meets inside the image, when it reads `pad` before its output. */
+static size_t first_inside(size_t tap, size_t pad) { return tap < pad ? pad - tap : 0; }
+static size_t end_inside(size_t tap, size_t pad, size_t size) {
+    return tap <= pad ? size : tap - pad < size ? size - (tap - pad) : 0;
+}
+
+/* One output: sums of codes of 16 bits times weights, tap by tap over the whole plane. */
+static void sum_codes(int32_t *sums, const int16_t *codes, const csd_shape *x,
+                      const int8_t *weight, const csd_shape *kernel, const csd_param *pads) {
+    const size_t height = x->dims[2], width = x->dims[3], top = pads[0].u, left = pads[1].u;
+    for (size_t i = 0; i < height * width; i++)
+        sums[i] = 0;
+    for (size_t c = 0; c < kernel->dims[1]; c++, codes += height * width) {
+        for (size_t i = 0; i < kernel->dims[2]; i++) {
+            const size_t end_row = end_inside(i, top, height);
+            for (size_t j = 0; j < kernel->dims[3]; j++) {
+                const int32_t w = *weight++;
+                const size_t first = first_inside(j, left), end = end_inside(j, left, width);
+                for (size_t row = first_inside(i, top); row < end_row; row++) {
+                    int32_t *to = sums + row * width;
+                    const int16_t *from = codes + (row + i - top) * width;
+                    for (size_t column = first; column < end; column++)
+                        to[column] += from[column + j - left] * w;
+                }
+            }
+        }
+    }
+}
+
+/* The second convolution of a group with int8 weights, which become floats at `room` where the
+   codes are floats. */
 static void convolve_codes(float *planes, csd_input *x, float *room, const int8_t *weight,
                            const csd_shape *kernel, const float *channels, size_t wide,
                            const csd_args *args) {
     const uint32_t outputs = kernel->dims[1];
-    const size_t plane = csd_count(&x->shape, 2, 4), weights = outputs * csd_count(kernel, 1, 4);
+    const size_t plane = csd_count(&x->shape, 2, 4), products = csd_count(kernel, 1, 4);
     const float *bias = channels + 2 * wide, *slope = bias + wide, *multiplier = slope + wide;
-    for (size_t i = 0; i < weights; i++)
-        room[i] = (float)weight[i];
-    convolve(planes, x, room, kernel, NULL, NULL, outputs,
-             args->params + CSD_CONV_BLOCK_P_PAD_TOP_2);
+    const csd_param *pads = args->params + CSD_CONV_BLOCK_P_PAD_TOP_2;
+    if (has_wide_codes(args)) {
+        for (size_t o = 0; o < outputs; o++) {
+            int32_t *sums = (int32_t *)(void *)(planes + o * plane);
+            sum_codes(sums, x->data, &x->shape, weight + o * products, kernel, pads);
+            for (size_t i = 0; i < plane; i++)
+                planes[o * plane + i] = (float)sums[i];
+        }
+    } else {
+        for (size_t i = 0; i < outputs * products; i++)
+            room[i] = (float)weight[i];
+        convolve(planes, x, room, kernel, NULL, NULL, outputs, pads);
+    }
     for (size_t o = 0; o < outputs; o++, planes += plane) {
         for (size_t i = 0; i < plane; i++) {
             const float scaled = planes[i] * multiplier[o];
@@ -143,7 +200,7 @@ void CSD_KERNEL(conv_block)(const csd_args *args) {
             convolve(first, &x, weight + g * taken, &expand->shape, rows + g, rows + wide + g,
                      channels, pads);
             if (middle->shape.dtype == CSD_I8) {
-                take_codes(first, group, args->params);
+                (has_wide_codes(args) ? take_wide_codes : take_codes)(first, group, args->params);
                 convolve_codes(second, &expanded, second + group,
                                (const int8_t *)middle->data + g * products, &middle->shape, rows + g,
                                wide, args);

@@ -6,26 +6,6 @@
 
 #include "../precoder.h"
 
-/* x / t, where t divides x and the quotient is below 2^32: the odd part's inverse modulo 2^32. */
-static uint32_t divide_exactly(uint64_t x, uint32_t t) {
-    static const uint32_t inverse[CSD_MOST_USERS + 1u] = {
-        0,           1u, 1u,          0xAAAAAAABu, 1u, 0xCCCCCCCDu, 0xAAAAAAABu, 0xB6DB6DB7u, 1u,
-        0x38E38E39u, 0xCCCCCCCDu, 0xBA2E8BA3u, 0xAAAAAAABu, 0xC4EC4EC5u, 0xB6DB6DB7u, 0xEEEEEEEFu,
-        1u};
-    static const uint8_t twos[CSD_MOST_USERS + 1u] = {0, 0, 1, 0, 2, 0, 1, 0, 3,
-                                                      0, 1, 0, 2, 0, 1, 0, 4};
-    return (uint32_t)(x >> twos[t]) * inverse[t];
-}
-
-/* binomial(q + place, place + 1): q (q + 1) / 2 (q + 2) / 3 ..., each a binomial that does not
-   fall, and the last is below the number of rows: all below 2^31, the products below 2^48. */
-static uint32_t rows_before(uint32_t q, uint32_t place) {
-    uint32_t rows = q;
-    for (uint32_t t = 2; t <= place + 1u; t++)
-        rows = divide_exactly((uint64_t)rows * (q + t - 1u), t);
-    return rows;
-}
-
 /* The row, and the block of each user in it. */
 static size_t find_row(const uint32_t *index, uint32_t *place, uint32_t users, uint32_t bits,
                        uint32_t sorted) {
@@ -39,7 +19,7 @@ static size_t find_row(const uint32_t *index, uint32_t *place, uint32_t users, u
         place[k] = 0;
         for (uint32_t j = 0; j < users; j++)
             place[k] += j < k ? index[j] <= index[k] : index[j] < index[k];
-        row += rows_before(index[k], place[k]);
+        row += csd_rows_before(index[k], place[k]);
     }
     return row;
 }

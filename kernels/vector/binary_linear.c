@@ -10,7 +10,7 @@
 #include "../vectors.h"
 #include "sign_words.h"
 
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
 #define BLOCK_STEPS 4u
 #define CHUNK 512u /* inputs whose tables are there at once */
@@ -20,8 +20,10 @@ typedef float four_sums[16];
 
 #if defined(CSD_HAS_AVX512)
 #include "../x86/sign_lookup_avx512.h"
-#else
+#elif defined(CSD_HAS_AVX2)
 #include "../x86/sign_lookup_avx2.h"
+#else
+#include "../arm/sign_lookup_neon.h"
 #endif
 
 /* Rows of x times a chunk of inputs, on top of what y has, unless it is the first. */

@@ -5,7 +5,8 @@
 #include "code_rows.h"
 
 #ifndef CSD_HAS_CODES
-CSD_INLINE size_t csd_words(size_t kw) { return kw; }
+CSD_INLINE size_t csd_words(size_t kw, size_t pair) { return kw * pair; }
+CSD_INLINE size_t csd_pair_of(int bits) { return bits > 0; }
 #endif
 
 enum { CSD_BLOCK_MOST = 4, CSD_BLOCK_TAPS = 9, CSD_BLOCK_WIDTH = 64 };
@@ -17,6 +18,7 @@ typedef struct csd_block {
     csd_taps taps[3];
     int coded;
     csd_coding coding;
+    size_t pair; /* bytes of the codes of two channels */
 } csd_block;
 
 CSD_INLINE csd_taps csd_block_taps(const csd_args *args, uint32_t weight, uint32_t pads) {
@@ -44,6 +46,8 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
     b->batch = b->coded && b->taken * 2u == CSD_CODED_OUTPUTS && b->groups > 1u ? 2u : 1u;
     b->coding.scale = args->params[CSD_CONV_BLOCK_P_CODE_SCALE].f;
     b->coding.inverse = 1.0f / b->coding.scale;
+    b->coding.bits = (int)args->params[CSD_CONV_BLOCK_P_CODE_BITS].u;
+    b->pair = csd_pair_of(b->coding.bits);
     b->coding.zero = args->params[CSD_CONV_BLOCK_P_CODE_ZERO].i;
     b->taps[0] = csd_block_taps(args, CSD_CONV_BLOCK_EXPAND, CSD_CONV_BLOCK_P_PAD_TOP_1);
     b->taps[1] = csd_block_taps(args, CSD_CONV_BLOCK_MIDDLE, CSD_CONV_BLOCK_P_PAD_TOP_2);
@@ -80,7 +84,7 @@ CSD_INLINE size_t csd_block_area(csd_taps taps) { return taps.height * taps.widt
 /* The record of `count` groups, of which the last batch may have fewer. */
 CSD_INLINE csd_record csd_block_record(const csd_block *b, size_t count) {
     csd_record r;
-    const size_t words = b->taken / 2u * b->taps[1].height * csd_words(b->taps[1].width);
+    const size_t words = b->taken / 2u * b->taps[1].height * csd_words(b->taps[1].width, b->pair);
     r.expand = 0;
     r.expand_bias = r.expand + count * b->taken * b->inputs * csd_block_area(b->taps[0]);
     r.expand_slope = r.expand_bias + count * b->taken;

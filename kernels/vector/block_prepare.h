@@ -61,14 +61,14 @@ CSD_INLINE void csd_pack_words(int32_t *to, const int8_t *from, const csd_block 
         count = b->each - o < 2u ? 1u : 2u;
         for (size_t pair = 0; pair < b->taken / 2u; pair++)
             for (size_t row = 0; row < b->taps[1].height; row++)
-                for (size_t j = 0; j < csd_words(b->taps[1].width); j++)
+                for (size_t j = 0; j < csd_words(b->taps[1].width, b->pair); j++)
                     for (size_t i = 0; i < count; i++) {
-                        int32_t factors[2u * CSD_CODE_STEP];
-                        for (size_t f = 0; f < 2u * CSD_CODE_STEP; f++)
+                        int32_t factors[4];
+                        for (size_t f = 0; f < 2u * csd_code_step(b->pair); f++)
                             factors[f] =
                                 csd_code_weight(from + (o + i) * step, b, 2u * pair + f % 2u, row,
-                                                j * CSD_CODE_STEP + f / 2u);
-                        *to++ = csd_code_word(factors);
+                                                j * csd_code_step(b->pair) + f / 2u);
+                        *to++ = csd_code_word(factors, b->pair);
                     }
     }
 }
@@ -81,7 +81,7 @@ CSD_INLINE void csd_pack_zeros(int32_t *to, const int8_t *from, const csd_block 
             *to++ = sum;
             for (size_t c = 0; c < b->each; c++)
                 for (size_t j = 0; j < b->taps[1].width; j++)
-                    sum += csd_code_shift(b->coding.zero) * csd_code_weight(from, b, c, row, j);
+                    sum += csd_code_shift(&b->coding) * csd_code_weight(from, b, c, row, j);
         }
         *to++ = sum;
     }

@@ -61,7 +61,7 @@ static void run_floats(const csd_rows *t, span made) {
 
 /* v of floats, which becomes codes. */
 typedef struct coded {
-    csd_code *codes;
+    uint8_t *codes;
     csd_planes planes;
     csd_coding coding;
     int tame;
@@ -71,7 +71,7 @@ typedef struct coded {
     static void name(const csd_rows *t, const coded *to, size_t row, size_t o) {                   \
         for (size_t at = 0; at < t->columns; at += CSD_TILE_COLUMNS)                               \
             csd_code_tile(t, to->codes, &to->planes, row, at, o, &to->coding, kh, kw, height,      \
-                          outputs, fixed, to->tame);                                               \
+                          outputs, fixed, to->tame, to->coding.bits);                              \
     }
 enum { MOST_ROWS = CSD_TILE_ROWS * 2 / CSD_CODED_OUTPUTS };
 V_ROW(v_row_1_9, 1, 9, MOST_ROWS, CSD_CODED_OUTPUTS, 1)
@@ -96,37 +96,62 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
     }
 }
 
-#define CODE_ROW(name, kh, kw, height, outputs, fixed)                                             \
+#define CODE_ROW(name, kh, kw, height, outputs, fixed, pair)                                       \
     static void name(const csd_code_rows *t, size_t row, size_t o) {                               \
         for (size_t at = 0; at < t->columns; at += CSD_TILE_COLUMNS)                               \
-            csd_sum_codes(t, row, at, o, kh, csd_words(kw), height, outputs, fixed);               \
+            csd_sum_codes(t, row, at, o, kh, csd_words(kw, pair), height, outputs, fixed, pair);   \
     }
-#define FIXED_CODE_ROW(kh, kw) CODE_ROW(code_row_##kh##_##kw, kh, kw, CSD_TILE_ROWS, 2, 1)
-CODE_TILES(FIXED_CODE_ROW)
-CODE_ROW(code_row_whole, t->taps.height, t->taps.width, CSD_TILE_ROWS, 2, 0)
-CODE_ROW(code_row_low, t->taps.height, t->taps.width, 1, 2, 0)
-CODE_ROW(code_row_alone, t->taps.height, t->taps.width, CSD_TILE_ROWS, 1, 0)
-CODE_ROW(code_row_low_alone, t->taps.height, t->taps.width, 1, 1, 0)
+/* The rows of pairs of so many bytes. */
+#define FIXED_HALVES(kh, kw) CODE_ROW(halves_row_##kh##_##kw, kh, kw, CSD_TILE_ROWS, 2, 1, 4)
+#define FIXED_BYTES(kh, kw) CODE_ROW(bytes_row_##kh##_##kw, kh, kw, CSD_TILE_ROWS, 2, 1, 2)
+#define OTHER_CODE_ROWS(of, pair)                                                                  \
+    CODE_ROW(of##_row_whole, t->taps.height, t->taps.width, CSD_TILE_ROWS, 2, 0, pair)             \
+    CODE_ROW(of##_row_low, t->taps.height, t->taps.width, 1, 2, 0, pair)                           \
+    CODE_ROW(of##_row_alone, t->taps.height, t->taps.width, CSD_TILE_ROWS, 1, 0, pair)             \
+    CODE_ROW(of##_row_low_alone, t->taps.height, t->taps.width, 1, 1, 0, pair)
 
-static void run_codes(const csd_code_rows *t, span made) {
-    for (size_t o = 0, outputs; o < t->outputs; o += outputs) {
-        outputs = next_outputs(t->outputs - o);
-        for (size_t row = made.first, height; row < made.end; row += height) {
-            height = next_rows(made.end - row);
-            switch (key(t->taps, height, outputs)) {
-#define CODE_CASE(kh, kw)                                                                          \
+#define CODE_CASE(of, kh, kw)                                                                      \
     case KEY(kh, kw):                                                                              \
-        code_row_##kh##_##kw(t, row, o);                                                           \
+        of##_row_##kh##_##kw(t, row, o);                                                           \
         break;
-                CODE_TILES(CODE_CASE)
-            default:
-                if (outputs == 2u)
-                    (height > 1u ? code_row_whole : code_row_low)(t, row, o);
-                else
-                    (height > 1u ? code_row_alone : code_row_low_alone)(t, row, o);
-            }
-        }
+#define HALVES_CASE(kh, kw) CODE_CASE(halves, kh, kw)
+#define BYTES_CASE(kh, kw) CODE_CASE(bytes, kh, kw)
+#define RUN_CODES(name, of, cases)                                                                 \
+    static void name(const csd_code_rows *t, span made) {                                          \
+        for (size_t o = 0, outputs; o < t->outputs; o += outputs) {                                \
+            outputs = next_outputs(t->outputs - o);                                                \
+            for (size_t row = made.first, height; row < made.end; row += height) {                 \
+                height = next_rows(made.end - row);                                                \
+                switch (key(t->taps, height, outputs)) {                                           \
+                    CODE_TILES(cases)                                                              \
+                default:                                                                           \
+                    if (outputs == 2u)                                                             \
+                        (height > 1u ? of##_row_whole : of##_row_low)(t, row, o);                  \
+                    else                                                                           \
+                        (height > 1u ? of##_row_alone : of##_row_low_alone)(t, row, o);            \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
     }
+
+CODE_TILES(FIXED_HALVES)
+OTHER_CODE_ROWS(halves, 4)
+RUN_CODES(run_halves, halves, HALVES_CASE)
+#if CSD_PAIR_OF_BYTES == 2u
+CODE_TILES(FIXED_BYTES)
+OTHER_CODE_ROWS(bytes, 2)
+RUN_CODES(run_bytes, bytes, BYTES_CASE)
+#endif
+
+static void run_codes(const csd_code_rows *t, span made, size_t pair) {
+#if CSD_PAIR_OF_BYTES == 2u
+    if (pair == 2u) {
+        run_bytes(t, made);
+        return;
+    }
+#endif
+    (void)pair;
+    run_halves(t, made);
 }
 
 #endif

@@ -36,23 +36,31 @@ static size_t set_planes(csd_planes *planes, span rows, size_t columns, csd_taps
     return planes->plane * count + planes->margin;
 }
 
+/* Floats of the lines of so many bytes. */
+static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1u) / LINE * LINE / sizeof(float); }
+
 /* Places the planes of a strip, whose rows are known, in `room`, if they fit; returns how
    many floats they take. Every part is a whole number of cache lines. */
 static size_t place_planes(strip *s, const csd_block *b, float *room) {
+    /* Two groups of wide codes fit in one strip with half the margins: eight columns, of which no
+       reader sees more. */
+    const size_t least = b->batch > 1u && b->pair == 4u ? 2u : 1u;
     const csd_taps nothing = {1, 1, 0, 0};
     size_t element = sizeof(float), share = 1;
 #ifdef CSD_HAS_CODES
     if (b->coded) {
-        element = sizeof(csd_code);
+        element = b->pair;
         share = 2;
     }
 #endif
     s->columns = (b->width + CSD_TILE_COLUMNS - 1u) / CSD_TILE_COLUMNS * CSD_TILE_COLUMNS;
-    const size_t x =
-        set_planes(&s->planes_x, s->x, s->columns, b->taps[0], CSD_WIDE, b->inputs);
-    const size_t v = set_planes(&s->planes_v, s->v, s->columns, b->taps[1], LINE / element,
-                                b->batch * b->taken / share) *
-                     element / sizeof(float);
+    const size_t x = whole_lines(
+        set_planes(&s->planes_x, s->x, s->columns, b->taps[0], CSD_WIDE / least, b->inputs) *
+        sizeof(float));
+    const size_t v =
+        whole_lines(set_planes(&s->planes_v, s->v, s->columns, b->taps[1], LINE / element / least,
+                               b->batch * b->taken / share) *
+                    element);
     const size_t m =
         set_planes(&s->planes_m, s->m, s->columns, b->taps[2], CSD_WIDE, b->batch * b->each);
     const size_t y = set_planes(&s->planes_y, s->y, s->columns, nothing, 0, b->outputs);

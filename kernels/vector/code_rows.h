@@ -1,19 +1,22 @@
-/* A convolution of codes u8 with weights i8 by tiles, as kernels/vector/conv_rows.h walks floats.
-   Sums are exact integers, so that their order is free: two channels lie together, and of some
-   instruction sets two columns as well.
+/* A convolution of codes with weights i8 by tiles, as kernels/vector/conv_rows.h walks floats. Sums
+   are exact integers, so that their order is free: two channels lie together, the first one below,
+   and where they are bytes two columns as well.
 
-   A code is stored as such, or as code - zero, whichever the products take. Of the former, a sum is
-   too large by zero times the weights of those rows of the kernel that lie inside the image, where
-   pads hold the code zero: that is what sums begin with. */
+   Two channels of a column are a pair, of 2 bytes or of 4: `pair` in what follows. A half of 4 bytes
+   is code - zero as int16. Codes of 16 bits are stored so, and those of 8 where int16 are what is
+   multiplied best. A byte of 2 is code - byte, whatever the instructions take. Of those a sum is too
+   large by what is in a byte beside code - zero, times the weights of those rows of the kernel that
+   lie inside the image, where pads hold the code zero: that is what sums begin with. */
 #ifndef CSIDEPLOY_CODE_ROWS_H
 #define CSIDEPLOY_CODE_ROWS_H
 
 #include "conv_rows.h"
 
-/* code = nearest integer of v / scale, + zero. */
+/* code = nearest integer of v / scale, + zero, in `bits`, 8 or 16. */
 typedef struct csd_coding {
     float scale, inverse;
     int32_t zero;
+    int bits;
 } csd_coding;
 
 #if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
@@ -26,19 +29,51 @@ typedef struct csd_coding {
 
 #ifdef CSD_HAS_CODES
 
+/* A word of weights meets four bytes of codes: so many columns. */
+CSD_INLINE size_t csd_code_step(size_t pair) { return 4u / pair; }
 /* Words of weights of a row of kw columns. */
-CSD_INLINE size_t csd_words(size_t kw) { return (kw + CSD_CODE_STEP - 1u) / CSD_CODE_STEP; }
+CSD_INLINE size_t csd_words(size_t kw, size_t pair) { return (kw * pair + 3u) / 4u; }
+
+/* Two channels of a column, then of the next. */
+CSD_INLINE int32_t csd_code_word(const int32_t *w, size_t pair) {
+    if (pair == 4u)
+        return (int32_t)(((uint32_t)w[0] & 0xFFFFu) | (uint32_t)w[1] << 16);
+    return (int32_t)(((uint32_t)w[0] & 0xFFu) | ((uint32_t)w[1] & 0xFFu) << 8 |
+                     ((uint32_t)w[2] & 0xFFu) << 16 | (uint32_t)w[3] << 24);
+}
+
+CSD_INLINE size_t csd_pair_of(int bits) { return bits == 8 ? CSD_PAIR_OF_BYTES : 4u; }
+
+/* Each byte of the code zero as it is stored, and what is in that code beside code - zero. */
+#if CSD_PAIR_OF_BYTES == 4u
+CSD_INLINE int csd_code_of_zero(const csd_coding *coding) {
+    (void)coding;
+    return 0;
+}
+CSD_INLINE int32_t csd_code_shift(const csd_coding *coding) {
+    (void)coding;
+    return 0;
+}
+#else
+CSD_INLINE int csd_code_of_zero(const csd_coding *coding) {
+    return coding->bits == 8 ? (int)csd_byte_of_zero(coding->zero) : 0;
+}
+CSD_INLINE int32_t csd_code_shift(const csd_coding *coding) {
+    return coding->bits == 8 ? csd_byte_shift(coding->zero) : 0;
+}
+#endif
 
 /* The convolution of floats `t` with two or four outputs, as codes. */
-CSD_INLINE void csd_code_tile(const csd_rows *t, csd_code *codes, const csd_planes *out, size_t row,
+CSD_INLINE void csd_code_tile(const csd_rows *t, uint8_t *codes, const csd_planes *out, size_t row,
                               size_t column, size_t o, const csd_coding *coding, const size_t kh,
                               const size_t kw, const size_t rows, const size_t outputs,
-                              const int fixed, const int tame) {
+                              const int fixed, const int tame, const int bits) {
+    const size_t pair = csd_pair_of(bits);
     csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][CSD_TILE_VECTORS];
-    csd_code *to = codes + o / 2u * out->plane + (row - out->first) * out->pitch + column;
+    uint8_t *to = codes + (o / 2u * out->plane + (row - out->first) * out->pitch + column) * pair;
     csd_sum_tile(sums, t, NULL, row, column, o, kh, kw, rows, outputs, fixed, 0);
     CSD_UNROLL
-    for (size_t i = 0; i < outputs; i += 2u, to += out->plane) {
+    for (size_t i = 0; i < outputs; i += 2u, to += out->plane * pair) {
         const csd_wide first = csd_wide_all(t->slope[o + i]);
         const csd_wide second = csd_wide_all(t->slope[o + i + 1u]);
         CSD_UNROLL
@@ -48,15 +83,16 @@ CSD_INLINE void csd_code_tile(const csd_rows *t, csd_code *codes, const csd_plan
                 sums[r][i][v] = csd_wide_rectify(sums[r][i][v], first);
                 sums[r][i + 1u][v] = csd_wide_rectify(sums[r][i + 1u][v], second);
             }
-            csd_codes_store(to + r * out->pitch, sums[r][i], sums[r][i + 1u], coding, tame);
+            csd_codes_store(to + r * out->pitch * pair, sums[r][i], sums[r][i + 1u], coding, tame,
+                            bits);
         }
     }
 }
 
 /* A convolution of codes: y = rectify(sum * multiplier + bias). */
 typedef struct csd_code_rows {
-    const csd_code *x; /* from column -left on */
-    csd_planes in;     /* a plane has two channels */
+    const uint8_t *x; /* from column -left on */
+    csd_planes in;    /* in pairs */
     size_t pairs;
     csd_taps taps;
     const int32_t *weight; /* of two outputs or one: pair, row, word, output */
@@ -68,11 +104,12 @@ typedef struct csd_code_rows {
     size_t height, columns;
 } csd_code_rows;
 
-CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], const csd_code *x,
+CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], const uint8_t *x,
                               const int32_t *w, size_t q, const size_t kh, const size_t words,
-                              size_t j, const size_t rows, const size_t outputs) {
+                              size_t j, const size_t rows, const size_t outputs,
+                              const size_t pair) {
     CSD_AFRESH(w);
-    const csd_codes codes = csd_codes_load(x + j * CSD_CODE_STEP);
+    const csd_codes codes = csd_codes_load(x + j * csd_code_step(pair) * pair, pair);
     CSD_UNROLL
     for (size_t r = 0; r < rows; r++) {
         if (q < r || q - r >= kh)
@@ -80,7 +117,7 @@ CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], co
         CSD_UNROLL
         for (size_t o = 0; o < outputs; o++) {
             sums[r][o] =
-                csd_codes_add(sums[r][o], codes, w + ((q - r) * words + j) * outputs + o);
+                csd_codes_add(sums[r][o], codes, w + ((q - r) * words + j) * outputs + o, pair);
             CSD_INTS_NOW(sums[r][o]);
         }
     }
@@ -95,11 +132,11 @@ CSD_INLINE int32_t csd_begin_codes(const csd_code_rows *t, size_t row, size_t o,
 
 CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column, size_t o,
                               const size_t kh, const size_t words, const size_t rows,
-                              const size_t outputs, const int fixed) {
+                              const size_t outputs, const int fixed, const size_t pair) {
     csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS];
     const csd_view view = csd_view_of(row, t->taps.top, kh, t->height, rows);
-    const csd_code *x =
-        t->x + (row + view.first - t->taps.top - t->in.first) * t->in.pitch + column;
+    const uint8_t *x =
+        t->x + ((row + view.first - t->taps.top - t->in.first) * t->in.pitch + column) * pair;
     const int32_t *w = t->weight + o * t->pairs * kh * words;
     float *y = t->y + o * t->out.plane + (row - t->out.first) * t->out.pitch + column;
     CSD_UNROLL
@@ -108,8 +145,8 @@ CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column,
         for (size_t i = 0; i < outputs; i++)
             sums[r][i] = csd_ints_all(csd_begin_codes(t, row + r, o + i, kh));
     }
-    for (size_t p = 0; p < t->pairs; p++, x += t->in.plane, w += kh * words * outputs) {
-        const csd_code *from = x;
+    for (size_t p = 0; p < t->pairs; p++, x += t->in.plane * pair, w += kh * words * outputs) {
+        const uint8_t *from = x;
         if (fixed) {
             CSD_UNROLL
             for (size_t q = 0; q < rows + kh - 1u; q++) {
@@ -117,13 +154,13 @@ CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column,
                     continue;
                 CSD_UNROLL
                 for (size_t j = 0; j < words; j++)
-                    csd_add_codes(sums, from, w, q, kh, words, j, rows, outputs);
-                from += t->in.pitch;
+                    csd_add_codes(sums, from, w, q, kh, words, j, rows, outputs, pair);
+                from += t->in.pitch * pair;
             }
         } else {
-            for (size_t q = view.first; q < view.end; q++, from += t->in.pitch)
+            for (size_t q = view.first; q < view.end; q++, from += t->in.pitch * pair)
                 for (size_t j = 0; j < words; j++)
-                    csd_add_codes(sums, from, w, q, kh, words, j, rows, outputs);
+                    csd_add_codes(sums, from, w, q, kh, words, j, rows, outputs, pair);
         }
     }
     CSD_UNROLL
@@ -133,7 +170,7 @@ CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column,
         CSD_UNROLL
         for (size_t r = 0; r < rows; r++) {
             csd_wide parts[CSD_TILE_VECTORS];
-            csd_ints_floats(parts, sums[r][i]);
+            csd_ints_floats(parts, sums[r][i], pair);
             CSD_UNROLL
             for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
                 const csd_wide made = csd_wide_add(csd_wide_mul(parts[v], multiplier), bias);

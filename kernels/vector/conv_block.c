@@ -62,13 +62,14 @@ static void run_middle(const strip *s, const csd_block *b, const csd_record *r, 
 }
 
 #ifdef CSD_HAS_CODES
-static csd_code *codes_of(const strip *s) { return (csd_code *)(void *)s->v_at; }
+static uint8_t *codes_of(const strip *s) { return (uint8_t *)s->v_at; }
 
 static void run_coded_middle(const strip *s, const csd_block *b, const csd_record *r,
                              const float *group, size_t i) {
     const csd_code_rows middle = {
-        .x = codes_of(s) + i * (b->taken / 2u) * s->planes_v.plane + s->planes_v.margin -
-             b->taps[1].left,
+        .x = codes_of(s) + (i * (b->taken / 2u) * s->planes_v.plane + s->planes_v.margin -
+                            b->taps[1].left) *
+                               b->pair,
         .in = s->planes_v,
         .pairs = b->taken / 2u,
         .taps = b->taps[1],
@@ -83,19 +84,19 @@ static void run_coded_middle(const strip *s, const csd_block *b, const csd_recor
         .height = b->height,
         .columns = s->columns,
     };
-    run_codes(&middle, s->m);
+    run_codes(&middle, s->m, b->pair);
 }
 #endif
 
 /* v of a batch. */
 static void run_expand(const strip *s, const csd_block *b, const csd_rows *expand, int tame) {
-    #ifdef CSD_HAS_CODES
+#ifdef CSD_HAS_CODES
     if (b->coded) {
-        const coded to = {codes_of(s) + s->planes_v.margin, s->planes_v, b->coding, tame};
+        const coded to = {codes_of(s) + s->planes_v.margin * b->pair, s->planes_v, b->coding, tame};
         run_coding(expand, &to, s->v);
         if (b->width < s->columns)
             clear_behind(codes_of(s), &s->planes_v, s->v, expand->outputs / 2u, b->width,
-                         sizeof(csd_code), csd_code_of_zero(b->coding.zero));
+                         b->pair, csd_code_of_zero(&b->coding));
         return;
     }
 #endif
@@ -167,7 +168,7 @@ int CSD_FAST(conv_block)(const csd_args *args) {
             memset(start, 0, taken * sizeof *start);
 #ifdef CSD_HAS_CODES
             if (b.coded)
-                memset(s.v_at, csd_code_of_zero(b.coding.zero),
+                memset(s.v_at, csd_code_of_zero(&b.coding),
                        (size_t)(s.m_at - s.v_at) * sizeof *start);
 #endif
             copy_x(&s, &b, x);

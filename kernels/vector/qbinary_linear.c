@@ -6,7 +6,7 @@
 #include "../widen.h"
 #include "sign_words.h"
 
-#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
+#if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
 #define CHUNK 1024u /* inputs whose tables are there at once */
 #define PANEL 1024u /* outputs whose sums are */
@@ -15,13 +15,18 @@
 /* The signed sums of four inputs, of any size: a group that is not whole has inputs of 0. */
 typedef int32_t wide_table[16];
 
-static void build_wide_tables(wide_table *tables, const csd_input *x, size_t at, size_t count,
-                              int32_t zero) {
-    int32_t numbers[CHUNK] = {0};
+/* `count` inputs less the zero point, and 0 up to the end of their last step. */
+static void load_numbers(int32_t *numbers, const csd_input *x, size_t at, size_t count,
+                         int32_t zero) {
     csd_widen(numbers, (const uint8_t *)x->data + at * x->shape.element, x->shape.dtype, count);
     for (size_t i = 0; i < count; i++)
         numbers[i] -= zero;
-    for (size_t g = 0; g < csd_sign_steps(count) * 4u; g++) {
+    for (size_t i = count; i < csd_sign_steps(count) * CSD_SIGN_STEP; i++)
+        numbers[i] = 0;
+}
+
+static void build_wide_tables(wide_table *tables, const int32_t *numbers, size_t groups) {
+    for (size_t g = 0; g < groups; g++) {
         const int32_t *four = numbers + 4u * g;
         const int32_t high[4] = {-four[0] - four[1], -four[0] + four[1], four[0] - four[1],
                                  four[0] + four[1]};
@@ -34,8 +39,10 @@ static void build_wide_tables(wide_table *tables, const csd_input *x, size_t at,
 
 #if defined(CSD_HAS_AVX512)
 #include "../x86/sign_sums_avx512.h"
-#else
+#elif defined(CSD_HAS_AVX2)
 #include "../x86/sign_sums_avx2.h"
+#else
+#include "../arm/sign_sums_neon.h"
 #endif
 
 /* y of one row and the outputs from `from` on, of which sums has `count`. */

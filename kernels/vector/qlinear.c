@@ -7,7 +7,8 @@
 
        bytes[strip][input / q][output mod 64][input mod q]
 
-   An i8 plus 128 is a u8. What the zero point makes of an output is made before, with its bias:
+   x86 multiplies a u8 with an i8, and an i8 plus 128 is a u8; Arm two i8, and a u8 less 128 is one.
+   There 16-bit x is left to the general kernel. What the zero point makes of an output is made before, with its bias:
    sum (x - zero) w + bias = sum x w + start. Nothing is rounded before the end: order does not
    matter. */
 #include <string.h>
@@ -16,12 +17,11 @@
 #include "../fast.h"
 #include "../vectors.h"
 
-#if defined(CSD_HAS_AVX512)
+#if defined(CSD_HAS_AVX512) || (defined(CSD_HAS_NEON) && defined(__ARM_FEATURE_DOTPROD))
 
 #define WIDE 16u   /* outputs of a vector */
 #define VECTORS 4u /* of a strip */
 #define STRIP (WIDE * VECTORS)
-#define ROWS 4u    /* rows of x that share what is read of the weights */
 #define RUN 256u   /* inputs of 16 bits whose products with 8 bits fit 32 bits in all */
 #define MOST (64u << 20)
 
@@ -29,50 +29,16 @@ static size_t together(const csd_shape *x) { return x->dtype == CSD_I16 ? 2u : 4
 
 static size_t padded(size_t count, size_t to) { return (count + to - 1u) / to * to; }
 
-/* The zero point of x as it is multiplied: as words, or as unsigned bytes. */
+#if defined(CSD_HAS_AVX512)
+#include "../x86/strip_products_avx512.h"
+#else
+#include "../arm/strip_products_dotprod.h"
+#endif
+
+/* The zero point of x as it is multiplied: as words, or as bytes of the one type. */
 static int64_t zero_of(const csd_args *args) {
     return args->params[CSD_QLINEAR_P_X_ZERO].i +
-           (args->in[CSD_QLINEAR_X].shape.dtype == CSD_I8 ? 0x80 : 0);
-}
-
-/* The products of one dword of each row of x with one of each output. */
-CSD_INLINE void multiply_dwords(__m512i sums[ROWS][VECTORS], const uint8_t *x, size_t pitch,
-                                size_t bytes, const int8_t *w, size_t rows, size_t q, int flip) {
-    __m512i weights[VECTORS];
-    CSD_UNROLL
-    for (size_t v = 0; v < VECTORS; v++) {
-        if (q == 4u)
-            weights[v] = _mm512_loadu_si512(w + v * WIDE * 4u);
-        else
-            weights[v] = _mm512_cvtepi8_epi16(
-                _mm256_loadu_si256((const __m256i *)(const void *)(w + v * WIDE * 2u)));
-    }
-    CSD_UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        int32_t dword = 0;
-        memcpy(&dword, x + r * pitch, bytes);
-        const __m512i some = _mm512_set1_epi32(dword ^ flip);
-        CSD_UNROLL
-        for (size_t v = 0; v < VECTORS; v++)
-            sums[r][v] = q == 4u ? _mm512_dpbusd_epi32(sums[r][v], some, weights[v])
-                                 : _mm512_dpwssd_epi32(sums[r][v], some, weights[v]);
-    }
-}
-
-/* sums[r][v] = products of `count` inputs of `rows` rows of x, which begin at x, x + pitch, ..., with
-   a strip. */
-CSD_INLINE void multiply(__m512i sums[ROWS][VECTORS], const uint8_t *x, size_t pitch, size_t count,
-                         const int8_t *w, size_t rows, size_t q, int flip) {
-    CSD_UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        CSD_UNROLL
-        for (size_t v = 0; v < VECTORS; v++)
-            sums[r][v] = _mm512_setzero_si512();
-    }
-    for (size_t left = count / q; left > 0; left--, x += 4, w += STRIP * q)
-        multiply_dwords(sums, x, pitch, 4u, w, rows, q, flip);
-    if (count % q != 0)
-        multiply_dwords(sums, x, pitch, count % q * (4u / q), w, rows, q, flip);
+           (args->in[CSD_QLINEAR_X].shape.dtype == FLIPPED ? SHIFT : 0);
 }
 
 /* What one call of `strip` works at. */
@@ -86,7 +52,7 @@ CSD_INLINE void strip(const csd_args *args, place at, size_t rows, size_t q) {
     const csd_shape *shape = &args->in[CSD_QLINEAR_WEIGHT].shape;
     const size_t outputs = shape->dims[0], inputs = shape->dims[1], pitch = inputs * (4u / q);
     const float *multiplier = (const float *)args->in[CSD_QLINEAR_MULTIPLIER].data + at.from;
-    const int flip = args->in[CSD_QLINEAR_X].shape.dtype == CSD_I8 ? (int)0x80808080u : 0;
+    const int flip = args->in[CSD_QLINEAR_X].shape.dtype == FLIPPED ? (int)0x80808080u : 0;
     const uint8_t *x = (const uint8_t *)args->in[CSD_QLINEAR_X].data + at.row * pitch;
     const size_t longest = q == 2u ? RUN : inputs;
     const csd_param *p = args->params;
@@ -94,18 +60,12 @@ CSD_INLINE void strip(const csd_args *args, place at, size_t rows, size_t q) {
     for (size_t r = 0; r < rows; r++)
         memcpy(all[r], at.start, sizeof all[r]);
     for (size_t k = 0; k < inputs; k += longest) {
-        __m512i sums[ROWS][VECTORS];
+        int32_t made[ROWS][STRIP];
         const size_t run = inputs - k < longest ? inputs - k : longest;
-        multiply(sums, x + k * (4u / q), pitch, run, at.weights + k * STRIP, rows, q, flip);
-        CSD_UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            int32_t made[STRIP];
-            CSD_UNROLL
-            for (size_t v = 0; v < VECTORS; v++)
-                _mm512_storeu_si512(made + v * WIDE, sums[r][v]);
+        multiply(made, x + k * (4u / q), pitch, run, at.weights + k * STRIP, rows, q, flip);
+        for (size_t r = 0; r < rows; r++)
             for (size_t i = 0; i < STRIP; i++)
-                all[r][i] += made[i];
-        }
+                all[r][i] += made[r][i];
     }
     for (size_t r = 0; r < rows; r++) {
         float scaled[STRIP];
@@ -119,6 +79,7 @@ CSD_INLINE void strip(const csd_args *args, place at, size_t rows, size_t q) {
     }
 }
 
+#if ROWS > 1
 static void strip_of_one(const csd_args *args, place at, size_t q) {
     if (q == 4u)
         strip(args, at, 1u, 4u);
@@ -132,6 +93,7 @@ static void strip_of_two(const csd_args *args, place at, size_t q) {
     else
         strip(args, at, 2u, 2u);
 }
+#endif
 
 static void strip_of_rows(const csd_args *args, place at, size_t q) {
     if (q == 4u)
@@ -154,10 +116,12 @@ int CSD_FAST(qlinear)(const csd_args *args) {
         place at = {0, from, count, weights + from * inputs, start + from};
         for (; at.row + ROWS <= rows; at.row += ROWS)
             strip_of_rows(args, at, q);
+#if ROWS > 1
         for (; at.row + 2u <= rows; at.row += 2u)
             strip_of_two(args, at, q);
         if (at.row < rows)
             strip_of_one(args, at, q);
+#endif
     }
     return 1;
 }
@@ -169,7 +133,8 @@ size_t CSD_PREPARE(qlinear)(const csd_args *args, void *memory) {
     const uint64_t size = (uint64_t)all * (sizeof(int64_t) + padded(inputs, q));
     const int8_t *w = weight->data;
     int64_t *start = memory;
-    if (w == NULL || (bias->data == NULL && bias->shape.rank > 0) || size > MOST)
+    if (w == NULL || (bias->data == NULL && bias->shape.rank > 0) || size > MOST ||
+        (q == 2u && !WORDS))
         return 0;
     if (memory == NULL)
         return (size_t)size;

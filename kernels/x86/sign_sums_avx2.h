@@ -29,10 +29,12 @@ static void add_wide_tile(int32_t *to, const wide_table *tables, const uint16_t 
 static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, const csd_input *x,
                       size_t row, size_t at, size_t inputs, int32_t zero, const void *words) {
     CSD_ALIGNED(32) wide_table tables[CHUNK / 4u];
+    int32_t numbers[CHUNK];
     const size_t run = inputs - at < CHUNK ? inputs - at : CHUNK, here = csd_sign_steps(run);
     const size_t steps = csd_sign_steps(inputs), tiles = csd_sign_tiles(outputs);
     const size_t begin = from / CSD_SIGN_TILE;
-    build_wide_tables(tables, x, row + at, run, zero);
+    load_numbers(numbers, x, row + at, run, zero);
+    build_wide_tables(tables, numbers, here * 4u);
     for (size_t t = begin; t < begin + csd_sign_tiles(count); t += CSD_SIGN_STRIP) {
         const size_t wide = csd_sign_wide(t, tiles);
         const uint16_t *w = csd_sign_at(words, t, tiles, steps, at / CSD_SIGN_STEP);

@@ -208,8 +208,11 @@ static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, 
     const size_t tiles = csd_sign_tiles(outputs), begin = from / CSD_SIGN_TILE;
     const chunk_facts facts = build_tables(tables.narrow, x, row + at, run, zero);
     const int narrow = facts.most <= 65530u;
-    if (!narrow)
-        build_wide_tables(tables.wide, x, row + at, run, zero);
+    if (!narrow) {
+        int32_t numbers[CHUNK];
+        load_numbers(numbers, x, row + at, run, zero);
+        build_wide_tables(tables.wide, numbers, here * 4u);
+    }
     for (size_t t = begin; t < begin + csd_sign_tiles(count); t += CSD_SIGN_STRIP) {
         const size_t wide = csd_sign_wide(t, tiles);
         const uint16_t *w = csd_sign_at(words, t, tiles, steps, at / CSD_SIGN_STEP);

@@ -4,6 +4,12 @@
 
 #include <immintrin.h>
 
+/* y[0] to y[3] become top / sqrt(y), with y at least 1. */
+CSD_INLINE void csd_four_over_roots(float *y, float top) {
+    const __m128 x = _mm_max_ps(_mm_loadu_ps(y), _mm_set1_ps(1.0f));
+    _mm_storeu_ps(y, _mm_div_ps(_mm_set1_ps(top), _mm_sqrt_ps(x)));
+}
+
 #ifdef CSD_HAS_AVX512
 
 typedef __m512 csd_wide;

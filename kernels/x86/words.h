@@ -6,6 +6,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* The signed halves of eight bytes as sixteen bytes, a byte's high half first. */
+CSD_INLINE __m128i csd_nibbles(__m128i x) {
+    const __m128i low = _mm_set1_epi8(15);
+    const __m128i values = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+    return _mm_shuffle_epi8(values, _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(x, 4), low),
+                                                      _mm_and_si128(x, low)));
+}
+
 #ifdef CSD_HAS_AVX512
 
 typedef __m512i csd_words;
@@ -38,6 +46,11 @@ CSD_INLINE csd_words csd_words_u8(const uint8_t *p, size_t count) {
 CSD_INLINE csd_words csd_words_i8(const int8_t *p, size_t count) {
     const __mmask16 first = csd_wide_first(count);
     return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first, p));
+}
+/* Of four bits each, two a byte; `count` is even. */
+CSD_INLINE csd_words csd_words_i4(const uint8_t *p, size_t count) {
+    const __mmask16 first = csd_wide_first(count / 2u);
+    return _mm512_cvtepi8_epi32(csd_nibbles(_mm_maskz_loadu_epi8(first, p)));
 }
 CSD_INLINE csd_words csd_words_i16(const int16_t *p, size_t count) {
     const __mmask16 first = csd_wide_first(count);
@@ -110,6 +123,12 @@ CSD_INLINE csd_words csd_words_u8(const uint8_t *p, size_t count) {
 }
 CSD_INLINE csd_words csd_words_i8(const int8_t *p, size_t count) {
     const __m128i x = csd_first_bytes(p, count);
+    CSD_WORD_HALVES(y, _mm256_cvtepi8_epi32(x), _mm256_cvtepi8_epi32(_mm_srli_si128(x, 8)));
+}
+CSD_INLINE csd_words csd_words_i4(const uint8_t *p, size_t count) {
+    const __m128i bytes = count == 16u ? _mm_loadl_epi64((const void *)p)
+                                       : csd_first_bytes(p, count / 2u);
+    const __m128i x = csd_nibbles(bytes);
     CSD_WORD_HALVES(y, _mm256_cvtepi8_epi32(x), _mm256_cvtepi8_epi32(_mm_srli_si128(x, 8)));
 }
 CSD_INLINE csd_words csd_words_i16(const int16_t *p, size_t count) {

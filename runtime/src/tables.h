@@ -94,7 +94,7 @@ static const csd_field csd_tensor_fields[] = {
 };
 
 static const csd_field csd_step_fields[] = {
-    {"op", 1u, 56u, 0, 4, CSD_KIND_ENUM},
+    {"op", 1u, 57u, 0, 4, CSD_KIND_ENUM},
     {"name", 0u, 0u, 4, 4, CSD_KIND_NAME},
     {"input_count", 1u, 8u, 12, 2, CSD_KIND_COUNT},
     {"output_count", 1u, 2u, 14, 2, CSD_KIND_COUNT},
@@ -412,6 +412,7 @@ static const csd_param_rule csd_conv_block_params[] = {
     {CSD_PARAM_F32_FINITE, 0u, 0u}, /* alpha */
     {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* code_scale */
     {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* code_zero */
+    {CSD_PARAM_U32_RANGE, 8u, 16u}, /* code_bits */
 };
 
 static const csd_param_rule csd_bits_network_params[] = {
@@ -481,8 +482,9 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 2, 0, 0, 2, 0, 0, 0, {2, 2}, {4, 2}, NULL}, /* RESIDUAL_QUANTIZE */
     {2, 1, 1, 0, 2, 0, 0, 0, {4, 2}, {2}, csd_residual_dequantize_params}, /* RESIDUAL_DEQUANTIZE */
     {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
-    {8, 2, 11, 224, 126, 0, 0, 0, {2, 2, 2, 10, 2, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
+    {8, 2, 12, 224, 126, 0, 0, 0, {2, 2, 2, 10, 2, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
     {7, 1, 7, 36, 126, 0, 0, 0, {4, 8, 32, 2, 8, 32, 2}, {2}, csd_bits_network_params}, /* BITS_NETWORK */
+    {2, 1, 0, 0, 2, 0, 0, 0, {2, 2}, {4}, NULL}, /* QUANTIZE_LOGIT */
 };
 
 #endif

@@ -2,8 +2,10 @@
    from those in front. An image of one pixel is left to CONV2D, which sums it in another order. */
 #include "verify_shapes.h"
 
-/* 514 x 255 x 128 stays within 2^24: so far float32 has all integers. */
-#define MOST_PRODUCTS 514u
+/* 514 x 255 x 128 stays within 2^24: so far float32 has all integers. 511 x 32,768 x 128 stays below
+   2^31. */
+#define MOST_PRODUCTS_OF_8 514u
+#define MOST_PRODUCTS_OF_16 511u
 
 /* Weight (outputs, inputs, kh, kw) with fewer pads in front than the kernel has taps? */
 static int kernel_fits(csd_tensor_ref weight, uint32_t outputs, uint32_t inputs,
@@ -40,6 +42,7 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
     const csd_param *p = o->params;
     const uint32_t wide = expand->dims[0], groups = p[CSD_CONV_BLOCK_P_GROUPS].u;
     const int coded = middle->dtype == CSD_I8;
+    const uint32_t bits = p[CSD_CONV_BLOCK_P_CODE_BITS].u;
     if (x->rank != 4 || y->rank != 4 || x->dims[0] != y->dims[0] || !csd_is_number(x->dims[2]) ||
         !csd_is_number(x->dims[3]) || x->dims[2] != y->dims[2] || x->dims[3] != y->dims[3] ||
         (x->dims[2] == 1 && x->dims[3] == 1))
@@ -59,10 +62,13 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
         scratch->dims[0] != scratch_floats(x, middle))
         return CSD_BAD_SHAPE;
     if (!coded)
-        return p[CSD_CONV_BLOCK_P_CODE_SCALE].f == 1.0f && p[CSD_CONV_BLOCK_P_CODE_ZERO].i == 0
+        return p[CSD_CONV_BLOCK_P_CODE_SCALE].f == 1.0f &&
+                       p[CSD_CONV_BLOCK_P_CODE_ZERO].i == 0 && bits == 8
                    ? CSD_OK
                    : CSD_BAD_PARAM;
-    if (middle->nbytes / wide > MOST_PRODUCTS)
+    if (bits != 8 && (bits != 16 || p[CSD_CONV_BLOCK_P_CODE_ZERO].i != 0))
+        return CSD_BAD_PARAM;
+    if (middle->nbytes / wide > (bits == 8 ? MOST_PRODUCTS_OF_8 : MOST_PRODUCTS_OF_16))
         return CSD_BAD_SHAPE;
     const csd_param *multipliers = (const csd_param *)csd_constant(channels, part) + 4u * wide;
     return are_positive(multipliers, wide) ? CSD_OK : CSD_FIELD_RANGE;

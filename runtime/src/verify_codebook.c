@@ -1,6 +1,7 @@
 /* Shapes and tables of the operations whose codes have a number of bits each. The kernels walk
    through thresholds, values and payload by the widths alone, so that all lengths follow from them,
-   in 64 bits: at most 2^31 outputs of 256 values. */
+   in 64 bits: at most 2^31 outputs of 256 values. And of that whose codes all count the same
+   thresholds. */
 #include "verify_shapes.h"
 
 #define MOST_BITS 8u
@@ -67,6 +68,23 @@ csd_status csd_check_quantize_codebook(const csd_operands *o, const csd_part *pa
                 return CSD_FIELD_RANGE;
         values += count;
     }
+    return CSD_OK;
+}
+
+/* 2^B - 1 thresholds for all outputs: then halving takes B steps and needs no bounds. */
+csd_status csd_check_quantize_logit(const csd_operands *o, const csd_part *part) {
+    csd_tensor_ref thresholds = o->in[CSD_QUANTIZE_LOGIT_THRESHOLDS];
+    const uint32_t count = thresholds->dims[0];
+    if (!csd_same_shape(o->in[CSD_QUANTIZE_LOGIT_X], o->out[0]) || thresholds->rank != 1 ||
+        count >= 1u << MOST_BITS || (count & (count + 1u)) != 0)
+        return CSD_BAD_SHAPE;
+    const csd_param *values = csd_constant(thresholds, part);
+    for (uint32_t i = 0; i < count; i++)
+        if ((values[i].u & 0x7F800000u) == 0x7F800000u)
+            return CSD_FIELD_FLOAT;
+    for (uint32_t i = 1; i < count; i++)
+        if (values[i].f < values[i - 1u].f)
+            return CSD_FIELD_RANGE;
     return CSD_OK;
 }
 

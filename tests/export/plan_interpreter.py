@@ -106,6 +106,8 @@ def _compute(
         return np.concatenate([t["a"], t["b"]], p["axis"])
     if step.op is Op.QUANTIZE_UNIFORM:
         return oracles.uniform_quantize(t["x"], p["bits"])
+    if step.op is Op.QUANTIZE_LOGIT:
+        return (t["x"][..., None] > t["thresholds"]).sum(axis=-1)
     if step.op is Op.PACK_BITS:
         return oracles.pack_bits(t["codes"], p["bits"])
     if step.op is Op.UNPACK_BITS:
@@ -175,7 +177,8 @@ def conv_block(t: dict[str, NDArray[Any]], p: dict[str, Any]) -> NDArray[Any]:
     v = np.where(v < 0, v * rows[1], v)
     if len(rows) > 4:
         codes = np.rint(v / p["code_scale"]) + p["code_zero"]
-        v = (np.clip(codes, 0, 255) - p["code_zero"]) * 1.0
+        least, most = (0, 255) if p["code_bits"] == 8 else (-32768, 32767)
+        v = (np.clip(codes, least, most) - p["code_zero"]) * 1.0
     m = convolve(v, "middle", 2, p["groups"])
     m = (m * rows[4] if len(rows) > 4 else m) + rows[2]
     m = np.where(m < 0, m * rows[3], m)

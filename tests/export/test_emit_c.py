@@ -88,7 +88,7 @@ def test_cmake_builds_it(emitted: Path, tmp_path: Path) -> None:
 
 def test_only_what_the_part_uses_is_there(emitted: Path) -> None:
     kernels = {path.stem for path in emitted.glob("kernels/reference/*.c")}
-    operations = {"conv2d", "binary_linear", "quantize_uniform", "pack_bits"}
+    operations = {"conv2d", "binary_linear", "quantize_logit", "pack_bits"}
     assert kernels & {op.name.lower() for op in Op} == operations
     assert kernels >= operations | {"table", "activate"}
     assert "codes" not in kernels

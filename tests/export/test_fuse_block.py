@@ -46,7 +46,8 @@ class Built:
             "coded": False,
             "zero": 100,
             "weight_scale": 0.02,
-            "bits": 8,
+            "kind": np.uint8,
+            "scale": 0.125,
             **changes,
         }
         self.nodes: list[Any] = []
@@ -83,9 +84,8 @@ class Built:
         return self.node(op, [x], f"{x}.act") if op else x
 
     def codes(self, x: str) -> str:
-        kind = np.uint8 if self.how["bits"] == 8 else np.uint16
-        ends = [self.constant("q.s", np.float32(0.125))]
-        ends.append(self.constant("q.z", np.array(self.how["zero"], kind)))
+        ends = [self.constant("q.s", np.float32(self.how["scale"]))]
+        ends.append(self.constant("q.z", np.array(self.how["zero"], self.how["kind"])))
         q = self.node("QuantizeLinear", [x, *ends], "codes")
         return self.node("DequantizeLinear", [q, *ends], "decoded")
 
@@ -208,14 +208,17 @@ def judge_codes(plan: Plan, made: ModelProto) -> None:
     assert len(np.unique(theirs)) > 100
 
 
-@pytest.mark.parametrize("zero", [0, 100, 255])
+@pytest.mark.parametrize(("kind", "zero"), [*((np.uint8, z) for z in (0, 100, 255)), (np.int16, 0)])
 @pytest.mark.parametrize("between", [("PRelu", "LeakyRelu"), ("", "")])
-def test_codes_between(zero: int, between: tuple[str, str]) -> None:
-    made = Built(coded=True, zero=zero, between=between).model()
+def test_codes_between(kind: Any, zero: int, between: tuple[str, str]) -> None:
+    bits = np.dtype(kind).itemsize * 8
+    scale = 0.125 if bits == 8 else 2.0**-9
+    made = Built(coded=True, kind=kind, zero=zero, scale=scale, between=between).model()
     plan = compiled(made)
     assert ops(plan) == ["CONV_BLOCK"]
     (step,) = plan.steps
-    assert (step.params["code_scale"], step.params["code_zero"]) == (0.125, zero)
+    assert (step.params["code_scale"], step.params["code_zero"]) == (scale, zero)
+    assert step.params["code_bits"] == bits
     assert step.inputs[3] is not None
     assert plan.tensors[step.inputs[3]].dtype is DType.I8
     judge_codes(plan, made)
@@ -223,7 +226,8 @@ def test_codes_between(zero: int, between: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"groups": 1}, {"bits": 16}, {"read_again": "v"}, {"kernels": ((1, 1), (11, 17), (1, 1))},
+    [{"groups": 1}, {"kind": np.uint16}, {"kind": np.int16}, {"kind": np.int8},
+     {"read_again": "v"}, {"kernels": ((1, 1), (11, 17), (1, 1))},
      {"between": ("Tanh", "PRelu")}, {"weight_scale": 0.0}],
 )  # fmt: skip
 def test_codes_that_do_not_fit_stay_float(changes: dict[str, Any]) -> None:
@@ -257,6 +261,7 @@ def test_the_graph_checker_knows_a_block() -> None:
         graph.values[name] = value(name, *shape, data=np.ones(shape, np.float32))
     pads = {f"pad_{side}_{i}": 0 for i in (1, 2, 3) for side in ("top", "left")}
     how = {"groups": 2, **pads, "activation": 0, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0}
+    how["code_bits"] = 8
     block = Node(Op.CONV_BLOCK, "b", ["x", *shapes, "", "", ""], ["y", "s"], how)
     graph.nodes = [block]
     check_graph(graph, "a pass")
@@ -264,6 +269,7 @@ def test_the_graph_checker_knows_a_block() -> None:
         ({"groups": 1}, "groups"),
         ({"pad_top_2": 3}, "pads"),
         ({"pad_left_1": 3}, "pads"),
+        ({"code_bits": 12}, "codes"),
     ):
         block.attributes = {**how, **changes}
         with pytest.raises(GraphError, match=fault):

@@ -185,7 +185,7 @@ def conv_steps(plan: Plan) -> int:
 def test_every_layer_is_one_step() -> None:
     ue = compile_model(exported("bacrnet10x", "ue", 4), part="encoder", side="ue")
     assert [s.op.name for s in ue.steps] == [
-        *["CONV2D"] * 5, "BINARY_LINEAR", "QUANTIZE_UNIFORM", "PACK_BITS"
+        *["CONV2D"] * 5, "BINARY_LINEAR", "QUANTIZE_LOGIT", "PACK_BITS"
     ]  # fmt: skip
     assert sum(s.inputs[4] is not None for s in ue.steps if s.op is Op.CONV2D) == 2
     bs = compile_model(exported("bacrnet10x", "bs", 4), part="decoder", side="bs")

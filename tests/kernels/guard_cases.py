@@ -201,6 +201,13 @@ def quantize_uniform(rng: Random) -> Case:
     return Case(Op.QUANTIZE_UNIFORM, [x], (), [(x.shape, np.uint8)], {"bits": bits})
 
 
+def quantize_logit(rng: Random) -> Case:
+    """1 to 8 bits."""
+    x = _odd(rng, _floats(rng, _batch(rng), int(rng.integers(1, 600))))
+    rising = np.sort(_floats(rng, (1 << int(rng.choice([4, 4, 1, 5, 6, 7, 8]))) - 1))
+    return Case(Op.QUANTIZE_LOGIT, [x, rising], (1,), [(x.shape, np.uint8)])
+
+
 def _packed(rng: Random) -> tuple[int, tuple[int, int], tuple[int, int]]:
     bits, n = int(rng.choice([1, 2, 3, 4, 4, 5, 6, 7, 8])), _batch(rng)
     count = int(rng.choice([512, 64, int(rng.integers(1, 700))]))
@@ -409,6 +416,8 @@ def conv_block(rng: Random) -> Case:
         _floats(rng, *y) if rng.random() < 0.5 else None,
     ]
     code = {"code_scale": float(rng.choice([1.0, 0.125, 0.1])), "code_zero": _code(rng, np.uint8)}
+    if rng.random() < 0.5:
+        code |= {"code_zero": 0, "code_bits": 16}
     params = {"groups": groups, **act, **(code if whole else {})}
     for i, kernel in enumerate(kernels, 1):
         params |= {f"pad_top_{i}": kernel[0] // 2, f"pad_left_{i}": kernel[1] // 2}
@@ -454,6 +463,7 @@ CASES: dict[str, Callable[[Random], Case]] = {
         linear,
         binary_linear,
         quantize_uniform,
+        quantize_logit,
         pack_bits,
         unpack_bits,
         quantize,

@@ -1,5 +1,5 @@
-"""CONV_BLOCK: the bits of its three convolutions in sequence; with an int8 middle, of integer sums
-in NumPy between the first and the last."""
+"""CONV_BLOCK: the bits of its three convolutions in sequence; with an int8 middle and codes of 8 or
+16 bits, of integer sums in NumPy between the first and the last."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -59,17 +59,18 @@ def shapes(draw: Any) -> Shape:
         slopes=draw(st.sampled_from([1, outputs])),
         has_bias=draw(st.booleans()),
         has_residual=draw(st.booleans()),
-        scale=draw(st.sampled_from([1.0, 0.25, 0.03])),
+        scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-11, 1e-4])),
         zero=number(0, 255),
         seed=number(0, 2**32 - 1),
     )
 
 
 class Block:
-    """Random weights and inputs of a shape."""
+    """Random weights and inputs of a shape; its codes have `bits`, 0 for a middle of floats."""
 
-    def __init__(self, shape: Shape, coded: bool) -> None:
-        self.shape, self.coded = shape, coded
+    def __init__(self, shape: Shape, bits: int) -> None:
+        self.shape, self.bits, self.coded = shape, bits, bits > 0
+        self.zero = shape.zero if bits == 8 else 0
         self.wide = wide = shape.groups * shape.per_group
         rng = np.random.default_rng(shape.seed)
 
@@ -79,10 +80,10 @@ class Block:
         self.x = real(shape.n, shape.inputs, *shape.image)
         self.rest = real(shape.n, shape.outputs, *shape.image) if shape.has_residual else None
         self.expand = real(wide, shape.inputs, *shape.kernels[0])
-        self.channels = real(5 if coded else 4, wide)
+        self.channels = real(5 if bits else 4, wide)
         self.channels[4:] = np.exp(self.channels[4:] - 6)
         self.middle = real(wide, shape.per_group, *shape.kernels[1])
-        if coded:
+        if bits:
             self.middle = rng.integers(-128, 128, self.middle.shape).astype(np.int8)
         self.project = real(shape.outputs, wide, *shape.kernels[2])
         self.bias = real(shape.outputs) if shape.has_bias else None
@@ -111,7 +112,7 @@ class Block:
         for i, (top, left) in enumerate(s.pads, 1):
             how |= {f"pad_top_{i}": top, f"pad_left_{i}": left}
         if self.coded:
-            how |= {"code_scale": s.scale, "code_zero": s.zero}
+            how |= {"code_scale": s.scale, "code_zero": self.zero, "code_bits": self.bits}
         hand.step(Op.CONV_BLOCK, [x, *held, r], made, **how)
         return write_bundle(hand.plan())
 
@@ -151,9 +152,10 @@ class Block:
 
     def decoded(self, v: Array) -> Array:
         """Codes and sums in integers, two roundings to float32 behind them."""
-        s = self.shape
+        s, zero = self.shape, self.zero
+        least, most = (0, 255) if self.bits == 8 else (-32768, 32767)
         ratio = np.nan_to_num(v / F32(s.scale), nan=0.0, posinf=1e9, neginf=-1e9)
-        codes = np.clip(np.rint(ratio).astype(np.int64) + s.zero, 0, 255) - s.zero
+        codes = np.clip(np.rint(ratio).astype(np.int64) + zero, least, most) - zero
         (h, w), (kh, kw), (top, left) = s.image, s.kernels[1], s.pads[1]
         padded = np.pad(codes, ((0, 0), (0, 0), (top, kh - 1 - top), (left, kw - 1 - left)))
         sums = np.zeros((len(v), self.wide, h, w), np.int64)
@@ -165,23 +167,37 @@ class Block:
         return np.where(made < 0, slope * made, made)
 
 
-@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("bits", [0, 8, 16])
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes())
-def test_it_is_three_convolutions(coded: bool, shape: Shape) -> None:
-    block = Block(shape, coded)
+def test_it_is_three_convolutions(bits: int, shape: Shape) -> None:
+    block = Block(shape, bits)
     expected = block.expected()
     for isa in (None, "reference"):
         assert same_bits(block.run(isa), expected)
 
 
-@pytest.mark.parametrize("coded", [False, True])
-def test_numbers_that_are_none(coded: bool) -> None:
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_numbers_that_are_none(bits: int) -> None:
     """Infinities and NaN reach the pixels whose windows hold them; as codes they saturate."""
-    block = Block(Shape(), coded)
+    block = Block(Shape(), bits)
     block.x[0, 0, 2, 3], block.x[1, 1, 0, 0] = np.inf, np.nan
     block.expand[1, 0, 0, 0] = -np.inf
     expected = block.expected()
-    assert np.isnan(expected).any() != coded
+    assert np.isnan(expected).any() == (bits == 0)
+    for isa in (None, "reference"):
+        assert same_bits(block.run(isa), expected)
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_the_largest_sums(weight: int) -> None:
+    """511 products of the least codes: 2^22 below 2^31, which one more would reach."""
+    block = Block(Shape(groups=1, per_group=1, image=(9, 74), kernels=((1, 1), (7, 73), (1, 1)),
+                        pads=((0, 0), (3, 36), (0, 0)), act=Activation.NONE), 16)  # fmt: skip
+    block.middle[:] = weight
+    block.x[:] = -1e6
+    block.expand[:] = 1
+    block.channels[1] = 1
+    expected = block.expected()
     for isa in (None, "reference"):
         assert same_bits(block.run(isa), expected)

@@ -64,7 +64,7 @@ def taken_shapes(draw: Any) -> Shape:
         slopes=draw(st.sampled_from([1, outputs])),
         has_bias=draw(st.booleans()),
         has_residual=draw(st.booleans()),
-        scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-149, 2.0**127])),
+        scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-11, 2.0**-149, 2.0**127])),
         zero=number(0, 255),
         seed=number(0, 2**32 - 1),
     )
@@ -83,22 +83,22 @@ def spoil(block: Block, rng: np.random.Generator, weights: bool) -> None:
         array.reshape(-1)[at] = rng.choice(odd, 2)
 
 
-@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("bits", [0, 8, 16])
 @settings(max_examples=60, deadline=None)
 @given(shape=taken_shapes(), bad=st.sampled_from(["none", "inputs", "weights"]))
-def test_every_instruction_set_gives_the_same_bits(coded: bool, shape: Shape, bad: str) -> None:
-    block = Block(shape, coded)
+def test_every_instruction_set_gives_the_same_bits(bits: int, shape: Shape, bad: str) -> None:
+    block = Block(shape, bits)
     if bad != "none":
         spoil(block, np.random.default_rng(shape.seed), bad == "weights")
     compare(block)
 
 
-@pytest.mark.parametrize("coded", [False, True])
-def test_the_field_is_fast(coded: bool) -> None:
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_the_field_is_fast(bits: int) -> None:
     """Its shape is taken, in one strip; tall images go by several, the last of them lower."""
-    block = Block(FIELD, coded)
+    block = Block(FIELD, bits)
     compare(block)
-    tall = Block(dataclasses.replace(FIELD, n=1, image=(83, 31)), coded)
+    tall = Block(dataclasses.replace(FIELD, n=1, image=(83, 31)), bits)
     compare(tall)
     for isa in WITH_VECTORS:
         assert is_prepared(block, isa)
@@ -106,16 +106,17 @@ def test_the_field_is_fast(coded: bool) -> None:
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, -0.5, 3.0, -np.inf, np.nan])
-@pytest.mark.parametrize("coded", [False, True])
-def test_every_slope(coded: bool, slope: float) -> None:
-    block = Block(dataclasses.replace(FIELD, n=1), coded)
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_every_slope(bits: int, slope: float) -> None:
+    block = Block(dataclasses.replace(FIELD, n=1), bits)
     block.channels[1], block.channels[3] = slope, slope
     compare(block)
 
 
-def test_codes_at_both_ends() -> None:
-    """All codes 0 or 255, all weights at their ends: the largest sums, of which none wraps."""
-    block = Block(dataclasses.replace(FIELD, per_group=4, zero=255), True)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_codes_at_both_ends(bits: int) -> None:
+    """All codes and all weights at their ends: the largest sums, of which none wraps."""
+    block = Block(dataclasses.replace(FIELD, per_group=4, zero=255), bits)
     block.middle[:] = np.where(block.middle < 0, -128, 127)
     block.x *= np.float32(1e6)
     compare(block)
@@ -126,7 +127,7 @@ def test_codes_at_both_ends() -> None:
 def test_infinite_weights_are_left_to_the_reference() -> None:
     """A pad is not multiplied; the fast kernel's zeros would be."""
     for name in ("expand", "middle", "project"):
-        block = Block(FIELD, False)
+        block = Block(FIELD, 0)
         getattr(block, name)[0, 0, 0, 0] = np.inf
         compare(block)
         for isa in WITH_VECTORS:
@@ -145,7 +146,7 @@ def test_infinite_weights_are_left_to_the_reference() -> None:
     ],
 )
 def test_what_it_is_not_made_for(change: dict[str, Any]) -> None:
-    block = Block(dataclasses.replace(FIELD, **change), False)
+    block = Block(dataclasses.replace(FIELD, **change), 0)
     compare(block)
     for isa in WITH_VECTORS:
         assert not is_prepared(block, isa)

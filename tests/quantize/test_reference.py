@@ -12,16 +12,19 @@ from csideploy.validate import validate
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["auto", "mixed"])
 @pytest.mark.parametrize("model", ["bacrnet10x", "bacrnet1x", "bacrnet10x-both"])
-def test_auto_costs_at_most_a_tenth_of_a_db(
-    model: str, reference_dir: Path, tmp_path: Path
+def test_integers_cost_at_most_a_tenth_of_a_db(
+    model: str, precision: str, reference_dir: Path, tmp_path: Path
 ) -> None:
     emit = frozenset({"onnx", "bundle"})
-    wanted = Wanted(model, None, Bits(), None, emit, False, 7, precision="auto")
+    wanted = Wanted(model, None, Bits(), None, emit, False, 7, precision=precision)
     export_link(wanted, out=tmp_path / "P")
     result = validate(tmp_path / "P", reference=reference_dir / "cost2100_indoor_reference.npz")
     measured = result["measured"]
-    print(f"{model}: fp32 {measured['nmse_db_fp32']:.4f} dB, int8 {measured['nmse_db']:.4f} dB")
+    print(
+        f"{model}: fp32 {measured['nmse_db_fp32']:.4f} dB, {precision} {measured['nmse_db']:.4f} dB"
+    )
     assert result["passed"]
     assert result["samples"] == 3000
     assert measured["nmse_db"] <= measured["nmse_db_fp32"] + 0.1

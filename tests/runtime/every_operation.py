@@ -97,6 +97,8 @@ def link(hand: HandPlan, c: _Constants, x: int, air: int) -> None:
         hand.output("payload", ("n", 2), "u1"),
     )
     hand.step(Op.QUANTIZE_UNIFORM, [feature], [codes], bits=3)
+    counted = hand.constant("lg.t", np.array([-2, -0.5, -0.0, 0.25, 1, 1, 7], np.float32))
+    hand.step(Op.QUANTIZE_LOGIT, [hidden, counted], [hand.output("logits", ("n", 9), np.uint8)])
     hand.step(Op.PACK_BITS, [codes], [payload], bits=3)
     again, value = hand.arena("again", ("n", 5), np.uint8), hand.arena("value", ("n", 5))
     hand.step(Op.UNPACK_BITS, [air], [again], bits=3)
@@ -321,9 +323,11 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
 
 
 def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
-    """Three convolutions by groups, the second one with float32 and with int8 weights."""
-    for coded in (False, True):
-        name, rows = ("block.q", 5) if coded else ("block", 4)
+    """Three convolutions by groups, the second one with float32 and with int8 weights: for codes of
+    8 and of 16 bits."""
+    for bits in (0, 8, 16):
+        coded = bits > 0
+        name, rows = {0: ("block", 4), 8: ("block.q", 5), 16: ("block.q16", 5)}[bits]
         channels = c.rng.normal(scale=0.3, size=(rows, 4)).astype(np.float32)
         channels[4:] = 0.01 * np.abs(channels[4:]) + 0.001
         middle = c.whole(f"{name}.2", np.int8, -127, 128, 4, 2, 3, 1) if coded else None
@@ -335,6 +339,7 @@ def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
         ]
         pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
         how: dict[str, Any] = {"code_scale": 0.05, "code_zero": 90} if coded else {}
+        how |= {"code_scale": 0.0002, "code_zero": 0, "code_bits": 16} if bits == 16 else {}
         ends = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
         how |= {"groups": 2, "activation": Activation.NONE if coded else Activation.PRELU}
         made = [hand.output(f"{name}.y", IMAGE)]
@@ -477,6 +482,8 @@ def _one_step(
             made.append(c.whole(f"c{i}", np.int8, -127, 128, *shape))
         elif kind == "i32":
             made.append(c.whole(f"c{i}", np.int32, -999, 999, *shape))
+        elif kind == "rising":
+            made.append(hand.constant(f"c{i}", np.sort(c.rng.normal(size=shape)).astype("f4")))
         else:
             made.append(c.scales(f"c{i}", *shape) if kind == "scale" else c.f32(f"c{i}", *shape))
     hand.step(op, made, [hand.output("y", y, how.pop("y_type", np.float32))], **how)
@@ -522,7 +529,7 @@ def _wide_tier() -> bytes:
     return write_bundle(hand.plan())
 
 
-def _coded_block() -> bytes:
+def _coded_block(**how: Any) -> bytes:
     """Codes between the convolutions of a block, and rows of more than one tile."""
     hand = HandPlan(n_max=2)
     c = _Constants(hand)
@@ -535,7 +542,7 @@ def _coded_block() -> bytes:
     ]
     made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45 + 36,))]
     pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_left_2": 1, "pad_top_3": 1}
-    hand.step(Op.CONV_BLOCK, operands, made, groups=2, code_scale=0.02, code_zero=128, **pads)
+    hand.step(Op.CONV_BLOCK, operands, made, groups=2, **how, **pads)
     return write_bundle(hand.plan())
 
 
@@ -570,13 +577,17 @@ def wide_seeds() -> dict[str, bytes]:
             Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
             **i16,
         ),
-        "wide_conv_block": _coded_block(),
+        "wide_conv_block": _coded_block(code_scale=0.02, code_zero=128),
+        "wide_conv_block_16": _coded_block(code_scale=0.0002, code_bits=16),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
             [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),
              ("scale", 19)],
             x_type=np.uint8, hidden_zero=9, hidden_low=5, hidden_high=250,
             y_zero=99, low=3, high=255, y_scale=0.1,
+        ),
+        "wide_quantize_logit": _one_step(
+            Op.QUANTIZE_LOGIT, ("n", 77), ("n", 77), [("rising", 255)], y_type=np.uint8
         ),
         "wide_edge_attention": _one_step_of_edges(),
         "wide_residual_quantize": _wide_tier(),

@@ -1,5 +1,6 @@
 """The kernels of Arm's instruction sets, under an emulator: the same bits as the reference."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from c_build import compiler, run
 from convolution_bundles import convolutions
 from every_operation import FILE
 from hand_plan import HandPlan
+from linear_bundles import binary_layers, integer_layers, largest_sums
 
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import Op
@@ -28,14 +30,36 @@ def test_every_operation(arm_driver: Path, cpu: str, isas: list[str]) -> None:
     same_bits(arm_driver, cpu, isas, [FILE, *SEEDS], samples=5)
 
 
-@CPUS
-def test_convolutions(arm_driver: Path, tmp_path: Path, cpu: str, isas: list[str]) -> None:
+def of_bundles(bundles: Iterator[bytes], folder: Path) -> list[Path]:
     files = []
-    for i, bundle in enumerate(convolutions(np.random.default_rng(5))):
-        files.append(tmp_path / f"{i}.csib")
+    for i, bundle in enumerate(bundles):
+        files.append(folder / f"{i}.csib")
         files[-1].write_bytes(bundle)
-    assert len(files) > 20
-    same_bits(arm_driver, cpu, isas, files, samples=2)
+    return files
+
+
+@CPUS
+@pytest.mark.parametrize(
+    ("make", "least", "samples"),
+    [
+        (convolutions, 20, 2),
+        (binary_layers, 8, 3),
+        (integer_layers, 90, 3),
+        (lambda _: largest_sums(), 20, 2),
+    ],
+)
+def test_layers(
+    arm_driver: Path,
+    tmp_path: Path,
+    make: Callable[[np.random.Generator], Iterator[bytes]],
+    least: int,
+    samples: int,
+    cpu: str,
+    isas: list[str],
+) -> None:
+    files = of_bundles(make(np.random.default_rng(5)), tmp_path)
+    assert len(files) >= least
+    same_bits(arm_driver, cpu, isas, files, samples)
 
 
 @CPUS

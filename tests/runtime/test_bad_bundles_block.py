@@ -49,6 +49,7 @@ SOUND: Sound = {
             **{"pad_top_1": 0, "pad_left_1": 2, "pad_top_2": 2, "pad_left_2": 1},
             **{"pad_top_3": 2, "pad_left_3": 0},
             **{"activation": Activation.NONE, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0},
+            "code_bits": 8,
         },
     ),
 }
@@ -59,6 +60,9 @@ CODED: dict[str, Any] = {
     "code_scale": 0.5,
     "code_zero": 128,
 }
+
+
+WIDE_CODES: dict[str, Any] = {**CODED, "code_zero": 0, "code_bits": 16}
 
 
 def coded_of(products: int) -> dict[str, Any]:
@@ -74,6 +78,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "floats": {},
     "codes": CODED,
     "the least zero": {**CODED, "code_zero": 0},
+    "codes of 16 bits": WIDE_CODES,
+    "the most products of 16 bits": {**coded_of(511), "code_bits": 16},
     "the greatest zero": {**CODED, "code_zero": 255},
     "one slope": {"activation": Activation.PRELU, "slope": ones(1)},
     "slopes": {"activation": Activation.PRELU, "slope": ones(3)},
@@ -131,6 +137,10 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "scratch of codes too small": ({**CODED, "scratch": room(71)}, SHAPE),
     "scale without codes": ({"code_scale": 2.0}, PARAM),
     "zero without codes": ({"code_zero": 1}, PARAM),
+    "16 bits without codes": ({"code_bits": 16}, PARAM),
+    "codes of 12 bits": ({**CODED, "code_bits": 12}, PARAM),
+    "a zero of 16 bits": ({**WIDE_CODES, "code_zero": 1}, PARAM),
+    "too many products of 16 bits": ({**coded_of(512), "code_bits": 16}, SHAPE),
     "too many products": (coded_of(515), SHAPE),
     "multiplier 0": ({**CODED, "channels": ones(5, 4, last=0)}, RANGE),
     "multiplier below 0": ({**CODED, "channels": ones(5, 4, last=-1)}, RANGE),
@@ -155,7 +165,13 @@ def test_rule(name: str) -> None:
 
 
 def test_parameters_have_limits() -> None:
-    for name, value in (("code_zero", 256), ("code_zero", -1), ("code_scale", 0.0)):
+    for name, value in (
+        ("code_zero", 256),
+        ("code_zero", -1),
+        ("code_bits", 17),
+        ("code_bits", 7),
+        ("code_scale", 0.0),
+    ):
         with pytest.raises(FormatError, match=r"legal is|not above 0"):
             changed(SOUND, B, **{**CODED, name: value})
 

@@ -153,10 +153,11 @@ typedef enum csd_op {
     CSD_OP_RESIDUAL_DEQUANTIZE = 53,
     CSD_OP_ZERO_FORCING = 54,
     CSD_OP_CONV_BLOCK = 55,
-    CSD_OP_BITS_NETWORK = 56
+    CSD_OP_BITS_NETWORK = 56,
+    CSD_OP_QUANTIZE_LOGIT = 57
 } csd_op;
 
-#define CSD_OP_LAST 56u
+#define CSD_OP_LAST 57u
 #define CSD_FOR_EACH_OP(X) \
     X(CONV2D, conv2d) \
     X(LINEAR, linear) \
@@ -213,7 +214,8 @@ typedef enum csd_op {
     X(RESIDUAL_DEQUANTIZE, residual_dequantize) \
     X(ZERO_FORCING, zero_forcing) \
     X(CONV_BLOCK, conv_block) \
-    X(BITS_NETWORK, bits_network)
+    X(BITS_NETWORK, bits_network) \
+    X(QUANTIZE_LOGIT, quantize_logit)
 #define CSD_MAX_RANK 6u
 #define CSD_MAX_INPUTS 8u
 #define CSD_MAX_OUTPUTS 2u
