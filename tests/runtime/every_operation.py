@@ -12,7 +12,6 @@ several inputs and outputs, a payload, metadata.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hand_plan import HandPlan
+from wide_seeds import WIDTHS, Constants, wide_seeds
 
 from csideploy.export import fronthaul_rules
 from csideploy.export.bundle_read import read_whole
@@ -44,7 +44,7 @@ from csideploy.export.operations import (
     Search,
     Unary,
 )
-from csideploy.export.plan import Dim, PayloadLayout, Plan, Storage
+from csideploy.export.plan import PayloadLayout, Plan, Storage
 from csideploy.export.widths import pack_widths
 from csideploy.runtime import Part
 
@@ -55,23 +55,7 @@ IMAGE = ("n", 2, 3, 4)
 PAD_1 = dict.fromkeys(("pad_top", "pad_left", "pad_bottom", "pad_right"), 1)
 
 
-class _Constants:
-    def __init__(self, hand: HandPlan) -> None:
-        self.hand = hand
-        self.rng = np.random.default_rng(38)
-
-    def f32(self, name: str, *shape: int) -> int:
-        return self.hand.constant(name, self.rng.normal(size=shape).astype(np.float32))
-
-    def scales(self, name: str, *shape: int) -> int:
-        values = self.rng.uniform(0.002, 0.02, shape).astype(np.float32)
-        return self.hand.constant(name, values)
-
-    def whole(self, name: str, dtype: Any, low: int, high: int, *shape: int) -> int:
-        return self.hand.constant(name, self.rng.integers(low, high, shape).astype(dtype))
-
-
-def link(hand: HandPlan, c: _Constants, x: int, air: int) -> None:
+def link(hand: HandPlan, c: Constants, x: int, air: int) -> None:
     """The first eleven operations: image -> codes -> payload, and a payload -> values."""
     conv = hand.arena("conv", IMAGE)
     weight, bias, slope = c.f32("conv.w", 2, 1, 3, 3), c.f32("conv.b", 2), c.f32("conv.s", 2)
@@ -106,7 +90,7 @@ def link(hand: HandPlan, c: _Constants, x: int, air: int) -> None:
     hand.step(Op.COPY, [value], [hand.output("y", ("n", 5, 1))])
 
 
-def elementwise(hand: HandPlan, c: _Constants, x: int) -> None:
+def elementwise(hand: HandPlan, c: Constants, x: int) -> None:
     gelu = hand.arena("gelu", IMAGE)
     hand.step(Op.UNARY, [x], [gelu], function=Unary.GELU)
     scaled = hand.view(gelu, "scaled", IMAGE)
@@ -119,7 +103,7 @@ def elementwise(hand: HandPlan, c: _Constants, x: int) -> None:
     hand.step(Op.WHERE, [larger, x, clipped], [chosen])
 
 
-def matrices(hand: HandPlan, c: _Constants, x: int) -> None:
+def matrices(hand: HandPlan, c: Constants, x: int) -> None:
     turned, product = hand.arena("turned", ("n", 2, 4, 3)), hand.arena("product", ("n", 2, 3, 3))
     hand.step(Op.TRANSPOSE, [x], [turned], perm_0=0, perm_1=1, perm_2=3, perm_3=2)
     hand.step(Op.MATMUL, [x, turned], [product])
@@ -135,7 +119,7 @@ def matrices(hand: HandPlan, c: _Constants, x: int) -> None:
     hand.step(Op.EXPAND, [mean], [hand.output("wide", ("n", 2, 3, 3))])
 
 
-def windows(hand: HandPlan, c: _Constants, x: int) -> None:
+def windows(hand: HandPlan, c: Constants, x: int) -> None:
     pool = hand.arena("pool", ("n", 2, 2, 2))
     window = {"kernel_h": 2, "kernel_w": 2, "stride_h": 2, "stride_w": 2, "pad_bottom": 1}
     hand.step(Op.POOL2D, [x], [pool], function=Reduction.MEAN, **window)
@@ -147,7 +131,7 @@ def windows(hand: HandPlan, c: _Constants, x: int) -> None:
     hand.step(Op.PAD, [part], [framed], mode=PadMode.REFLECT, before_2=1)
 
 
-def indices(hand: HandPlan, c: _Constants, x: int, t: int) -> None:
+def indices(hand: HandPlan, c: Constants, x: int, t: int) -> None:
     best = hand.arena("best", ("n", 2, 3, 1), np.int32)
     hand.step(Op.ARG_EXTREME, [x], [best], function=Reduction.MAX, axis=3)
     flat = hand.view(best, "best.flat", ("n", 6))
@@ -160,7 +144,7 @@ def indices(hand: HandPlan, c: _Constants, x: int, t: int) -> None:
     hand.step(Op.CAST, [summed], [hand.output("small", ("n", 6), np.int16)])
 
 
-def users(hand: HandPlan, c: _Constants, h: int) -> None:
+def users(hand: HandPlan, c: Constants, h: int) -> None:
     mixed = hand.arena("mixed", ("n", "k", 3))
     hand.step(Op.LINEAR, [h, c.f32("user.w", 3, 4)], [mixed], activation=Activation.TANH)
     spread, slope = hand.view(mixed, "spread", ("n", "k", 3)), c.f32("user.s", 1)
@@ -173,7 +157,7 @@ def users(hand: HandPlan, c: _Constants, h: int) -> None:
     hand.step(Op.REDUCE, [share], [hand.output("all", ("n", 1, 3))], function=Reduction.SUM, axes=2)
 
 
-def integers(hand: HandPlan, c: _Constants, x: int, q: int) -> None:
+def integers(hand: HandPlan, c: Constants, x: int, q: int) -> None:
     grid = {"x_scale": 0.05, "x_zero": 100, "y_scale": 0.04, "y_zero": -3}
     qx, qy = hand.arena("qx", IMAGE, np.uint8), hand.arena("qy", ("n", 3, 3, 4), np.uint8)
     hand.step(Op.QUANTIZE, [x], [qx], scale=0.03, zero=128)
@@ -209,11 +193,7 @@ def integers(hand: HandPlan, c: _Constants, x: int, q: int) -> None:
     hand.step(Op.QTHRESHOLD, [wide, steps], [hand.output("levels", ("n", 4), np.uint8)])
 
 
-WIDTHS = np.array([3, 0, 5, 1, 2, 4, 0], np.uint8)
-"""Bits of the codebook strand's outputs, of an odd number."""
-
-
-def codebooks(hand: HandPlan, c: _Constants, x: int, q: int, message: int) -> None:
+def codebooks(hand: HandPlan, c: Constants, x: int, q: int, message: int) -> None:
     """Codes with a number of bits each, from floats and from integers, and back."""
     count, bits = len(WIDTHS), WIDTHS.astype(int)
     size = -(-int(bits.sum()) // 8)
@@ -245,7 +225,7 @@ SAID_BITS, SAID_USERS = 2, 3
 """Of the precoders' strand."""
 
 
-def precoders(hand: HandPlan, c: _Constants, said: int) -> None:
+def precoders(hand: HandPlan, c: Constants, said: int) -> None:
     """Tables of sets of indices and of sequences, in each form, and zero forcing."""
     table = c.whole("pre.sets", np.int8, -128, 128, 20, SAID_USERS, 2, 2, 2)
     v = hand.output("v.sets", ("n", SAID_USERS, 2, 2, 2))
@@ -269,7 +249,7 @@ RUS = np.array([[2, 1], [1, 3], [1, 2], [2, 1]], np.int32)
 ANTENNAS = int(RUS[:, 0].sum())
 
 
-def fronthaul(hand: HandPlan, c: _Constants, effective: int, targets: int, gains: int) -> None:
+def fronthaul(hand: HandPlan, c: Constants, effective: int, targets: int, gains: int) -> None:
     """Classes of RUs, a search by them and one by all combinations, and the nearest codewords."""
     bits = RUS[:, 1].tolist()
     numbers = int((RUS[:, 0] << RUS[:, 1]).sum()) * 2
@@ -289,7 +269,7 @@ def fronthaul(hand: HandPlan, c: _Constants, effective: int, targets: int, gains
     hand.step(Op.TABLE_NEAREST, [precoded, *constants], [sent])
 
 
-def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
+def search(hand: HandPlan, c: Constants, ends: list[int]) -> None:
     """Three bits of one unit of two antennas, four channel uses, one hidden layer."""
     sizes = np.array([[2, 3, 16]], np.int32)
     units = [UnitSizes(*row) for row in sizes.tolist()]
@@ -301,7 +281,7 @@ def search(hand: HandPlan, c: _Constants, ends: list[int]) -> None:
     hand.step(Op.GRADIENT_SEARCH, operands, [found, scratch], layers=1, iterations=3)
 
 
-def tiers(hand: HandPlan, c: _Constants, x: int) -> None:
+def tiers(hand: HandPlan, c: Constants, x: int) -> None:
     """Two tiers of a residual quantizer, and back."""
     feature = hand.view(x, "tiers.feature", ("n", 24))
     books = [c.f32("tiers.first", 8, 24), c.f32("tiers.second", 2, 24)]
@@ -322,7 +302,7 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
     hand.step(Op.ZERO_FORCING, [pairs, loading], [w, scratch])
 
 
-def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
+def blocks(hand: HandPlan, c: Constants, x: int) -> None:
     """Three convolutions by groups, the second one with float32 and with int8 weights: for codes of
     8 and of 16 bits."""
     for bits in (0, 8, 16):
@@ -347,7 +327,7 @@ def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
         hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **pads, **how)
 
 
-def network(hand: HandPlan, c: _Constants, air: int) -> None:
+def network(hand: HandPlan, c: Constants, air: int) -> None:
     """Two rows of eight bits through a hidden layer."""
     layers = [
         c.whole("net.w1", np.int8, -128, 128, 5, 8),
@@ -369,7 +349,7 @@ def network(hand: HandPlan, c: _Constants, air: int) -> None:
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
-    c = _Constants(hand)
+    c = Constants(hand)
     x, h = hand.input("x", IMAGE), hand.input("h", ("n", "k", 4))
     q, t = hand.input("q", IMAGE, np.int8), hand.input("t", ("n", 6), np.int32)
     message = hand.input("message", ("n", -(-int(WIDTHS.sum()) // 8)), np.uint8)
@@ -468,147 +448,6 @@ def seeds() -> dict[str, bytes]:
         hand.step(step.op, operands, made, **step.params)
         out[name] = write_bundle(hand.plan())
     return out
-
-
-def _one_step(
-    op: Op, x: tuple[Dim, ...], y: tuple[Dim, ...], constants: Sequence[Any], **how: Any
-) -> bytes:
-    """A bundle of one step from input x to output y; `how`: element types and parameters."""
-    hand = HandPlan(n_max=2)
-    c = _Constants(hand)
-    made: list[int | None] = [hand.input("x", x, how.pop("x_type", np.float32))]
-    for i, (kind, *shape) in enumerate(constants):
-        if kind == "i8":
-            made.append(c.whole(f"c{i}", np.int8, -127, 128, *shape))
-        elif kind == "i32":
-            made.append(c.whole(f"c{i}", np.int32, -999, 999, *shape))
-        elif kind == "rising":
-            made.append(hand.constant(f"c{i}", np.sort(c.rng.normal(size=shape)).astype("f4")))
-        else:
-            made.append(c.scales(f"c{i}", *shape) if kind == "scale" else c.f32(f"c{i}", *shape))
-    hand.step(op, made, [hand.output("y", y, how.pop("y_type", np.float32))], **how)
-    return write_bundle(hand.plan())
-
-
-def _message_of_widths() -> bytes:
-    """A part whose payload record leaves the bits of its codes to the step that packs them."""
-    hand = HandPlan(n_max=2)
-    x = hand.input("x", ("n", len(WIDTHS)), np.uint8)
-    sent = hand.output("sent", ("n", 2), np.uint8)
-    hand.step(Op.PACK_WIDTHS, [x, hand.constant("widths", pack_widths(WIDTHS))], [sent])
-    layout = PayloadLayout(0x0202, len(WIDTHS), 0, tuple(WIDTHS.tolist()))
-    return write_bundle(hand.plan(payload=layout))
-
-
-def _nearest_in_tiles() -> bytes:
-    """Two tiles of channel uses and some more, of an RU that goes by tiles and a wider one."""
-    hand, rus = HandPlan(n_max=2), np.array([[2, 2], [9, 1]], np.int32)
-    c = _Constants(hand)
-    x = hand.input("precoded", ("n", 70, 11, 2))
-    constants = [c.f32("tables", 4 * 2 * 2 + 2 * 9 * 2), hand.constant("rus", rus)]
-    sent = hand.output("sent", ("n", fronthaul_rules.payload_bytes(70, [2, 1])), np.uint8)
-    hand.step(Op.TABLE_NEAREST, [x, *constants], [sent])
-    return write_bundle(hand.plan())
-
-
-def _one_step_of_edges() -> bytes:
-    """A whole vector of channels and some more."""
-    hand = HandPlan(n_max=2, k_max=3)
-    ends = [hand.input(name, ("n", "k", 2, 19)) for name in ("values", "queries", "keys")]
-    hand.step(Op.EDGE_ATTENTION, ends, [hand.output("y", ("n", "k", 2, 19))], average=0)
-    return write_bundle(hand.plan())
-
-
-def _wide_tier() -> bytes:
-    """Two tiles of codewords."""
-    hand = HandPlan(n_max=2)
-    c = _Constants(hand)
-    ends = [hand.input("feature", ("n", 3)), c.f32("codebook", 32, 3)]
-    made = [hand.output("codes", ("n", 5), np.uint8), hand.output("rest", ("n", 3))]
-    hand.step(Op.RESIDUAL_QUANTIZE, ends, made)
-    return write_bundle(hand.plan())
-
-
-def _coded_block(**how: Any) -> bytes:
-    """Codes between the convolutions of a block, and rows of more than one tile."""
-    hand = HandPlan(n_max=2)
-    c = _Constants(hand)
-    operands = [
-        hand.input("x", ("n", 2, 3, 45)),
-        c.f32("expand", 4, 2, 1, 3),
-        c.scales("channels", 5, 4),
-        c.whole("middle", np.int8, -127, 128, 4, 2, 3, 3),
-        c.f32("project", 2, 4, 3, 1),
-    ]
-    made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45 + 36,))]
-    pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_left_2": 1, "pad_top_3": 1}
-    hand.step(Op.CONV_BLOCK, operands, made, groups=2, **how, **pads)
-    return write_bundle(hand.plan())
-
-
-def wide_seeds() -> dict[str, bytes]:
-    """Operations whose kernels work in tiles and blocks, on more than one of them."""
-    same, byte = {"pad_top": 1, "pad_bottom": 1}, {"x_type": np.uint8, "y_type": np.int8}
-    limits = {"x_zero": 9, "y_zero": -3, "low": -128, "high": 127}
-    wide = {"pad_left": 2, "pad_right": 2, **same}
-    half = {"stride_h": 2, "stride_w": 2, "dilation_w": 3, "pad_left": 3, "pad_right": 3, **same}
-    q = [("i8", 9, 2, 3, 5), ("i32", 9), ("scale", 9)]
-    shift = {**byte, **limits}
-    i16 = {"x_type": np.int16, "y_type": np.int16, **limits}
-    return {
-        "message_of_widths": _message_of_widths(),
-        "wide_table_nearest": _nearest_in_tiles(),
-        "wide_conv2d": _one_step(
-            Op.CONV2D, ("n", 2, 4, 45), ("n", 10, 4, 45), [("f", 10, 2, 3, 5), ("f", 10)], **wide
-        ),
-        "wide_conv2d_strided": _one_step(
-            Op.CONV2D, ("n", 2, 5, 40), ("n", 6, 3, 20), [("f", 6, 2, 3, 3), ("f", 6)], **half
-        ),
-        "wide_conv2d_whole": _one_step(
-            Op.CONV2D, ("n", 3, 5, 7), ("n", 4, 1, 1), [("f", 4, 3, 5, 7), ("f", 4)]
-        ),
-        "wide_qconv2d": _one_step(
-            Op.QCONV2D, ("n", 2, 4, 45), ("n", 9, 4, 45), q, **wide, **shift
-        ),
-        "wide_qconv2d_strided": _one_step(
-            Op.QCONV2D, ("n", 2, 5, 40), ("n", 9, 3, 17), q, **half, **i16
-        ),
-        "wide_qlinear": _one_step(
-            Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
-            **i16,
-        ),
-        "wide_conv_block": _coded_block(code_scale=0.02, code_zero=128),
-        "wide_conv_block_16": _coded_block(code_scale=0.0002, code_bits=16),
-        "wide_bits_network": _one_step(
-            Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
-            [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),
-             ("scale", 19)],
-            x_type=np.uint8, hidden_zero=9, hidden_low=5, hidden_high=250,
-            y_zero=99, low=3, high=255, y_scale=0.1,
-        ),
-        "wide_quantize_logit": _one_step(
-            Op.QUANTIZE_LOGIT, ("n", 77), ("n", 77), [("rising", 255)], y_type=np.uint8
-        ),
-        "wide_edge_attention": _one_step_of_edges(),
-        "wide_residual_quantize": _wide_tier(),
-        "wide_linear": _one_step(Op.LINEAR, ("n", 35), ("n", 18), [("f", 18, 35), ("f", 18)]),
-        "wide_matmul": _one_step(Op.MATMUL, ("n", 2, 9), ("n", 2, 70), [("f", 9, 70)]),
-        "wide_softmax": _one_step(Op.SOFTMAX, ("n", 3, 70), ("n", 3, 70), [], axis=1),
-        "wide_reduce": _one_step(
-            Op.REDUCE, ("n", 5, 3, 17), ("n", 1, 3, 1), [], function=Reduction.MAX, axes=0b1010
-        ),
-        "wide_binary": _one_step(
-            Op.BINARY, ("n", 3, 1), ("n", 3, 130), [("f", 130)], function=Binary.MIN
-        ),
-        "wide_pool2d": _one_step(
-            Op.POOL2D, ("n", 2, 9, 35), ("n", 2, 5, 12), [], function=Reduction.MAX,
-            kernel_h=3, kernel_w=4, stride_h=2, stride_w=3, pad_top=1, pad_bottom=1, pad_right=2,
-        ),
-        "wide_conv_transpose2d": _one_step(
-            Op.CONV_TRANSPOSE2D, ("n", 2, 3, 50), ("n", 3, 5, 150), [("f", 2, 3, 3, 3), ("f", 3)],
-            stride_h=2, stride_w=3, pad_top=1, pad_bottom=1,
-        ),
-    }  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
