@@ -225,18 +225,26 @@ static void make_indices(uint8_t *indices, size_t step, const uint8_t *payload, 
     }
 }
 
-/* Codes less their zero point's shift, of 32 sums: 16-bit words in the order of the rows. */
-CSD_INLINE __m512i codes_of(__m512i sums, const unit *u, __m512i zero, __m512i low, __m512i high) {
+/* Of 32 sums the codes less their zero point, as 32-bit words, not clipped: rows 0 to 3 of every
+   eight in codes[0], the others in codes[1]. */
+CSD_INLINE void codes_of(__m512i *codes, __m512i sums, const unit *u) {
     const __m512i above = _mm512_set1_epi16(0x4B00);
     const __m512 shift = _mm512_set1_ps(u->shift), multiplier = _mm512_set1_ps(u->multiplier);
     const __m512 a = _mm512_castsi512_ps(_mm512_unpacklo_epi16(sums, above));
     const __m512 b = _mm512_castsi512_ps(_mm512_unpackhi_epi16(sums, above));
-    const __m512i first =
-        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(a, shift), multiplier));
-    const __m512i second =
-        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(b, shift), multiplier));
-    const __m512i codes = _mm512_adds_epi16(_mm512_packs_epi32(first, second), zero);
-    return _mm512_max_epi16(_mm512_min_epi16(codes, high), low);
+    codes[0] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(a, shift), multiplier));
+    codes[1] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(b, shift), multiplier));
+}
+
+/* Codes of two hidden units as 16-bit words. Saturation alone clips the `bytes`: 0 to 255 with the
+   zero point 0, as behind a ReLU. */
+CSD_INLINE __m512i words_of(__m512i one, __m512i two, const csd_param *p, int bytes) {
+    const __m512i words = _mm512_packs_epi32(one, two);
+    if (bytes)
+        return words;
+    const __m512i codes = _mm512_adds_epi16(words, _mm512_set1_epi16((int16_t)p[0].i));
+    return _mm512_max_epi16(_mm512_min_epi16(codes, _mm512_set1_epi16((int16_t)p[2].i)),
+                            _mm512_set1_epi16((int16_t)p[1].i));
 }
 
 /* Written as an instruction: gcc 12 copies every sum at every step of the loop otherwise. */
@@ -248,11 +256,10 @@ CSD_INLINE void add_looked_up(__m512i *sums, __m512i index, __m512i table) {
 /* Four hidden units of `blocks` blocks, each 128 bytes of `hidden`. */
 CSD_INLINE void hidden_quad(uint8_t *hidden, const uint8_t *indices, const uint8_t *tables,
                             const unit *units, size_t look_ups, const csd_param *p,
-                            size_t blocks) {
-    const __m512i zero = _mm512_set1_epi16((int16_t)p[0].i);
-    const __m512i low = _mm512_set1_epi16((int16_t)p[1].i);
-    const __m512i high = _mm512_set1_epi16((int16_t)p[2].i);
-    __m512i pairs[2][MOST_BLOCKS];
+                            size_t blocks, int bytes) {
+    /* Four rows of one unit behind another's become four units of one row behind another's. */
+    const __m512i turn = _mm512_set4_epi32(0x0F0B0703, 0x0E0A0602, 0x0D090501, 0x0C080400);
+    __m512i pairs[MOST_BLOCKS][2];
     CSD_UNROLL
     for (size_t half = 0; half < 2u; half++, units += 2) {
         __m512i sums[2][MOST_BLOCKS];
@@ -274,16 +281,20 @@ CSD_INLINE void hidden_quad(uint8_t *hidden, const uint8_t *indices, const uint8
         }
         CSD_UNROLL
         for (size_t b = 0; b < blocks; b++) {
-            const __m512i first = codes_of(sums[0][b], units, zero, low, high);
-            const __m512i second = codes_of(sums[1][b], units + 1, zero, low, high);
-            pairs[half][b] = _mm512_or_si512(first, _mm512_slli_epi16(second, 8));
+            __m512i first[2], second[2];
+            codes_of(first, sums[0][b], units);
+            codes_of(second, sums[1][b], units + 1);
+            CSD_UNROLL
+            for (size_t i = 0; i < 2u; i++) {
+                const __m512i words = words_of(first[i], second[i], p, bytes);
+                if (half == 0)
+                    pairs[b][i] = words;
+                else
+                    _mm512_store_si512(
+                        hidden + b * 128u + i * 64u,
+                        _mm512_shuffle_epi8(_mm512_packus_epi16(pairs[b][i], words), turn));
+            }
         }
-    }
-    CSD_UNROLL
-    for (size_t b = 0; b < blocks; b++) {
-        _mm512_store_si512(hidden + b * 128u, _mm512_unpacklo_epi16(pairs[0][b], pairs[1][b]));
-        _mm512_store_si512(hidden + b * 128u + 64u,
-                           _mm512_unpackhi_epi16(pairs[0][b], pairs[1][b]));
     }
 }
 
@@ -387,6 +398,7 @@ CSD_INLINE void pass(float *y, const uint8_t *payload, size_t length, size_t row
                      const second_layer *l, const csd_param *p, size_t blocks) {
     CSD_ALIGNED(64) uint8_t room[ROOM];
     uint8_t *hidden = room + blocks * s->look_ups * 64u;
+    const int bytes = p[0].i == 0 && p[1].i == 0 && p[2].i == 255;
     const size_t most = (ROOM - blocks * s->look_ups * 64u) / (blocks * 128u);
     for (size_t b = 0; b < blocks; b++) {
         const size_t from = b * ROWS * s->bits / 8u, left = rows > b * ROWS ? rows - b * ROWS : 0;
@@ -396,9 +408,14 @@ CSD_INLINE void pass(float *y, const uint8_t *payload, size_t length, size_t row
     for (size_t from = 0; from < s->quads; from += most) {
         const size_t to = s->quads - from < most ? s->quads : from + most;
         for (size_t quad = from; quad < to; quad++)
-            hidden_quad(hidden + (quad - from) * blocks * 128u, room,
-                        tables + quad * s->look_ups * 256u, units + quad * 4u, s->look_ups, p,
-                        blocks);
+            if (bytes)
+                hidden_quad(hidden + (quad - from) * blocks * 128u, room,
+                            tables + quad * s->look_ups * 256u, units + quad * 4u, s->look_ups,
+                            p, blocks, 1);
+            else
+                hidden_quad(hidden + (quad - from) * blocks * 128u, room,
+                            tables + quad * s->look_ups * 256u, units + quad * 4u, s->look_ups,
+                            p, blocks, 0);
         multiply(y, hidden, blocks, rows, l, from, to);
     }
 }
