@@ -158,6 +158,28 @@ size_t CSD_PREPARE(bits_network)(const csd_args *args, void *memory) {
     return size;
 }
 
+/* words[w][row] = word w of a row, where a row is 64 bits: a transposition in registers. Of eight rows
+   a register, two registers give words w and w + 1 of sixteen rows, and two of those all rows. */
+static void transpose_words(uint16_t (*words)[ROWS], const uint8_t *bytes) {
+    static const uint16_t firsts[32] = {0, 4, 8,  12, 16, 20, 24, 28, 32, 36, 40,
+                                        44, 48, 52, 56, 60, 1, 5, 9, 13, 17, 21,
+                                        25, 29, 33, 37, 41, 45, 49, 53, 57, 61};
+    const __m512i swap = _mm512_set4_epi32(0x0E0F0C0D, 0x0A0B0809, 0x06070405, 0x02030001);
+    __m512i from[4];
+    CSD_UNROLL
+    for (size_t i = 0; i < 4u; i++)
+        from[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(bytes + 64u * i), swap);
+    CSD_UNROLL
+    for (size_t w = 0; w < 4u; w += 2u) {
+        const __m512i places =
+            _mm512_add_epi16(_mm512_loadu_si512(firsts), _mm512_set1_epi16((int16_t)w));
+        const __m512i low = _mm512_permutex2var_epi16(from[0], places, from[1]);
+        const __m512i high = _mm512_permutex2var_epi16(from[2], places, from[3]);
+        _mm512_storeu_si512(words[w], _mm512_shuffle_i64x2(low, high, 0x44));
+        _mm512_storeu_si512(words[w + 1u], _mm512_shuffle_i64x2(low, high, 0xEE));
+    }
+}
+
 /* words[w][row] = word w of a row, where rows begin with bytes. Two words of 16 rows are a look-up in
    memory. */
 static void gather_words(uint16_t (*words)[ROWS], const uint8_t *bytes, const sizes *s) {
@@ -206,7 +228,9 @@ static void make_indices(uint8_t *indices, size_t step, const uint8_t *payload, 
         memset(bytes + held, 0, block + 16u - held);
         payload = bytes;
     }
-    if (s->bits % 8u == 0)
+    if (s->bits == 64u)
+        transpose_words(words, payload);
+    else if (s->bits % 8u == 0)
         gather_words(words, payload, s);
     else
         shift_words(words, payload, s);
