@@ -323,11 +323,11 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
 
 
 def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
-    """Three convolutions by groups, the second one with float32 and with int8 weights: for codes of
-    8 and of 16 bits."""
-    for bits in (0, 8, 16):
-        coded = bits > 0
-        name, rows = {0: ("block", 4), 8: ("block.q", 5), 16: ("block.q16", 5)}[bits]
+    """Three convolutions by groups, the second one with float32 and with int8 weights: these for
+    codes of 8 and of 16 bits."""
+    pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
+    for coded in (False, True):
+        name, rows = ("block.q", 5) if coded else ("block", 4)
         channels = c.rng.normal(scale=0.3, size=(rows, 4)).astype(np.float32)
         channels[4:] = 0.01 * np.abs(channels[4:]) + 0.001
         middle = c.whole(f"{name}.2", np.int8, -127, 128, 4, 2, 3, 1) if coded else None
@@ -337,14 +337,16 @@ def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
             c.f32(f"{name}.2", 4, 2, 3, 1) if middle is None else middle,
             c.f32(f"{name}.3", 2, 4, 2, 3),
         ]
-        pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
-        how: dict[str, Any] = {"code_scale": 0.05, "code_zero": 90} if coded else {}
-        how |= {"code_scale": 0.0002, "code_zero": 0, "code_bits": 16} if bits == 16 else {}
         ends = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
-        how |= {"groups": 2, "activation": Activation.NONE if coded else Activation.PRELU}
-        made = [hand.output(f"{name}.y", IMAGE)]
-        made.append(hand.arena(f"{name}.scratch", (2 * 2 * 12 + 12 * coded,)))
-        hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **pads, **how)
+        how: dict[str, Any] = {"groups": 2, **pads}
+        how["activation"] = Activation.NONE if coded else Activation.PRELU
+        codes: list[dict[str, Any]] = [{}]
+        if coded:
+            codes = [{"code_scale": 0.05, "code_zero": 90}, {"code_scale": 0.0002, "code_bits": 16}]
+        for i, code in enumerate(codes):
+            made = [hand.output(f"{name}{i or ''}.y", IMAGE)]
+            made.append(hand.arena(f"{name}{i or ''}.scratch", (2 * 2 * 12 + 12 * coded,)))
+            hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **how, **code)
 
 
 def network(hand: HandPlan, c: _Constants, air: int) -> None:
