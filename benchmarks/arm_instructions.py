@@ -141,7 +141,7 @@ def main() -> None:
             found.setdefault(package.name, {})[bundle.name] = counts
             cells = ["-" if counts[n] is None else f"{counts[n]:,}" for n in names]
             table.add_row(package.name, bundle.name, *cells)
-    Console().print(table)
+    Console(width=140).print(table)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -32,8 +32,8 @@ class StepCost:
     weight_bytes: other stored weights, scales, biases, slopes and tables; constants that several
         steps share count at the first.
     binary_bytes: stored packed 1-bit weights.
-    parameters: stored numbers; a packed bit is one, and so is a width of 4 bits. The thresholds that
-        stand for a sigmoid are none.
+    parameters: stored numbers; a packed bit is one, and so is a width of 4 bits. Thresholds in
+        the place of a sigmoid are none.
     """
 
     name: str

@@ -511,7 +511,7 @@ OPS: dict[Op, OpSpec] = {
             **{"y_zero": "i32", "low": "i32", "high": "i32", "y_scale": "f32"},
         },
     ),
-    # code = number of thresholds < x, 0 for NaN: thresholds f32 (2^B - 1,), B 1 to 8, never falling.
+    # code = number of thresholds < x, 0 for NaN: thresholds f32 (2^B - 1,), B <= 8, never falling.
     # QUANTIZE_UNIFORM of sigmoid(x), exactly, with those of `sigmoid_thresholds`.
     Op.QUANTIZE_LOGIT: OpSpec(("x", "thresholds"), ("codes",), {}),
 }

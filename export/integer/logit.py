@@ -1,8 +1,8 @@
 """Where sigmoid and uniform quantizer step up: a code without an exponential.
 
 The code min(floor(s 2^B), 2^B - 1) of s = sigmoid(x) changes only where s passes k / 2^B. The
-executor's sigmoid (`csd_sigmoid`, kernels/elementary.h) rounds eight times and falls now and then by
-one unit of the last place, but over all 2^32 float32 it never falls from k / 256 or above to below
+executor's sigmoid (`csd_sigmoid`, kernels/elementary.h) rounds often and falls now and then by one
+unit of the last place, but over all 2^32 float32 it never falls from k / 256 or above to below
 it (`tests/kernels/every_logit.c` looks at each). So for B <= 8 the code is the number of thresholds
 t_k < x, where t_k is the largest float32 whose sigmoid is below k / 2^B: the same code for every x.
 """

@@ -1,8 +1,8 @@
 """Pass: sigmoid and uniform quantizer become thresholds on what goes into the sigmoid.
 
 A sigmoid that only the quantizer reads needs not be computed: its code is a count of thresholds,
-for every float32 the same (`export/integer/logit.py` derives them). Views between the two, which move
-nothing, move in front of the quantizer.
+for every float32 the same (`export/integer/logit.py` derives them). Views between the two, which
+move nothing, go in front of the quantizer.
 """
 
 from __future__ import annotations

@@ -471,10 +471,12 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
         if (taken == CSD_DOTS_ROWS) {
             scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width,
                  CSD_DOTS_ROWS, CSD_DOTS_BLOCKS, 0);
+#ifdef CSD_HAS_FOURTHS
         } else if (head->tight != 0) {
             taken = 1;
             scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
                  TIGHT, 1);
+#endif
         } else {
             taken = 1;
             scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
