@@ -42,8 +42,10 @@ def test_payloads_in_a_whole_part() -> None:
     given["air"] = some
     results = dict(zip([t.name for t in part.outputs], part.run(*given.values()), strict=True))
     assert np.array_equal(results["y"][:, :, 0], (unpacked(some) + 0.5) / 8)
+    assert len(np.unique(results["net.y"], axis=0)) > 100  # a network of the payload's bits
     # Nothing else depends on the payload.
-    assert all(len(np.unique(a, axis=0)) == 1 for name, a in results.items() if name != "y")
+    others = [a for name, a in results.items() if name not in ("y", "net.y")]
+    assert all(len(np.unique(a, axis=0)) == 1 for a in others)
 
 
 def test_codes_that_no_payload_holds() -> None:
