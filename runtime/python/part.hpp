@@ -87,6 +87,7 @@ public:
         } catch (const std::bad_alloc &) {
             return; // it runs without, only slower
         }
+        nb::gil_scoped_release release;
         csd_prepare(&part_, isa_.preparers, prepared_->data(), size);
     }
 

@@ -1,6 +1,8 @@
 /* Lets an instruction set's preparers see each step's constants. */
 #include "prepare.h"
 
+#define CSD_PREPARED_BASE ((size_t)1 << 24)
+
 static size_t aligned(size_t size) {
     return (size + CSD_PREPARED_ALIGN - 1u) / CSD_PREPARED_ALIGN * CSD_PREPARED_ALIGN;
 }
@@ -30,9 +32,19 @@ static void constant_args(const csd_part *part, uint32_t number, csd_args *args)
     args->prepared = NULL;
 }
 
-/* The bytes in all, and in `memory`, if there is one, what they hold. */
+/* What a part may take in all: a bundle from a stranger may name the same weights in every step. What
+   would pass it stays as it is, and the general kernels run. */
+static size_t budget(const csd_part *part) {
+    const size_t weights = part->sections[CSD_SECTION_WEIGHTS].length;
+    const size_t most = SIZE_MAX / 4u - CSD_PREPARED_BASE;
+    return CSD_PREPARED_BASE + 4u * (weights < most / 4u ? weights : most / 4u);
+}
+
+/* The bytes in all, and in `memory`, if there is one, what they hold. A preparer is asked for its
+   bytes first, and gets memory only where it wants some. */
 static size_t prepare(const csd_part *part, const csd_preparer *preparers, uint8_t *memory) {
     const uint32_t steps = part->sections[CSD_SECTION_STEPS].count;
+    const size_t most = budget(part);
     size_t *offsets = (size_t *)(void *)memory;
     size_t end = aligned(steps * sizeof *offsets), taken = 0;
     for (uint32_t s = 0; s < steps; s++) {
@@ -41,10 +53,13 @@ static size_t prepare(const csd_part *part, const csd_preparer *preparers, uint8
         size_t size = 0;
         if (preparer != NULL) {
             constant_args(part, s, &args);
-            size = preparer(&args, memory == NULL ? NULL : memory + end);
+            size = preparer(&args, NULL);
+            size = size <= most - taken ? size : 0;
         }
         if (memory != NULL)
             offsets[s] = size != 0 ? end : 0;
+        if (memory != NULL && size != 0)
+            (void)preparer(&args, memory + end);
         taken += size;
         end += aligned(size);
     }

@@ -59,7 +59,7 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
                              y->dims[1]))
         return CSD_BAD_SHAPE;
     if (scratch->storage != CSD_STORAGE_ARENA || scratch->rank != 1 ||
-        scratch->dims[0] != scratch_floats(x, middle))
+        !csd_is_number(scratch->dims[0]) || scratch->dims[0] != scratch_floats(x, middle))
         return CSD_BAD_SHAPE;
     if (!coded)
         return p[CSD_CONV_BLOCK_P_CODE_SCALE].f == 1.0f &&

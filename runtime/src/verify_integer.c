@@ -180,7 +180,8 @@ csd_status csd_check_bits_network(const csd_operands *o, const csd_part *part) {
     if (payload->rank != 2 || y->rank != 3 || first->rank != 2 || second->rank != 2)
         return CSD_BAD_SHAPE;
     const uint32_t bits = first->dims[1], hidden = first->dims[0], outputs = second->dims[0];
-    if (payload->dims[0] != y->dims[0] || !csd_is_number(y->dims[1]) || bits < LEAST_BITS_OF_ROW || bits > MOST_BITS_OF_ROW ||
+    if (payload->dims[0] != y->dims[0] || !csd_is_number(y->dims[1]) ||
+        !csd_is_number(payload->dims[1]) || bits < LEAST_BITS_OF_ROW || bits > MOST_BITS_OF_ROW ||
         hidden > MOST_HIDDEN || second->dims[1] != hidden || y->dims[2] != outputs ||
         payload->dims[1] != ((uint64_t)y->dims[1] * bits + 7u) / 8u ||
         !csd_is_vector(o->in[CSD_BITS_NETWORK_HIDDEN_BIAS], hidden) ||

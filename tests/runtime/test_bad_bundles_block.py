@@ -191,3 +191,25 @@ def test_the_result_lies_on_no_input(role: str) -> None:
     hand.step(Op.COPY, [made[0]], [hand.output("out", ("n", 2, 3, 4))])
     with pytest.raises(FormatError, match="BAD_OVERLAP"):
         Part(write_bundle(hand.plan()))
+
+
+def test_scratch_is_no_symbol_whatever_its_size() -> None:
+    """2 x 1321 x 2501 x 325 floats are 0x80000002, which stands for k."""
+    channels, height, width = 1321, 2501, 325
+    hand = HandPlan()
+    x, y = (
+        make(name, ("n", 1, height, width))
+        for make, name in ((hand.input, "x"), (hand.output, "y"))
+    )
+    scratch = hand.arena("scratch", ("k",))
+    weights = [ones(channels, 1, 1, 1), ones(4, channels), ones(channels, channels, 1, 1)]
+    weights += [ones(1, channels, 1, 1), ones(1)]
+    operands = [x, *(hand.constant(f"c{i}", w) for i, w in enumerate(weights)), None, None]
+    params = {
+        **SOUND[B][1],
+        "groups": 1,
+        **{f"pad_{side}_{i}": 0 for side in ("top", "left") for i in (1, 2, 3)},
+    }
+    hand.step(B, operands, [y, scratch], **params)
+    with pytest.raises(FormatError, match="BAD_SHAPE"):
+        Part(write_bundle(hand.plan()))

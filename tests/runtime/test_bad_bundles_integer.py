@@ -219,6 +219,19 @@ ROWS: dict[str, tuple[Op, dict[str, Any], str]] = {
     ),
     "network second of rank 1": (Op.BITS_NETWORK, {"weight": np.ones(8, I8)}, SHAPE),
     "network batch": (Op.BITS_NETWORK, {"payload": Tensor((1, 4))}, SHAPE),
+    # 42,949,673 rows of 400 bits are 0x80000002 bytes, which stands for k.
+    "network payload of a symbol": (
+        Op.BITS_NETWORK,
+        {
+            "payload": Tensor(("n", "k")),
+            "y": Tensor(("n", 42_949_673, 1), F32),
+            "hidden_weight": np.ones((4, 400), I8),
+            "weight": np.ones((1, 4), I8),
+            "bias": None,
+            "multiplier": np.ones(1, F32),
+        },
+        SHAPE,
+    ),
     "network rows of users": (Op.BITS_NETWORK, {"y": Tensor(("n", "k", 2), F32)}, SHAPE),
     "network of 7 bits": (
         Op.BITS_NETWORK,
