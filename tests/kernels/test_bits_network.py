@@ -129,13 +129,16 @@ def test_codes_cut_off_anywhere() -> None:
     check(weights, 50, payload, hidden_zero=128, hidden_low=100, hidden_high=140)
     check(weights, 50, payload, hidden_zero=255, hidden_low=0, hidden_high=255)
     check(weights, 50, payload, hidden_zero=0, hidden_low=9, hidden_high=9)
+    far = [*weights[:2], weights[2] * F32(3000), *weights[3:]]  # codes beyond 16 bits, both ways
+    check(far, 50, payload)
+    check(far, 50, payload, hidden_zero=128)
     check(weights, 50, payload, y_zero=0, low=10, high=20, y_scale=3e38)
     check(weights, 50, payload, y_zero=255, low=0, high=0)
 
 
-def test_every_bit_has_its_place() -> None:
+@pytest.mark.parametrize("bits", [64, 72, 75])  # rows of one lane, of bytes, of neither
+def test_every_bit_has_its_place(bits: int) -> None:
     """One bit set at a time moves each hidden unit by its own weight alone."""
-    bits = 72
     rng = np.random.default_rng(4)
     weights = network(rng, bits, bits, bits, biased=False)
     weights[0] = np.eye(bits, dtype=I8)
