@@ -1,5 +1,5 @@
-# The kernels once per instruction set, from the same scalar sources, and the choice at run time.
-# The sets with wide vectors have kernels/vector/ as well.
+# The kernels once per instruction set, and the choice at run time: the same scalar sources, and for
+# the sets with wide vectors kernels/vector/ as well.
 #
 # Compilers that do not take these flags, and architectures that are not named here, have the
 # reference table alone; a build for several architectures at once (macOS) likewise.
@@ -47,7 +47,7 @@ if(CSIDEPLOY_DISPATCH AND NOT MSVC AND csd_architectures LESS 2
     set(csd_avx2 -mavx2 -mfma)
     csd_add_isa(baseline)
     csd_add_isa(avx2 ${csd_avx2})
-    # Vectors of 256 bits, with the instructions and masks of AVX-512: an image's row is 32 wide, and
+    # What the compiler vectorises: vectors of 256 bits, with the instructions and masks of AVX-512: an image's row is 32 wide, and
     # whole vectors of 512 bits made the fp32 decoder a fifth slower, the int8 one no faster.
     csd_add_isa(avx512 ${csd_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl
                 -mavx512vnni -mprefer-vector-width=256)

@@ -54,8 +54,8 @@ def compile_onnx(
 
     Example: csideploy compile clnet.onnx --out clnet.csib --side bs --part decoder
 
-    A network with QuantizeLinear runs in integers with the scales it has. --precision int8 or auto
-    quantizes an fp32 one, and writes it as QDQ ONNX too.
+    A network with QuantizeLinear runs in integers with the scales it has. --precision int8,
+    auto or mixed quantizes an fp32 one, and writes it as QDQ ONNX too.
     """
     from csideploy import bundles
     from csideploy.report import precision_table

@@ -1,5 +1,6 @@
 /* The kernels of one instruction set. Each .c file defines one operation as CSD_KERNEL(name); the
-   same source may be compiled once per instruction set with another CSD_ISA.
+   same source may be compiled once per instruction set with another CSD_ISA; what a set has of its
+   own stands in fast.h.
 
    Numbers: the C standard's order of operations, no contraction of a * b + c, no reordering. So
    the vectoriser may only do several outputs at once, and results do not depend on it. */

@@ -1,7 +1,7 @@
 """Which of the kernels' instruction sets a part runs on.
 
-The kernels are built once per instruction set from the same source, in the same order of
-operations: all give the same bits, so the choice changes time alone.
+The kernels are built once per instruction set, all in the same order of operations: they give the
+same bits, so the choice changes time alone.
 """
 
 from __future__ import annotations

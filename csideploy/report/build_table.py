@@ -115,8 +115,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     counted = [s for one in built for s in one["sides"].values() if s["instructions"] is not None]
     if counted:
         text.append(
-            "Instructions were counted under qemu on random inputs, one run of each part, scalar "
-            "kernels as the compiler vectorises them: instructions, not cycles."
+            "Instructions were counted under qemu on random inputs, one run of each part, with the "
+            "kernels of its C as the compiler builds them: instructions, not cycles."
         )
     if any(needed_a_cycle(one, side, result) for one in built for side in one["sides"]):
         text.append(

@@ -98,13 +98,14 @@ Share = Annotated[float, Field(ge=1e-6, le=1000, allow_inf_nan=False, strict=Tru
 class Shares(_Strict):
     """What part of a peak each kind of layer reaches (`csideploy.targets.kinds`).
 
-    More than 1 is possible where a look-up stands for several multiplications.
+    More than 1 is possible where a look-up stands for several multiplications. Files from before
+    blocks were a kind of their own have the share that the devices here are given, estimated [M].
     """
 
     conv: Share
     narrow_conv: Share
     grouped_conv: Share
-    block: Share
+    block: Share = 0.12
     linear: Share
     matmul: Share
     search: Share

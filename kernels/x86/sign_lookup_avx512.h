@@ -28,7 +28,7 @@ CSD_INLINE void build_step(four_sums *tables, __m512 x) {
 CSD_INLINE void build_tables(four_sums *tables, const float *x, size_t count) {
     for (size_t at = 0; at < count; at += CSD_SIGN_STEP) {
         const size_t left = count - at;
-        const __mmask16 there = left < 16u ? (__mmask16)((1u << left) - 1u) : (__mmask16)0xFFFF;
+        const __mmask16 there = (__mmask16)(left < 16u ? (1u << left) - 1u : 0xFFFFu);
         build_step(tables + at / 4u, _mm512_maskz_loadu_ps(there, x + at));
     }
 }
@@ -36,9 +36,10 @@ CSD_INLINE void build_tables(four_sums *tables, const float *x, size_t count) {
 /* Lanes of vector v of `left` outputs that are there. */
 CSD_INLINE __mmask16 lanes(size_t left, size_t v) {
     const size_t from = 16u * v;
+    const uint32_t all = 0xFFFFu;
     if (left >= from + 16u)
-        return 0xFFFF;
-    return left > from ? (__mmask16)((1u << (left - from)) - 1u) : (__mmask16)0;
+        return (__mmask16)all;
+    return (__mmask16)(left > from ? (1u << (left - from)) - 1u : 0u);
 }
 
 /* Sixteen places, four bits from 4 g on in each dword. A byte of a dword is low where that is read: to

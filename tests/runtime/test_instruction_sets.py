@@ -62,7 +62,7 @@ def test_every_operation_gives_the_same_bits() -> None:
 
 
 def test_zoo_link_gives_the_same_bits() -> None:
-    """Not within a tolerance: same source, same order of operations, no contraction."""
+    """Not within a tolerance: the same order of operations, no contraction."""
     source = from_zoo("bacrnet10x", cr=None, bits=Bits(), binarize=None)
     channels = generate("indoor", 8, seed=3).H.astype(np.float32)
     given, _ = to_input(channels[:, 0] + 1j * channels[:, 1])
