@@ -30,25 +30,23 @@ Call = Callable[[], object]
 
 
 def our_call(parts: Sequence[Part], arrays: Sequence[NDArray[Any]]) -> Call:
-    """One call of our runtime, outputs allocated beforehand; several parts run one after another.
+    """One call of our runtime on bound buffers; several parts run one after another.
 
     Args:
         parts: in order; each takes what the one before gives out last (`csideploy.chain`).
         arrays: inputs of the first.
     """
-    bound: list[tuple[Part, tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]] = []
+    calls = []
     inputs = tuple(arrays)
     for part in parts:
-        out = tuple(np.empty_like(y) for y in part.run(*inputs))
-        bound.append((part, inputs, out))
-        inputs = out[-1:]
-    if len(bound) == 1:
-        ((part, inputs, out),) = bound
-        return lambda: part.run(*inputs, out=out)
+        calls.append(part.bind(*inputs))
+        inputs = calls[-1]()[-1:]
+    if len(calls) == 1:
+        return calls[0]
 
     def call() -> None:
-        for part, inputs, out in bound:
-            part.run(*inputs, out=out)
+        for one in calls:
+            one()
 
     return call
 

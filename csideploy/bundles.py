@@ -42,7 +42,7 @@ CHUNK = 250
 class Integers:
     """How a network becomes integers.
 
-    precision: int8 or auto. calibration: inputs the network will see, as CSI or as an array.
+    precision: int8, auto or mixed. calibration: inputs the network will see, as CSI or as an array.
     level_db: the error (NMSE) that the network makes anyway, which 8 bits are judged beside.
     """
 
@@ -104,9 +104,10 @@ def compile_file(
         network = onnx.load_model_from_string(quantized.models[""])
         mark = ".int8"
     target = out if out is not None else model.with_suffix(f"{mark}.csib")
-    plan = compile_model(
-        network, part=part, side=side, metadata={"source": model.name}, k_max=max_users
-    )
+    about = {"source": model.name}
+    if integers is not None:
+        about["precision"] = integers.precision
+    plan = compile_model(network, part=part, side=side, metadata=about, k_max=max_users)
     bundle = write_bundle(plan)
     if vectors:
         infos = Part(bundle).inputs

@@ -26,6 +26,16 @@ def has_sixteen_bits(plan: Plan) -> bool:
     return any(tensor.dtype is DType.I16 for tensor in plan.tensors)
 
 
+def is_wide(plan: Plan) -> bool:
+    """Whether a code may move between two runtimes: 16-bit activations, or floats before codes."""
+    return has_sixteen_bits(plan) or is_mixed(plan)
+
+
+def is_mixed(plan: Plan) -> bool:
+    """Whether some layers were made integers and the rest left float on purpose."""
+    return plan.metadata.get("precision") == "mixed"
+
+
 def codes_rule(*, wide: bool) -> str:
     """The rule for codes, for people."""
     return f"differ in at most 1 of {1 / MOVED:,.0f}, by one level" if wide else "are equal"

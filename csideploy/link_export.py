@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from csideploy import __version__, c_folder, calibration, registry
 from csideploy.channels.conventions import to_input
 from csideploy.channels.generate import generate
-from csideploy.errors import InputError
+from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
 from csideploy.export.emit_c import emit_c
@@ -42,7 +42,7 @@ VECTORS = 20
 class Wanted:
     """What the user asked for; None where it was left open.
 
-    precision: fp32, int8 or auto. calibration: CSI for the scales; None: generated channels.
+    precision: fp32, int8, auto or mixed. calibration: CSI for the scales; None: generated channels.
     quantizer: one of `registry.QUANTIZERS`. profile: `r20-case0`.
     """
 
@@ -143,7 +143,7 @@ def make_package(
     if quantized is not None or wanted.emit & {"bundle", "c"}:
         plans = {part.stem: _plan(running[part.stem][1], part, manifest) for part in link.parts}
     x = _golden_inputs(source, wanted.seed)
-    golden = golden_vectors(link, x, _runner(plans if quantized is not None else {}))
+    golden = golden_vectors(link, x, _runner(running, plans if quantized is not None else {}))
     files = {"vectors.npz": npz_bytes(golden)}
     progress(2, 4)
     if "onnx" in wanted.emit:
@@ -277,6 +277,7 @@ def _manifest(
     # Of the weights' own files: a package with inlined ONNX still pairs with one without.
     pairing = pairing_id(identity, *(part.network for part in link.parts))
     integers = () if quantized is None else quantized.models
+    integer = "mixed" if wanted.precision == "mixed" else "int8"
     about: dict[str, Any] = {}
     if quantized is not None:
         about["quantization"] = {
@@ -295,7 +296,7 @@ def _manifest(
             {
                 **{"part": part.part, "side": part.side, "file": part.stem},
                 **({} if part.budget is None else {"budget": part.budget}),
-                "precision": "int8" if part.stem in integers else "fp32",
+                "precision": integer if part.stem in integers else "fp32",
             }
             for part in link.parts
         ],
@@ -348,17 +349,23 @@ def _golden_inputs(source: LinkSource, seed: int) -> NDArray[np.float32]:
     return x
 
 
-def _runner(plans: Mapping[str, Plan]) -> Run:
-    """What makes golden vectors: ONNX Runtime, or of integers their NumPy specification.
+def _runner(running: Mapping[str, tuple[str, bytes]], plans: Mapping[str, Plan]) -> Run:
+    """What makes golden vectors: ONNX Runtime, or of integers alone their NumPy specification.
 
     Args:
+        running: the name and the network of each part's file, by the name of the part.
         plans: by the name of the part, of a package of integers; {} for fp32.
     """
 
     def run(part: LinkPart, array: NDArray[Any]) -> Arrays:
         plan = plans.get(part.stem)
         if plan is not None and has_integers(plan):
-            return run_plan(plan, [array])
-        return Oracle(part.network, name=f"{part.stem}.onnx").run(array)
+            try:
+                return run_plan(plan, [array])
+            except UnsupportedError:
+                # Float layers beside the integers: ONNX Runtime has them all.
+                pass
+        name, network = running[part.stem]
+        return Oracle(network, name=f"{name}.onnx").run(array)
 
     return run

@@ -23,10 +23,11 @@ codes but of one bit stream an RU.
 The package of a transceiver (`kind` "transceiver") has an encoder at the UE, a precoder at the BS,
 and quantizers of every bit budget at both; `csideploy.transceiver.described` has the names.
 
-With `--precision int8` or `auto` the bundles are `ue.int8.csib` and `bs.int8.csib`, compiled from
-`ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors are computed
-by the NumPy specification of the integer operations. Payloads mean the same to both, so that the
-pairing id is the same: an int8 UE may speak to an fp32 BS.
+With `--precision int8`, `auto` or `mixed` the bundles are `ue.int8.csib` and `bs.int8.csib`,
+compiled from `ue.int8.onnx` and `bs.int8.onnx`, which stand beside the fp32 files, and the vectors
+are computed by the NumPy specification of the integer operations (`mixed`: by ONNX Runtime).
+Payloads mean the same to both, so that the pairing id is the same: an int8 UE may speak to an fp32
+BS.
 
 With `--profile` the manifest has an object `profile` besides (`csideploy.profiles.described`).
 

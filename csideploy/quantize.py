@@ -91,6 +91,11 @@ def quantize_link(
 
     about: dict[str, Any] = {"trials": len(tried), "seed": seed}
     if precision == "mixed":
+        # NMSE counts the square of a sample's error over the sample's power.
+        about["importance"] = [
+            (1.0 / np.maximum(np.sum(np.abs(h) ** 2, axis=(1, 2)), 1e-6)).astype(np.float32)
+            for h in samples
+        ]
         mixed = [MixedStudy(models[side], given, side=side, **about) for side, given in ends]
         return _mixed(mixed, lambda pair: loss(list(pair)), progress)
     studies = [Study(models[side], given, side=side, **about) for side, given in ends]

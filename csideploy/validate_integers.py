@@ -4,6 +4,8 @@
 * The golden vectors, which that specification made from end to end, come out again: codes and
   payload to the bit, the float output within 1e-4 max(1, max|b|), since it may end in a sigmoid.
 * ONNX Runtime on the QDQ files, which knows nothing of us, by the rules of `integer_rules`.
+
+Golden vectors of a package that is integers in part come from ONNX Runtime, and so keep its rules.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from csideploy import metrics
 from csideploy.channels.conventions import from_input
 from csideploy.compare import FloatError
-from csideploy.integer_rules import OUTPUT_DB, codes_hold, codes_rule, has_sixteen_bits
+from csideploy.integer_rules import OUTPUT_DB, codes_hold, codes_rule, is_mixed, is_wide
 from csideploy.onnx_oracle import Arrays, Oracle
 from csideploy.package import SIDES, LinkPackage
 from csideploy.validate_bundle import STEPS, TRACED, check, steps_check
@@ -47,6 +49,12 @@ class _Judge:
         self.packed_wrong += int((packed != ours["payload"]).any(axis=1).sum())
 
 
+def _energy(made: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """The energy of the difference over that of what was wanted, in dB."""
+    exact = wanted.astype(np.float64)
+    return float(metrics.to_db(float(np.sum((made - exact) ** 2) / np.sum(exact**2))))
+
+
 class IntegerLink(Link):
     """Both ends in our runtime, in ONNX Runtime on the QDQ files, and on the fp32 files.
 
@@ -61,7 +69,7 @@ class IntegerLink(Link):
             name = package.name_of(stem, "onnx")
             self.oracles[stem] = Oracle(package.read(name), name=name)
             self.floats[stem] = Oracle(package.read(f"{stem}.onnx"), name=f"{stem}.onnx")
-        self.wide = {side: has_sixteen_bits(self.plans[side]) for side in SIDES}
+        self.wide = {side: is_wide(self.plans[side]) for side in SIDES}
         self.judges = [_Judge(way) for way in self.ways]
         self.features = FloatError()
         self.apart = np.zeros(2)
@@ -167,18 +175,29 @@ class IntegerLink(Link):
         for way, stored, made in zip(self.ways, golden, self.encode(x), strict=True):
             output = FloatError()
             output.add(0, self.decode(way, stored[way.sent]), stored["h"])
+            apart = _energy(self.decode(way, stored[way.sent]), stored["h"])
+            loose = is_mixed(self.plans["ue"])
             if way.layout is None:
                 sent = FloatError()
                 sent.add(0, made["feature"], stored["feature"])
-                holds, detail = sent.holds, sent.detail
+                far = _energy(made["feature"], stored["feature"])
+                holds, detail = sent.holds or (loose and far <= OUTPUT_DB), sent.detail
+            elif loose:
+                differ = np.abs(made["codes"].astype(np.int64) - stored["codes"].astype(np.int64))
+                wrong = int((differ != 0).sum())
+                holds = codes_hold(wrong, differ.size, int(differ.max()), wide=True)
+                detail = f"{wrong} codes differ"
             else:
                 names = ("codes", "payload")
                 wrong = sum(int((made[name] != stored[name]).any(axis=1).sum()) for name in names)
                 holds, detail = wrong == 0, f"{wrong} differ"
             mark = self.mark(way)
+            same, about = output.holds, output.detail
+            if is_mixed(self.plans["bs"]):
+                same, about = apart <= OUTPUT_DB, f"{apart:.1f} dB apart"
             found += [
                 check(f"golden vectors: UE {way.sent}{mark}", holds, detail + many),
-                check(f"golden vectors: BS output{mark}", output.holds, output.detail + many),
+                check(f"golden vectors: BS output{mark}", same, about + many),
             ]
         return found
 

@@ -250,7 +250,11 @@ def _bits_network(node: Node, shapes: Shapes, result: Shape) -> Shape:
     length = (int(rows) * int(bits) + 7) // 8
     demand(shapes["payload"] == (n, length), f"'{node.name}': {shapes['payload']}")
     demand(shapes["weight"] == (outputs, hidden), f"'{node.name}': {shapes['weight']}")
-    for role, size in (("hidden_bias", hidden), ("hidden_multiplier", hidden), ("multiplier", outputs)):
+    for role, size in (
+        ("hidden_bias", hidden),
+        ("hidden_multiplier", hidden),
+        ("multiplier", outputs),
+    ):
         demand(shapes.get(role, (size,)) == (size,), f"'{node.name}': {role} {shapes.get(role)}")
     return result
 

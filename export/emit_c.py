@@ -93,7 +93,8 @@ def sources(operations: Iterable[str]) -> dict[str, bytes]:
     picked = [*_RUNTIME.glob("include/csideploy/*.h"), *_RUNTIME.glob("src/*.h")]
     picked += [path for path in _RUNTIME.glob("src/*.c") if _checks_used(path, used)]
     out = {f"runtime/{path.relative_to(_RUNTIME).as_posix()}": path for path in picked}
-    del out["runtime/include/csideploy/dispatch.h"]  # of hosted builds
+    for name in ("dispatch", "angular_delay"):  # of hosted builds
+        del out[f"runtime/include/csideploy/{name}.h"]
     for path in _kernels(used):
         out[f"kernels/{path.relative_to(_KERNELS).as_posix()}"] = path
     files = {name: path.read_bytes() for name, path in sorted(out.items())}

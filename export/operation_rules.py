@@ -106,7 +106,10 @@ PARAM_RULES: dict[str, ParamRule] = {
     **{f"pad_{side}_{i}": _PAD for i in (1, 2, 3) for side in ("top", "left")},
     "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
     "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
-    **{f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255) for name in ("zero", "low", "high")},
+    **{
+        f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255)
+        for name in ("zero", "low", "high")
+    },
     "excluded": ParamRule(ParamKind.U32_RANGE, None, 0, 496),
     "layers": ParamRule(ParamKind.U32_RANGE, None, 0, 2),
     "iterations": ParamRule(ParamKind.U32_RANGE, None, 1, 4096),

@@ -491,11 +491,11 @@ OPS: dict[Op, OpSpec] = {
             "code_zero": "i32",
         },
     ),
-    # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, with a zero pad at the end; hidden_weight
-    # i8 (D, B), weight i8 (M, D), B 8 to 512, D up to 512: y (n, R, M), two QLINEAR one behind the other.
-    #   h = requantized hidden_bias + sum bits hidden_weight, by hidden_multiplier (D,), hidden_zero,
-    #   hidden_low and hidden_high; c = requantized bias + sum (h - hidden_zero) weight, by multiplier
-    #   (M,), y_zero, low and high; y = (c - y_zero) y_scale. h and c are u8 codes.
+    # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, a zero pad at the end; hidden_weight
+    # i8 (D, B), weight i8 (M, D), B 8 to 512, D up to 512: y (n, R, M), as two QLINEAR in a row.
+    #   h = requantized hidden_bias + sum bits hidden_weight, by hidden_multiplier (D,),
+    #   hidden_zero, hidden_low and hidden_high; c = requantized bias + sum (h - hidden_zero)
+    #   weight, by multiplier (M,), y_zero, low and high; y = (c - y_zero) y_scale. Codes are u8.
     Op.BITS_NETWORK: OpSpec(
         (
             "payload",

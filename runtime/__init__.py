@@ -5,4 +5,12 @@ from csideploy.runtime.isa import instruction_sets
 from csideploy.runtime.part import Part, PayloadLayout, StepTime, TensorInfo
 from csideploy.runtime.team import Team
 
-__all__ = ["Part", "PayloadLayout", "StepTime", "Team", "TensorInfo", "angular_delay", "instruction_sets"]
+__all__ = [
+    "Part",
+    "PayloadLayout",
+    "StepTime",
+    "Team",
+    "TensorInfo",
+    "angular_delay",
+    "instruction_sets",
+]

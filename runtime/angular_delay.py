@@ -1,7 +1,8 @@
 """From a channel estimate to the input of an encoder, in C.
 
 The definition stands in `csideploy/channels/transform.py` (`to_angular_delay`) and
-`csideploy/channels/conventions.py` (`to_input`), in NumPy; this is the same in one call, in float32.
+`csideploy/channels/conventions.py` (`to_input`), in NumPy; this is the same in one call, in
+float32.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def angular_delay(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Transforms to the angular-delay domain, keeps the first taps, scales to [0, 1].
 
-    Inverse DFT with 1/K over subcarriers, unitary DFT over antennas with the middle row at broadside,
-    x = 0.5 + H / (2 max|H|). x differs from double precision's by less
-    than 2^-24 (1 + 4 E / max|H|), with E the norm of h over sqrt(K), which is that of all taps. Tables for a size are
-    made at its first call and kept. Any number of threads may call; those of one size run in turn.
+    Inverse DFT with 1/K over subcarriers, unitary DFT over antennas with the middle row at
+    broadside, x = 0.5 + H / (2 max|H|). x differs from that of double precision by less than
+    2^-24 (1 + 4 E / max|H|), with E the norm of h over sqrt(K), which is that of all taps, the cut
+    ones too. Tables for a size are made at its first call and kept. Any number of threads may call;
+    those of one size run in turn.
 
     Args:
         h: complex64 (n, subcarrier, antenna), up to 65,536 subcarriers and 512 antennas.

@@ -148,7 +148,8 @@ class Part:
                 (v,) = precode()    # the same array each time, written in place
 
         The callable holds the arrays and the part, which stays free for other calls; it may be
-        called from several threads, as `run`. It keeps the GIL where the part takes less than 50 us.
+        called from several threads, as `run`. It keeps the GIL where the part takes less than
+        50 us.
         Do not move an array's memory (`resize` with refcheck=False) while a callable has it.
 
         Args:
@@ -165,7 +166,7 @@ class Part:
         for info, array in zip(self.inputs, arrays, strict=True):
             if not (array.flags.c_contiguous and array.flags.aligned):
                 raise InputError(
-                    f"{self._source}: input {info.name}: must be C-contiguous and aligned to be bound"
+                    f"{self._source}: input {info.name}: must be C-contiguous and aligned"
                 )
         return _core.bind(self._core, inputs, outputs, n, k)
 

@@ -46,7 +46,7 @@ class Team:
             self._cores = [part._core, *(part._core.fork() for _ in range(threads - 1))]
         except MemoryError:
             raise InputError(
-                f"{threads} arenas of {part.arena_bytes:,} bytes are more than this machine's memory"
+                f"{threads} arenas of {part.arena_bytes:,} bytes are more than this machine has"
             ) from None
         # Outputs without the batch would be written by all threads.
         self._splits = all(info.shape[:1] == ("n",) for info in part.outputs)

@@ -181,7 +181,7 @@ def _own(link: LinkPackage, *, zoo: bool) -> MeasuredSet | None:
         measured = by_budget.get(str(bits), metrics if bits == manifest["bits"] else None)
         if measured is not None:
             remark = "this package"
-            if any(part.get("precision") == "int8" for part in manifest.get("parts", ())):
+            if any(part.get("precision", "fp32") != "fp32" for part in manifest.get("parts", ())):
                 remark += "; of the fp32 network as trained, not of the integers"
             points.append(
                 _trained(manifest["system"], layout.payload_bits, measured, "own", remark)

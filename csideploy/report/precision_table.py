@@ -25,7 +25,8 @@ def show(quantization: dict[str, Any], console: Console) -> None:
     for row in quantization["layers"]:
         cost = row["cost_db"]
         text = "not tried" if cost is None else f"{cost:+.3f} dB"
-        table.add_row(row["side"].upper(), row["layer"], row["kind"], str(row["bits"]), text)
+        bits = "fp32" if row["bits"] == 32 else str(row["bits"])
+        table.add_row(row["side"].upper(), row["layer"], row["kind"], bits, text)
     console.print(table)
     if any(row["bits"] == 16 for row in quantization["layers"]):
         console.print(NOTE, style="dim")

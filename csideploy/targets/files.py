@@ -104,6 +104,7 @@ class Shares(_Strict):
     conv: Share
     narrow_conv: Share
     grouped_conv: Share
+    block: Share
     linear: Share
     matmul: Share
     search: Share
@@ -233,11 +234,19 @@ class Target(_Strict):
         return max(tags, key=list(CONFIDENCES).index)
 
 
-_FLOATS = Shares(conv=0.4, narrow_conv=0.15, grouped_conv=0.1, linear=0.5, matmul=0.3, search=0.1)
+_FLOATS = Shares(
+    conv=0.4, narrow_conv=0.15, grouped_conv=0.1, block=0.12, linear=0.5, matmul=0.3, search=0.1
+)
 # Where they were measured, our integer kernels do 1.0 to 1.5 times the MACs of the float ones (conv
 # 1.1, narrow 1.03, grouped 1.5, linear 1.08), while the units' peaks are 4 times apart.
 _INTEGERS = Shares(
-    conv=0.11, narrow_conv=0.04, grouped_conv=0.04, linear=0.13, matmul=0.08, search=0.025
+    conv=0.11,
+    narrow_conv=0.04,
+    grouped_conv=0.04,
+    block=0.04,
+    linear=0.13,
+    matmul=0.08,
+    search=0.025,
 )
 DEFAULT_UTILISATION = Utilisation(
     fp32=_FLOATS,

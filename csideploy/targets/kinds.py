@@ -6,7 +6,8 @@ What multiplies:
 |---|---|
 | conv | convolution, 8 or more outputs that read the same inputs |
 | narrow_conv | convolution of fewer outputs, such as 80 -> 2 or 2 -> 2 channels |
-| grouped_conv | convolution of groups with fewer than 8 inputs and 8 outputs each, or its block |
+| grouped_conv | convolution of groups with fewer than 8 inputs and 8 outputs each |
+| block | three convolutions that run group by group |
 | linear | fully connected layer |
 | binary_linear | fully connected layer with 1-bit weights |
 | matmul | product of two activations |
@@ -26,7 +27,7 @@ What does not:
 from __future__ import annotations
 
 CONVOLUTIONS = ("CONV2D", "QCONV2D", "CONV_TRANSPOSE2D")
-MULTIPLYING = ("conv", "narrow_conv", "grouped_conv", "linear", "matmul", "search")
+MULTIPLYING = ("conv", "narrow_conv", "grouped_conv", "block", "linear", "matmul", "search")
 """Kinds with a share of the peaks of fp32 and int8."""
 ELEMENTS = ("elementwise", "function", "integer", "move", "bits")
 """Kinds with a share of the element-wise rate."""
@@ -34,7 +35,7 @@ KINDS = (*MULTIPLYING, "binary_linear", *ELEMENTS)
 
 _OPS = {
     "conv": CONVOLUTIONS,
-    "grouped_conv": ("CONV_BLOCK",),
+    "block": ("CONV_BLOCK",),
     "linear": ("LINEAR", "QLINEAR", "BITS_NETWORK"),
     "binary_linear": ("BINARY_LINEAR", "QBINARY_LINEAR"),
     "matmul": ("MATMUL", "EDGE_ATTENTION"),

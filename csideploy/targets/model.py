@@ -166,8 +166,13 @@ def _time(
 
 
 def is_integer(layer: Mapping[str, Any], precision: str) -> bool:
-    """Whether a layer works on integers: its operation's name begins with Q, or it is asked for."""
+    """Whether a layer works on integers: its operation's name begins with Q, or it is asked for.
+
+    A block does whose middle convolution, most of its work, has integer weights.
+    """
     op: str = layer["op"]
+    if op == "CONV_BLOCK" and layer["int8_bytes"]:
+        return True
     return precision == "int8" or (op.startswith("Q") and not op.startswith("QUANTIZE"))
 
 

@@ -36,7 +36,15 @@ class Synthetic:
 
 def all_layers() -> list[Synthetic]:
     """Everything but the streams."""
-    return [*elements(), *convolutions(), *linears(), *binaries(), *products(), *payloads()]
+    return [
+        *elements(),
+        *convolutions(),
+        *blocks(),
+        *linears(),
+        *binaries(),
+        *products(),
+        *payloads(),
+    ]
 
 
 def convolutions() -> list[Synthetic]:
@@ -49,6 +57,12 @@ def convolutions() -> list[Synthetic]:
         *((24, 24, 12, 7, 7), (48, 48, 24, 5, 5), (32, 32, 16, 7, 7), (24, 24, 8, 3, 3)),
     )
     return [_convolution(*size, integer) for size in sizes for integer in (False, True)]
+
+
+def blocks() -> list[Synthetic]:
+    """2 channels to some and back, the middle convolution of groups of 2; fp32 and int8."""
+    sizes = ((24, 7, 7), (48, 5, 5), (64, 7, 5))
+    return [_block(*size, integer) for size in sizes for integer in (False, True)]
 
 
 def linears() -> list[Synthetic]:
@@ -194,6 +208,31 @@ def _convolution(
         *_to_integers("c", "y"),
     ]
     return _network(f"int8 {name}", nodes, image, **_scales(weight=_integers(shape)))
+
+
+def _block(channels: int, high: int, wide: int, integer: bool) -> Synthetic:
+    middle = (channels, 2, high, wide)
+    shapes = {"w1": (channels, 2, 1, 9), "w2": middle, "w3": (2, channels, 9, 1)}
+    v, weight = ("v.c", "w2.f") if integer else ("v", "w2")
+    nodes = [
+        _node("Conv", "x", "w1", "b1", output="e", pads=[0, 4, 0, 4]),
+        _node("LeakyRelu", "e", output="v", alpha=0.3),
+        _node("Conv", v, weight, "b1", output="m", group=channels // 2,
+              pads=[high // 2, wide // 2, high // 2, wide // 2]),
+        _node("LeakyRelu", "m", output="a", alpha=0.3),
+        _node("Conv", "a", "w3", output="c", pads=[4, 0, 4, 0]),
+        _node("Add", "c", "x"),
+    ]  # fmt: skip
+    held: dict[str, Any] = {**shapes, "b1": (channels,)}
+    if integer:
+        nodes[2:2] = [
+            _node("QuantizeLinear", "v", "s", "u", output="v.q"),
+            _node("DequantizeLinear", "v.q", "s", "u", output="v.c"),
+            _node("DequantizeLinear", "w2", "s", "z", output="w2.f"),
+        ]
+        held |= _scales(w2=_integers(middle)) | {"u": np.array(90, np.uint8)}
+    name = f"{'int8 ' if integer else ''}block {high}x{wide} 2 -> {channels} -> 2"
+    return _network(name, nodes, {"x": (2, SIDE, SIDE)}, **held)
 
 
 def _linear(inputs: int, outputs: int, integer: bool) -> Synthetic:

@@ -101,8 +101,19 @@ def bits_network(
 
     Args:
         payload: uint8 (n, ceil(R B / 8)); B being 8 or more, R is what it has room for.
-        hidden_weight: int8 (D, B); `hidden_bias` and `hidden_multiplier` (D,).
-        weight: int8 (M, D); `bias` and `multiplier` (M,).
+        hidden_weight: int8 (D, B).
+        hidden_bias: int32 (D,).
+        hidden_multiplier: float32 (D,).
+        weight: int8 (M, D).
+        bias: int32 (M,).
+        multiplier: float32 (M,).
+        hidden_zero: zero point of the hidden codes.
+        hidden_low: the least of them.
+        hidden_high: the greatest.
+        y_zero: zero point of the codes behind the second layer.
+        low: the least of them.
+        high: the greatest.
+        y_scale: what a step of them is.
 
     Returns:
         float32 (n, R, M).

@@ -30,7 +30,8 @@ def run_step(
     """
     p: dict[str, Any] = dict(params)
     if op is Op.BITS_NETWORK:
-        return linear.bits_network(*inputs, **p)
+        operands: list[Any] = list(inputs)
+        return linear.bits_network(*operands, **p)
     x, second, third, fourth = (*inputs, None, None, None, None)[:4]
     if x is None:
         raise ValueError(f"{op.name}: its first input is absent")

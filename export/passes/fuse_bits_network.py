@@ -1,9 +1,9 @@
 """Pass: a network of packed bits with one hidden layer of 8 bits becomes one step.
 
 UNPACK_BITS, QLINEAR, QLINEAR and DEQUANTIZE with nothing else between them are what a radio unit's
-neural decoder is in integers. Together they need no byte for each bit and no hidden layer in memory,
-and a first layer whose inputs are bits is a sum of look-ups. Integers are exact, and the floats are
-those of DEQUANTIZE: nothing changes.
+neural decoder is in integers. Together they need no byte for each bit and no hidden layer in
+memory, and a first layer whose inputs are bits is a sum of look-ups. Integers are exact, and the
+floats are those of DEQUANTIZE: nothing changes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from csideploy.export.graph import VIEW, Graph, Node, Value
 from csideploy.export.plan import Op
 
 LEAST_BITS, MOST = 8, 512
-"""Bits of a row, and the most hidden units, too: what the kernels hold on their stack. With fewer bits
-than a byte has, a pad could be taken for a row."""
+"""Bits of a row, and the most hidden units, too: what the kernels hold on their stack. With fewer
+bits than a byte has, a pad could be taken for a row."""
 
 _U8 = np.dtype(np.uint8)
 

@@ -4,46 +4,51 @@ Between a convolution and the one that alone reads it, with nothing but a Relu, 
 there, channel i may be divided by any s_i > 0 and its reader's weights multiplied by as much. So
 one scale for all channels is no restriction: with the scale 1, s_i *is* the step of channel i. It
 is folded into the layer in front, and quantizing divides by nothing. All channels share the zero
-point z alone, the share of the codes that is for what is below 0.
+point z alone, the share of the codes that is for what is below 0; which one is best is measured.
 
 Each step is that of least mean square error over the values seen, so that a few large values are
-cut off where that pays: sparse CSI has them. The errors of the channels meet in the reader's sums
-with the squares of its weights, by which z is judged.
+cut off where that pays: sparse CSI has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto
 
-from csideploy.export.quantize.equalize import scale_channels, scalable_pairs, with_constants
+from csideploy.export.quantize.equalize import scalable_pairs, scale_channels, with_constants
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
-from csideploy.onnx_oracle import Given, Oracle
+from csideploy.onnx_oracle import Given, Oracle, samples
 
-ZEROS = (16, 24, 32, 48, 64, 96, 128)
-"""Zero points that are tried where a channel goes below 0."""
+ZEROS = (32, 48)
+"""Zero points that may be tried where a channel goes below 0."""
 SHARES = np.geomspace(0.1, 1.0, 16)
 """Parts of a channel's range that are tried."""
-KEPT = 1 << 15
+KEPT = 1 << 16
 """Values of a channel that a step is judged by."""
 
 Values = NDArray[np.float32]
 
 
 def own_steps(
-    network: Network, layers: Sequence[str], chunks: Sequence[Given], *, seed: int
+    network: Network,
+    zeros: Mapping[str, int],
+    chunks: Sequence[Given],
+    *,
+    importance: Sequence[Values] | None = None,
+    seed: int,
 ) -> tuple[Network, dict[str, Scale]]:
     """Give the channels in front of layers their own steps.
 
     Args:
         network: prepared; it stays as it is.
-        layers: names of convolutions.
+        zeros: the zero points in front of convolutions, by the convolution's name.
         chunks: calibration inputs.
+        importance: what the square of an error counts in each sample, (n,) chunk by chunk.
         seed: of the sample of values.
 
     Returns:
@@ -53,38 +58,61 @@ def own_steps(
     found = {
         second.name: (first, second, between[-1])
         for first, second, between in scalable_pairs(network)
-        if second.name in layers
+        if second.name in zeros
     }
     if not found:
         return network, {}
-    seen = _values(network, [name for *_, name in found.values()], chunks, seed)
+    names = [name for *_, name in found.values()]
+    seen = _values(network, names, chunks, importance, seed)
     weights: dict[str, NDArray[Any]] = {}
     scales = {}
     for first, second, name in found.values():
-        steps, zero = _choose(*seen[name], _gains(network, second))
+        low = seen[name].low
+        zero = zeros[second.name] if (low < 0).any() else 0
+        steps = _choose(seen[name], zero)
         scale_channels(weights, network, first, second, steps)
         scales[name] = Scale(1.0, zero, 8)
     return with_constants(network, weights), scales
 
 
+@dataclass
+class _Seen:
+    """Of a tensor: a sample (C, n) of every channel, what each value counts, the ends (C,)."""
+
+    values: Values
+    counts: Values
+    low: Values
+    high: Values
+
+
 def _values(
-    network: Network, names: Sequence[str], chunks: Sequence[Given], seed: int
-) -> dict[str, tuple[Values, Values, Values]]:
-    """Of each tensor a sample of every channel, (C, values), and its least and greatest, (C,)."""
+    network: Network,
+    names: Sequence[str],
+    chunks: Sequence[Given],
+    importance: Sequence[Values] | None,
+    seed: int,
+) -> dict[str, _Seen]:
     oracle = Oracle(network.model.SerializeToString(), name="the network", expose=tuple(names))
     random = np.random.default_rng(seed)
     kept: dict[str, list[Values]] = {name: [] for name in names}
+    counts: list[Values] = []
     ends: dict[str, list[tuple[Values, Values]]] = {name: [] for name in names}
-    for x in chunks:
+    for index, x in enumerate(chunks):
         made = oracle.run(x)
+        n = samples(x)
+        # The same places in every tensor, so that one list says what they count.
+        share = -(-KEPT // len(chunks))
+        rows = random.integers(n, size=share)
+        counts.append(np.ones(share, np.float32) if importance is None else importance[index][rows])
         for name in names:
-            rows = np.moveaxis(made[name], 1, 0).reshape(made[name].shape[1], -1)
-            ends[name].append((rows.min(1), rows.max(1)))
-            count = min(rows.shape[1], -(-KEPT // len(chunks)))
-            kept[name].append(rows[:, random.integers(rows.shape[1], size=count)])
+            flat = made[name].reshape(*made[name].shape[:2], -1)
+            ends[name].append((flat.min((0, 2)), flat.max((0, 2))))
+            kept[name].append(flat[rows, :, random.integers(flat.shape[2], size=share)].T)
+    weights = np.concatenate(counts)
     return {
-        name: (
-            np.concatenate(kept[name], 1),
+        name: _Seen(
+            np.ascontiguousarray(np.concatenate(kept[name], 1)),
+            np.asarray(weights / weights.mean(), np.float32),
             np.minimum(np.min([low for low, _ in ends[name]], 0), 0),
             np.maximum(np.max([high for _, high in ends[name]], 0), 0),
         )
@@ -92,43 +120,22 @@ def _values(
     }
 
 
-def _choose(values: Values, low: Values, high: Values, gain: Values) -> tuple[Values, int]:
-    """Steps (C,) and the zero point.
-
-    Args:
-        values: (C, n).
-        low: the least value of each channel, at most 0.
-        high: the greatest, at least 0.
-        gain: what the square of a channel's error counts, (C,).
-    """
-    best: tuple[float, Values, int] | None = None
-    for zero in ZEROS if (low < 0).any() else (0,):
-        widest = np.maximum(high / (255 - zero), -low / max(zero, 1))
-        # A channel that is always 0 has any step.
-        widest = np.where(widest > 0, widest, 1).astype(np.float32)
-        steps, least = widest, _error(values, widest, zero)
-        for share in SHARES[:-1]:
-            tried = (widest * np.float32(share)).astype(np.float32)
-            error = _error(values, tried, zero)
-            steps = np.where(error < least, tried, steps)
-            least = np.minimum(error, least)
-        total = float(np.sum(gain * least))
-        if best is None or total < best[0]:
-            best = total, steps, zero
-    assert best is not None
-    return best[1], best[2]
+def _choose(seen: _Seen, zero: int) -> Values:
+    """Steps (C,)."""
+    widest = np.maximum(seen.high / (255 - zero), -seen.low / max(zero, 1))
+    # A channel that is always 0 has any step.
+    widest = np.where(widest > 0, widest, 1).astype(np.float32)
+    steps, least = widest, _error(seen, widest, zero)
+    for share in SHARES[:-1]:
+        tried = (widest * np.float32(share)).astype(np.float32)
+        error = _error(seen, tried, zero)
+        steps = np.where(error < least, tried, steps)
+        least = np.minimum(error, least)
+    return steps
 
 
-def _error(values: Values, steps: Values, zero: int) -> Values:
+def _error(seen: _Seen, steps: Values, zero: int) -> Values:
     """Mean square of what rounding and cutting off do, (C,)."""
-    scaled = values / steps[:, None]
-    off = np.clip(np.rint(scaled), -zero, 255 - zero) - scaled
-    return np.asarray(np.mean(off * off, axis=1) * steps**2, np.float32)
-
-
-def _gains(network: Network, node: NodeProto) -> Values:
-    """Sum of the squares of a convolution's weights at each of its inputs, (C,)."""
-    weight = network.constants[node.input[1]]
-    squares = np.sum(weight.astype(np.float32) ** 2, axis=tuple(range(2, weight.ndim)))
-    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-    return np.asarray(squares.reshape(groups, -1, weight.shape[1]).sum(1).reshape(-1), np.float32)
+    off = seen.values / steps[:, None]
+    off -= np.clip(np.rint(off), -zero, 255 - zero)
+    return np.asarray((off * off) @ seen.counts / len(seen.counts) * steps**2, np.float32)

@@ -59,9 +59,7 @@ def corrections(
     """
     by_tensor = {t: scales[p.name] for p in points if p.name in scales for t in p.tensors}
     layers = [
-        node
-        for node in biased_layers(network, by_tensor)
-        if chosen is None or node.name in chosen
+        node for node in biased_layers(network, by_tensor) if chosen is None or node.name in chosen
     ]
     targets = {node.name: target_of(network, node) for node in layers}
     names = tuple(dict.fromkeys(targets.values()))

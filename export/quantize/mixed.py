@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN
-from csideploy.export.quantize.channel_steps import own_steps
+from csideploy.export.quantize.channel_steps import ZEROS, own_steps
 from csideploy.export.quantize.choose import Chunks, Row, Step
 from csideploy.export.quantize.correct import corrections
 from csideploy.export.quantize.emit import emit
@@ -59,8 +60,7 @@ def heavy_layers(network: Network) -> list[Heavy]:
     return [
         layer
         for node, layer in counted
-        if layer.products >= SHARE * products
-        and (node.op_type != "Conv" or _groups(node) > 1)
+        if (layer.products >= SHARE * products and (node.op_type != "Conv" or _groups(node) > 1))
         or (layer.stored >= SHARE * stored and node.op_type != "Conv")
     ]
 
@@ -89,13 +89,21 @@ class MixedStudy:
         trials: how many of the chunks biases are corrected on.
         seed: of the sample of values behind the steps.
         side: for the table.
+        importance: what the square of an error counts in each sample, (n,) chunk by chunk.
 
     Raises:
         InputError: the network has scales of its own already.
     """
 
     def __init__(
-        self, model: ModelProto, chunks: Chunks, *, trials: int, seed: int, side: str = ""
+        self,
+        model: ModelProto,
+        chunks: Chunks,
+        *,
+        trials: int,
+        seed: int,
+        side: str = "",
+        importance: Sequence[NDArray[np.float32]] | None = None,
     ) -> None:
         if is_quantized(model):
             raise InputError(
@@ -104,10 +112,12 @@ class MixedStudy:
             )
         self.exact = prepare(model)
         self.chunks, self.trials = chunks, chunks[:trials]
-        self.seed, self.side = seed, side
+        self.seed, self.side, self.importance = seed, side, importance
         self.layers = [layer.name for layer in heavy_layers(self.exact)]
         self.tried = tuple(self.layers)
         self.costs: dict[str, float] = {}
+        nodes = {node.name: node for node in self.exact.model.graph.node}
+        self.zeros = {name: ZEROS[0] for name in self.layers if nodes[name].op_type == "Conv"}
 
     def model(self, *, advance: Step, only: Sequence[str] | None = None) -> ModelProto:
         """The network with the chosen layers in integers.
@@ -121,14 +131,25 @@ class MixedStudy:
             return self.exact.model
         nodes = {node.name: node for node in self.exact.model.graph.node}
         grouped = [name for name in layers if nodes[name].op_type == "Conv"]
-        network, steps = own_steps(self.exact, grouped, self.chunks, seed=self.seed)
+        zeros = {name: self.zeros[name] for name in grouped}
+        network, steps = own_steps(
+            self.exact, zeros, self.chunks, importance=self.importance, seed=self.seed
+        )
         points, scales = self._scales(network, layers, steps)
         shifts = corrections(network, points, scales, self.trials, advance=advance, chosen=layers)
 
         def write(changed: Network) -> ModelProto:
             return emit(changed, points, scales, shifts, layers)
 
-        fitted = refit(network, self.exact, grouped, write, self.chunks, advance=advance)
+        fitted = refit(
+            network,
+            self.exact,
+            grouped,
+            write,
+            self.chunks,
+            importance=self.importance,
+            advance=advance,
+        )
         return write(fitted)
 
     def _scales(
@@ -169,7 +190,7 @@ def _scale(
     settled = [steps[name] for name in point.tensors if name in steps]
     if settled:
         return settled[0]
-    if point.fixed == 8 or fed.isdisjoint(point.tensors) and made.isdisjoint(point.tensors):
+    if point.fixed == 8 or (fed.isdisjoint(point.tensors) and made.isdisjoint(point.tensors)):
         return seen.scale(point, 8)
     if made.isdisjoint(point.tensors):
         return fourteen(seen.low, seen.high)
@@ -205,8 +226,16 @@ def settle_mixed(
         )
     for study in studies:
         for name in study.tried:
-            tried = [s.model(advance=advance, only=[name] if s is study else []) for s in studies]
-            study.costs[name] = measure(tried)
+            found = {}
+            for zero in ZEROS if name in study.zeros else (0,):
+                study.zeros |= {name: zero} if name in study.zeros else {}
+                alone = [
+                    s.model(advance=advance, only=[name] if s is study else []) for s in studies
+                ]
+                found[zero] = measure(alone)
+            best = min(found, key=lambda zero: found[zero])
+            study.zeros |= {name: best} if name in study.zeros else {}
+            study.costs[name] = found[best]
     while True:
         models = [study.model(advance=advance) for study in studies]
         loss = measure(models)

@@ -96,7 +96,7 @@ def bias_add(network: Network, node: NodeProto) -> NodeProto | None:
 
 
 def result_of(network: Network, node: NodeProto) -> str:
-    """The tensor that holds a layer's codes: behind its bias, and behind a cut that is part of it."""
+    """The tensor that holds a layer's codes: behind its bias, and a cut that is part of it."""
     last = bias_add(network, node) or node
     return _behind(network, last.output[0], _CUTS)
 

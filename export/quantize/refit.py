@@ -9,7 +9,9 @@ quantized network, cut into windows, and e the error of the sum that it goes int
 
 over calibration data, with the bias as one more weight whose input is 1. The ridge r is a small
 part of the mean of U's diagonal: inputs that are always 0 get no weight. This is what bias
-correction (`correct`) does, for every weight instead of the bias alone.
+correction (`correct`) does, for every weight instead of the bias alone. Where nothing but functions
+of one number stands between the sum and the network's output, errors count by the slope of these:
+a sigmoid hides most of what happens at a peak.
 """
 
 from __future__ import annotations
@@ -25,11 +27,15 @@ from csideploy.export.quantize.correct import target_of, until
 from csideploy.export.quantize.equalize import with_constants
 from csideploy.export.quantize.points import ACTIVATIONS, is_layer
 from csideploy.export.quantize.prepare import Network
-from csideploy.onnx_oracle import Given, Oracle
+from csideploy.export.quantize.suffix import Suffix
+from csideploy.onnx_oracle import Arrays, Given, Oracle
 
 RIDGE = 1e-5
 MOST = 4096
 """Weights of one output; a larger system is left alone."""
+_FUNCTIONS = (*ACTIVATIONS, "Clip", "Sigmoid", "Tanh")
+_NEAR = 1e-2
+"""Distance over which a slope is taken."""
 
 Float = NDArray[np.float32]
 
@@ -61,6 +67,7 @@ def refit(
     write: Callable[[Network], ModelProto],
     chunks: Sequence[Given],
     *,
+    importance: Sequence[Float] | None = None,
     advance: Callable[[], None],
 ) -> Network:
     """Fit the projections behind some layers, one after the other.
@@ -71,6 +78,7 @@ def refit(
         layers: names of the layers that become integers.
         write: a network -> its quantized form.
         chunks: calibration inputs.
+        importance: what the square of an error counts in each sample, (n,) chunk by chunk.
         advance: called after every projection.
 
     Returns:
@@ -85,17 +93,23 @@ def refit(
         session = Oracle(short, name="the quantized network", expose=(node.input[0],))
         weight = network.constants[node.input[1]]
         bias = network.constants[node.input[2]]
-        size = weight[0].size + 1
-        moments = np.zeros((size, size)), np.zeros((len(weight), size))
-        for x, floats in zip(chunks, wanted, strict=True):
+        behind = _behind(exact, target)
+        fits = [_Fit(weight[0].size + 1) for _ in range(1 if behind is None else len(weight))]
+        for index, (x, floats) in enumerate(zip(chunks, wanted, strict=True)):
             made = session.run(x)
             rows = _windows(node, made[node.input[0]], weight)
-            error = made[target] - floats[target]
-            flat = np.moveaxis(error, 1, 0).reshape(len(weight), -1)
-            moments[0][:] += rows @ rows.T
-            moments[1][:] += flat @ rows.T
-        ridge = RIDGE * np.trace(moments[0]) / size
-        change = -np.linalg.solve(moments[0] + ridge * np.eye(size), moments[1].T).T
+            error = _flat(made[target] - floats[target])
+            each = np.ones(len(made[target]), np.float32)
+            if importance is not None:
+                each = np.sqrt(importance[index] / np.mean(importance[index]))
+            counts = np.repeat(each, error.shape[1] // len(each))
+            if behind is None:
+                fits[0].add(rows * counts, error * counts)
+                continue
+            slopes = _flat(_slopes(behind, floats, target)) * counts
+            for fit, slope, one in zip(fits, slopes, error, strict=True):
+                fit.add(rows * slope, one[None] * slope)
+        change = np.concatenate([fit.change() for fit in fits])
         values = {
             node.input[1]: weight + change[:, :-1].reshape(weight.shape),
             node.input[2]: bias + change[:, -1],
@@ -103,6 +117,52 @@ def refit(
         network = with_constants(network, values)
         advance()
     return network
+
+
+class _Fit:
+    """U and E of some outputs."""
+
+    def __init__(self, size: int) -> None:
+        self.squares = np.zeros((size, size))
+        self.errors: NDArray[np.float64] | None = None
+
+    def add(self, rows: Float, error: Float) -> None:
+        """Take in u, (size, places), and e, (outputs, places)."""
+        self.squares += rows @ rows.T
+        products = (error @ rows.T).astype(np.float64)
+        self.errors = products if self.errors is None else self.errors + products
+
+    def change(self) -> NDArray[np.float64]:
+        """D, (outputs, size)."""
+        assert self.errors is not None
+        ridge = RIDGE * np.trace(self.squares) / len(self.squares)
+        whole = self.squares + ridge * np.eye(len(self.squares))
+        return np.asarray(-np.linalg.solve(whole, self.errors.T).T)
+
+
+def _flat(x: NDArray[Any]) -> Float:
+    """(n, M, ...) -> (M, places)."""
+    return np.asarray(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1), np.float32)
+
+
+def _behind(network: Network, target: str) -> Suffix | None:
+    """What is behind a tensor, if it is functions of one number up to the only output."""
+    name = target
+    while name not in network.outputs:
+        reader = network.only_reader(name)
+        if reader is None or reader.op_type not in _FUNCTIONS or reader.domain:
+            return None
+        name = reader.output[0]
+    return Suffix(network, (target,), (name,)) if name != target else None
+
+
+def _slopes(behind: Suffix, values: Arrays, target: str) -> Float:
+    """How much the output moves where the target moves, element by element."""
+    ends = [
+        behind.run(values, {target: values[target] + np.float32(side)})[behind.wanted[0]]
+        for side in (_NEAR, -_NEAR)
+    ]
+    return np.asarray(np.abs(ends[0] - ends[1]) / np.float32(2 * _NEAR), np.float32)
 
 
 def _window(node: NodeProto, weight: NDArray[Any]) -> tuple[int, ...] | None:

@@ -158,18 +158,28 @@ size_t CSD_PREPARE(bits_network)(const csd_args *args, void *memory) {
     return size;
 }
 
-/* The indices of up to ROWS rows: look-up g of all of them at indices + g step. */
-static void make_indices(uint8_t *indices, size_t step, const uint8_t *payload, size_t length,
-                         size_t rows, const sizes *s) {
-    uint8_t bytes[MOST_WORDS * 2u * ROWS + 16u];
-    uint16_t words[MOST_WORDS + 2u][ROWS]; /* three words of a row are made at a time */
-    const size_t whole = s->look_ups - (s->words + 4u) / 5u;
-    const size_t block = s->bits * ROWS / 8u, held = length < block ? length : block;
-    memcpy(bytes, payload, held);
-    memset(bytes + held, 0, block + 8u - held);
-    if (rows < ROWS)
-        memset(words, 0, sizeof words);
-    for (size_t row = 0; row < rows; row++) {
+/* words[w][row] = word w of a row, where rows begin with bytes. Two words of 16 rows are a look-up in
+   memory. */
+static void gather_words(uint16_t (*words)[ROWS], const uint8_t *bytes, const sizes *s) {
+    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i places = _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int)(s->bits / 8u)));
+    const __m512i swap = _mm512_set4_epi32(0x0E0F0C0D, 0x0A0B0809, 0x06070405, 0x02030001);
+    for (size_t w = 0; w < s->words; w += 2u, bytes += 4) {
+        const __m512i low = _mm512_shuffle_epi8(_mm512_i32gather_epi32(places, bytes, 1), swap);
+        const __m512i high = _mm512_shuffle_epi8(
+            _mm512_i32gather_epi32(places, bytes + s->bits / 8u * 16u, 1), swap);
+        _mm256_storeu_si256((void *)words[w], _mm512_cvtepi32_epi16(low));
+        _mm256_storeu_si256((void *)(words[w] + 16), _mm512_cvtepi32_epi16(high));
+        _mm256_storeu_si256((void *)words[w + 1u],
+                            _mm512_cvtepi32_epi16(_mm512_srli_epi32(low, 16)));
+        _mm256_storeu_si256((void *)(words[w + 1u] + 16),
+                            _mm512_cvtepi32_epi16(_mm512_srli_epi32(high, 16)));
+    }
+}
+
+/* The same for any number of bits: of eight bytes three words are whole after a shift. */
+static void shift_words(uint16_t (*words)[ROWS], const uint8_t *bytes, const sizes *s) {
+    for (size_t row = 0; row < ROWS; row++) {
         size_t bit = row * s->bits;
         for (size_t w = 0; w < s->words; w += 3u, bit += 48u) {
             uint64_t eight;
@@ -180,6 +190,26 @@ static void make_indices(uint8_t *indices, size_t step, const uint8_t *payload, 
             words[w + 2u][row] = (uint16_t)(eight >> 16);
         }
     }
+}
+
+/* The indices of ROWS rows, look-up g of all of them at indices + g step, from `length` bytes; what is
+   behind them is taken for 0. */
+static void make_indices(uint8_t *indices, size_t step, const uint8_t *payload, size_t length,
+                         const sizes *s) {
+    uint8_t bytes[MOST_WORDS * 2u * ROWS + 16u];
+    uint16_t words[MOST_WORDS + 2u][ROWS];
+    const size_t whole = s->look_ups - (s->words + 4u) / 5u;
+    const size_t block = s->bits * ROWS / 8u;
+    if (length < block + 16u) { /* words may be read up to there */
+        const size_t held = length < block ? length : block;
+        memcpy(bytes, payload, held);
+        memset(bytes + held, 0, block + 16u - held);
+        payload = bytes;
+    }
+    if (s->bits % 8u == 0)
+        gather_words(words, payload, s);
+    else
+        shift_words(words, payload, s);
     for (size_t w = 0; w < s->words; w += 5u) {
         __m512i tops = _mm512_setzero_si512();
         for (size_t b = 0; b < 5u && w + b < s->words; b++) {
@@ -209,6 +239,12 @@ CSD_INLINE __m512i codes_of(__m512i sums, const unit *u, __m512i zero, __m512i l
     return _mm512_max_epi16(_mm512_min_epi16(codes, high), low);
 }
 
+/* Written as an instruction: gcc 12 copies every sum at every step of the loop otherwise. */
+CSD_INLINE void add_looked_up(__m512i *sums, __m512i index, __m512i table) {
+    const __m512i found = _mm512_permutexvar_epi16(index, table);
+    __asm__("vpaddw %1, %0, %0" : "+v"(*sums) : "v"(found));
+}
+
 /* Four hidden units of `blocks` blocks, each 128 bytes of `hidden`. */
 CSD_INLINE void hidden_quad(uint8_t *hidden, const uint8_t *indices, const uint8_t *tables,
                             const unit *units, size_t look_ups, const csd_param *p,
@@ -230,9 +266,10 @@ CSD_INLINE void hidden_quad(uint8_t *hidden, const uint8_t *indices, const uint8
             const __m512i one = _mm512_load_si512(tables), two = _mm512_load_si512(tables + 64);
             CSD_UNROLL
             for (size_t b = 0; b < blocks; b++) {
-                const __m512i index = _mm512_load_si512(at + b * 64u);
-                sums[0][b] = _mm512_add_epi16(sums[0][b], _mm512_permutexvar_epi16(index, one));
-                sums[1][b] = _mm512_add_epi16(sums[1][b], _mm512_permutexvar_epi16(index, two));
+                __m512i index = _mm512_load_si512(at + b * 64u);
+                CSD_KEEP(index);
+                add_looked_up(&sums[0][b], index, one);
+                add_looked_up(&sums[1][b], index, two);
             }
         }
         CSD_UNROLL
@@ -258,11 +295,19 @@ typedef struct second_layer {
     size_t count;       /* outputs */
 } second_layer;
 
+/* A store under a mask takes several times as long. */
+CSD_INLINE void store_row(float *y, __m512 v, __mmask16 lanes, int whole) {
+    if (whole)
+        _mm512_storeu_ps(y, v);
+    else
+        _mm512_mask_storeu_ps(y, lanes, v);
+}
+
 /* TILE rows, whose hidden codes begin at `hidden` and are `step` bytes a quad, with `together` groups
-   of outputs from `group` on and quads `from` to `to`. */
+   of outputs from `group` on and quads `from` to `to`. `whole`: there are as many rows and outputs. */
 CSD_INLINE void multiply_tile(float *y, const uint8_t *hidden, size_t step, size_t rows,
                               const second_layer *l, size_t group, size_t from, size_t to,
-                              size_t together) {
+                              size_t together, int whole) {
     __m512i sums[TILE][2];
     __mmask16 lanes[2];
     const int8_t *w = l->bytes + (group * l->quads + from) * 64u;
@@ -274,6 +319,8 @@ CSD_INLINE void multiply_tile(float *y, const uint8_t *hidden, size_t step, size
         for (size_t i = 0; i < TILE; i++)
             if (from == 0)
                 sums[i][j] = _mm512_loadu_si512(l->outputs + (group + j) * 128u);
+            else if (whole)
+                sums[i][j] = _mm512_loadu_si512(y + i * l->count + (group + j) * 16u);
             else
                 sums[i][j] = _mm512_maskz_loadu_epi32(
                     i < rows ? lanes[j] : 0, y + (i < rows ? i : 0) * l->count + (group + j) * 16u);
@@ -300,16 +347,16 @@ CSD_INLINE void multiply_tile(float *y, const uint8_t *hidden, size_t step, size
         const __m512 multiplier = _mm512_loadu_ps(l->outputs + (group + j) * 128u + 64u);
         CSD_UNROLL
         for (size_t i = 0; i < TILE; i++) {
-            float *to_row = y + (i < rows ? i : 0) * l->count + (group + j) * 16u;
-            const __mmask16 here = i < rows ? lanes[j] : 0;
+            const int there = whole || i < rows;
+            float *to_row = y + (there ? i : 0) * l->count + (group + j) * 16u;
             if (to < l->quads) {
-                _mm512_mask_storeu_epi32(to_row, here, sums[i][j]);
+                store_row(to_row, _mm512_castsi512_ps(sums[i][j]), there ? lanes[j] : 0, whole);
                 continue;
             }
             __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][j]), multiplier);
             v = _mm512_max_ps(_mm512_min_ps(v, most), least);
             v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtps_epi32(v)), scale);
-            _mm512_mask_storeu_ps(to_row, here, v);
+            store_row(to_row, v, there ? lanes[j] : 0, whole);
         }
     }
 }
@@ -322,11 +369,15 @@ static void multiply(float *y, const uint8_t *hidden, size_t blocks, size_t rows
         const uint8_t *tile = hidden + row / ROWS * 128u + row % ROWS / TILE * 16u;
         size_t group = 0;
         for (; group + 2u <= groups; group += 2u)
-            multiply_tile(y + row * l->count, tile, blocks * 128u, rows - row, l, group, from, to,
-                          2u);
+            if (rows - row >= TILE && (group + 2u) * 16u <= l->count)
+                multiply_tile(y + row * l->count, tile, blocks * 128u, TILE, l, group, from, to, 2u,
+                              1);
+            else
+                multiply_tile(y + row * l->count, tile, blocks * 128u, rows - row, l, group, from,
+                              to, 2u, 0);
         if (group < groups)
             multiply_tile(y + row * l->count, tile, blocks * 128u, rows - row, l, group, from, to,
-                          1u);
+                          1u, 0);
     }
 }
 
@@ -340,7 +391,7 @@ CSD_INLINE void pass(float *y, const uint8_t *payload, size_t length, size_t row
     for (size_t b = 0; b < blocks; b++) {
         const size_t from = b * ROWS * s->bits / 8u, left = rows > b * ROWS ? rows - b * ROWS : 0;
         make_indices(room + b * 64u, blocks * 64u, payload + (left > 0 ? from : 0),
-                     left > 0 ? length - from : 0, left < ROWS ? left : ROWS, s);
+                     left > 0 ? length - from : 0, s);
     }
     for (size_t from = 0; from < s->quads; from += most) {
         const size_t to = s->quads - from < most ? s->quads : from + most;

@@ -169,12 +169,6 @@ csd_status csd_check_qthreshold(const csd_operands *o, const csd_part *part) {
     return CSD_OK;
 }
 
-/* Codes of u8, for which all three lie in 0 to 255. */
-static int byte_bounds_legal(csd_param zero, csd_param low, csd_param high) {
-    return zero.i >= 0 && zero.i <= UINT8_MAX && low.i >= 0 && high.i <= UINT8_MAX &&
-           low.i <= high.i;
-}
-
 /* Its sums are of 64 bits in the scalar kernel, so that a bias is any number. */
 csd_status csd_check_bits_network(const csd_operands *o, const csd_part *part) {
     csd_tensor_ref payload = o->in[CSD_BITS_NETWORK_PAYLOAD], y = o->out[0];
@@ -194,10 +188,11 @@ csd_status csd_check_bits_network(const csd_operands *o, const csd_part *part) {
         !csd_is_vector(o->in[CSD_BITS_NETWORK_BIAS], outputs) ||
         !csd_is_vector(multiplier, outputs))
         return CSD_BAD_SHAPE;
-    if (!byte_bounds_legal(p[CSD_BITS_NETWORK_P_HIDDEN_ZERO], p[CSD_BITS_NETWORK_P_HIDDEN_LOW],
-                           p[CSD_BITS_NETWORK_P_HIDDEN_HIGH]) ||
-        !byte_bounds_legal(p[CSD_BITS_NETWORK_P_Y_ZERO], p[CSD_BITS_NETWORK_P_LOW],
-                           p[CSD_BITS_NETWORK_P_HIGH]))
+    /* The table has held those of the hidden layer in 0 to 255. */
+    if (p[CSD_BITS_NETWORK_P_HIDDEN_LOW].i > p[CSD_BITS_NETWORK_P_HIDDEN_HIGH].i ||
+        p[CSD_BITS_NETWORK_P_Y_ZERO].i < 0 || p[CSD_BITS_NETWORK_P_Y_ZERO].i > UINT8_MAX ||
+        p[CSD_BITS_NETWORK_P_LOW].i < 0 || p[CSD_BITS_NETWORK_P_HIGH].i > UINT8_MAX ||
+        p[CSD_BITS_NETWORK_P_LOW].i > p[CSD_BITS_NETWORK_P_HIGH].i)
         return CSD_BAD_PARAM;
     return multipliers_legal(first_multiplier, part) && multipliers_legal(multiplier, part)
                ? CSD_OK

@@ -294,7 +294,7 @@ ROWS: dict[str, Row] = {
     "export nothing": (lambda b: b.export(), "--model"),
     "export int7": (
         lambda b: b.export("--model", "bacrnet10x", "--precision", "int7"),
-        "'fp32', 'int8', 'auto'",
+        "'fp32', 'int8', 'auto', 'mixed'",
     ),
     "export emit": (
         lambda b: b.export("--model", "bacrnet10x", "--emit", "exe"),
@@ -310,7 +310,7 @@ ROWS: dict[str, Row] = {
     ),
     "export calibration": (
         lambda b: b.export("--model", "bacrnet10x", "--calibration", b.csi),
-        "add --precision int8 or auto",
+        "add --precision int8, auto or mixed",
     ),
     "export calibration of another size": (
         lambda b: b.export(
@@ -328,7 +328,7 @@ ROWS: dict[str, Row] = {
     ),
     "compile calibration with fp32": (
         lambda b: ["compile", b.package / "ue.onnx", "--calibration", b.csi],
-        "add --precision int8 or auto",
+        "add --precision int8, auto or mixed",
     ),
     "compile int8 without calibration": (
         lambda b: ["compile", b.package / "ue.onnx", "--precision", "int8", "--out", b.out / "m"],

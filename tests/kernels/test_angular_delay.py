@@ -37,8 +37,8 @@ def exact(h: Complex, delays: int) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 def bound(h: Complex, absmax: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of x. The transform is unitary up to 1 / sqrt(K): all of H, the cut taps too, has the norm
-    |h| / sqrt(K). Rounding leaves a few 2^-24 of it in a number of H, 8 at most here, which is divided
-    by 2 max|H|; the sum with 0.5 rounds once more."""
+    |h| / sqrt(K). Rounding leaves a few 2^-24 of it in a number of H, 8 at most here, which is
+    divided by 2 max|H|; the sum with 0.5 rounds once more."""
     power = np.sqrt((np.abs(h.astype(complex)) ** 2).sum(axis=(1, 2)) / h.shape[1])
     return np.asarray(2.0**-24 * (1 + 8 * power / (2 * absmax)))
 
@@ -74,7 +74,9 @@ def test_is_what_the_files_are_made_by(subcarriers: int) -> None:
     np.testing.assert_allclose(absmax, want_absmax, rtol=4e-6)
 
 
-@pytest.mark.parametrize(("subcarriers", "antennas", "delays"), [(48, 7, 19), (36, 32, 32), (25, 9, 7)])
+@pytest.mark.parametrize(
+    ("subcarriers", "antennas", "delays"), [(48, 7, 19), (36, 32, 32), (25, 9, 7)]
+)
 def test_every_instruction_set_gives_the_same_bits(
     subcarriers: int, antennas: int, delays: int
 ) -> None:
@@ -142,7 +144,7 @@ def test_reads_and_writes_nothing_outside() -> None:
     """Between other numbers, at every alignment of an element."""
     for subcarriers, antennas, delays in ((32, 3, 5), (20, 9, 17), (7, 5, 7)):
         h = channels(1, subcarriers, antennas)
-        want, absmax = angular_delay(h, delays)
+        want, _ = angular_delay(h, delays)
         for shift in (1, 3, 9):
             room = np.full(h.size * 2 + 32, np.nan, np.float32)
             inside = room[2 * shift : 2 * shift + 2 * h.size].view(np.complex64).reshape(h.shape)

@@ -84,9 +84,7 @@ def test_the_last_bit_of_a_distance_decides() -> None:
     assert (indices != exact).any()  # or the data says nothing
 
 
-@pytest.mark.parametrize(
-    "scale", [0.0, 1e-42, 1e-30, 3e-20, 1e-10, 1e9, 3e10, 1e18, 1e30, 1e37]
-)
+@pytest.mark.parametrize("scale", [0.0, 1e-42, 1e-30, 3e-20, 1e-10, 1e9, 3e10, 1e18, 1e30, 1e37])
 def test_huge_and_vanishing_numbers(scale: float) -> None:
     with np.errstate(all="ignore"):
         book, x = normal(1, 256, 40), normal(2, 9, 40)

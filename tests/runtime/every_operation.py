@@ -342,6 +342,25 @@ def blocks(hand: HandPlan, c: _Constants, x: int) -> None:
         hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **pads, **how)
 
 
+def network(hand: HandPlan, c: _Constants, air: int) -> None:
+    """Two rows of eight bits through a hidden layer."""
+    layers = [
+        c.whole("net.w1", np.int8, -128, 128, 5, 8),
+        c.whole("net.b1", np.int32, -99, 99, 5),
+        hand.constant("net.m1", np.linspace(0.3, 0.9, 5, dtype=np.float32)),
+        c.whole("net.w2", np.int8, -128, 128, 3, 5),
+        c.whole("net.b2", np.int32, -99, 99, 3),
+        c.scales("net.m2", 3),
+    ]
+    hand.step(
+        Op.BITS_NETWORK,
+        [air, *layers],
+        [hand.output("net.y", ("n", 2, 3))],
+        **{"hidden_zero": 3, "hidden_low": 3, "hidden_high": 255},
+        **{"y_zero": 120, "low": 0, "high": 255, "y_scale": 0.02},
+    )
+
+
 def plan() -> Plan:
     """The part; its arena is not reused from strand to strand, and it is small all the same."""
     hand = HandPlan(n_max=2, k_max=3)
@@ -374,6 +393,7 @@ def plan() -> Plan:
     tiers(hand, c, x)
     forced(hand, h, loading)
     blocks(hand, c, x)
+    network(hand, c, air)
     return hand.plan(
         pairing_id=bytes(range(16)),
         payload=PayloadLayout(0x0103, 5, 3),
@@ -551,6 +571,13 @@ def wide_seeds() -> dict[str, bytes]:
             **i16,
         ),
         "wide_conv_block": _coded_block(),
+        "wide_bits_network": _one_step(
+            Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
+            [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),
+             ("scale", 19)],
+            x_type=np.uint8, hidden_zero=9, hidden_low=5, hidden_high=250,
+            y_zero=99, low=3, high=255, y_scale=0.1,
+        ),
         "wide_edge_attention": _one_step_of_edges(),
         "wide_residual_quantize": _wide_tier(),
         "wide_linear": _one_step(Op.LINEAR, ("n", 35), ("n", 18), [("f", 18, 35), ("f", 18)]),

@@ -74,6 +74,22 @@ SOUND: dict[Op, tuple[dict[str, Operand], dict[str, Any]]] = {
         {"x": image(3, 2), "slope": None, "y": image(3, 2)},
         {"x_scale": 0.1, "x_zero": 1, **SCALES},
     ),
+    Op.BITS_NETWORK: (
+        {
+            "payload": image(4),
+            "hidden_weight": np.ones((4, 10), I8),
+            "hidden_bias": np.array([-(2**31), 0, 1, 2**31 - 1], I32),
+            "hidden_multiplier": floats(0.1, 0.2, 0.3, 3.4e38),
+            "weight": np.ones((2, 4), I8),
+            "bias": np.array([-(2**31), 2**31 - 1], I32),
+            "multiplier": floats(0.1, 1e-45),
+            "y": Tensor(("n", 3, 2), F32),
+        },
+        {
+            **{"hidden_zero": 3, "hidden_low": 0, "hidden_high": 255},
+            **{"y_zero": 4, "low": 0, "high": 255, "y_scale": 0.5},
+        },
+    ),
     Op.QTABLE: ({"x": image(4), "table": np.arange(256, dtype=U8), "y": image(4)}, {}),
     Op.QTHRESHOLD: (
         {"x": image(4), "thresholds": np.array([3, 3, 9], I32), "codes": image(4)},
@@ -84,6 +100,15 @@ SOUND: dict[Op, tuple[dict[str, Operand], dict[str, Any]]] = {
 
 def bundle(op: Op, **changes: Any) -> bytes:
     return changed(SOUND, op, **changes)
+
+
+def wide_network(hidden: int) -> dict[str, Any]:
+    return {
+        "hidden_weight": np.ones((hidden, 10), I8),
+        "hidden_bias": None,
+        "hidden_multiplier": np.ones(hidden, F32),
+        "weight": np.ones((2, hidden), I8),
+    }
 
 
 PRELU = Activation.PRELU
@@ -111,6 +136,16 @@ ACCEPTED: dict[str, tuple[Op, dict[str, Any]]] = {
         Op.QLINEAR,
         {"x": image(2, 65536), "weight": np.ones((3, 65536), I8)},
     ),
+    "network without biases": (Op.BITS_NETWORK, {"hidden_bias": None, "bias": None}),
+    "network of the most bits": (
+        Op.BITS_NETWORK,
+        {"payload": image(192), "hidden_weight": np.ones((4, 512), I8)},
+    ),
+    "network of the fewest bits": (
+        Op.BITS_NETWORK,
+        {"payload": image(3), "hidden_weight": np.ones((4, 8), I8)},
+    ),
+    "network of the most hidden": (Op.BITS_NETWORK, wide_network(512)),
     "binary without bias": (Op.QBINARY_LINEAR, {"bias": None}),
     "binary of one scale": (Op.QBINARY_LINEAR, {"multiplier": floats(0.1)}),
     "binary of the most signs": (
@@ -173,6 +208,55 @@ ROWS: dict[str, tuple[Op, dict[str, Any], str]] = {
     "conv bias too large": (
         Op.QCONV2D,
         {"bias": np.array([0, 0, 0, 0, 0, 2**31 - 12 * 32640], I32)},
+        RANGE,
+    ),
+    "network payload of rank 3": (Op.BITS_NETWORK, {"payload": image(4, 1)}, SHAPE),
+    "network y of rank 2": (Op.BITS_NETWORK, {"y": Tensor(("n", 6), F32)}, SHAPE),
+    "network first of rank 3": (
+        Op.BITS_NETWORK,
+        {"hidden_weight": np.ones((4, 10, 1), I8)},
+        SHAPE,
+    ),
+    "network second of rank 1": (Op.BITS_NETWORK, {"weight": np.ones(8, I8)}, SHAPE),
+    "network batch": (Op.BITS_NETWORK, {"payload": Tensor((1, 4))}, SHAPE),
+    "network rows of users": (Op.BITS_NETWORK, {"y": Tensor(("n", "k", 2), F32)}, SHAPE),
+    "network of 7 bits": (
+        Op.BITS_NETWORK,
+        {"payload": image(3), "hidden_weight": np.ones((4, 7), I8)},
+        SHAPE,
+    ),
+    "network of 513 bits": (
+        Op.BITS_NETWORK,
+        {"payload": image(193), "hidden_weight": np.ones((4, 513), I8)},
+        SHAPE,
+    ),
+    "network of 513 hidden": (Op.BITS_NETWORK, wide_network(513), SHAPE),
+    "network second's inputs": (Op.BITS_NETWORK, {"weight": np.ones((2, 5), I8)}, SHAPE),
+    "network outputs": (Op.BITS_NETWORK, {"weight": np.ones((3, 4), I8)}, SHAPE),
+    "network payload too short": (Op.BITS_NETWORK, {"payload": image(3)}, SHAPE),
+    "network payload too long": (Op.BITS_NETWORK, {"payload": image(5)}, SHAPE),
+    "network hidden bias": (Op.BITS_NETWORK, {"hidden_bias": np.zeros(3, I32)}, SHAPE),
+    "network hidden multiplier": (Op.BITS_NETWORK, {"hidden_multiplier": floats(1)}, SHAPE),
+    "network bias": (Op.BITS_NETWORK, {"bias": np.zeros(3, I32)}, SHAPE),
+    "network multiplier": (Op.BITS_NETWORK, {"multiplier": floats(1)}, SHAPE),
+    "network y_zero below": (Op.BITS_NETWORK, {"y_zero": -1}, PARAM),
+    "network y_zero above": (Op.BITS_NETWORK, {"y_zero": 256}, PARAM),
+    "network low": (Op.BITS_NETWORK, {"low": -1}, PARAM),
+    "network high": (Op.BITS_NETWORK, {"high": 256}, PARAM),
+    "network low above high": (Op.BITS_NETWORK, {"low": 9, "high": 8}, PARAM),
+    "network hidden low above high": (
+        Op.BITS_NETWORK,
+        {"hidden_low": 9, "hidden_high": 8},
+        PARAM,
+    ),
+    "network hidden multiplier is 0": (
+        Op.BITS_NETWORK,
+        {"hidden_multiplier": floats(1, 0, 1, 1)},
+        RANGE,
+    ),
+    "network multiplier is infinite": (
+        Op.BITS_NETWORK,
+        {"multiplier": floats(1, np.inf)},
         RANGE,
     ),
     "linear of rank 1": (Op.QLINEAR, {"x": image(), "y": image()}, SHAPE),

@@ -43,8 +43,8 @@ def test_the_zoos_structure(driver: Path, tmp_path: Path) -> None:
     """Verified only; each 7th bit of the default entry's bundles, whose plans are 16 KiB."""
     for bundle in zoo_bundles(tmp_path, "bacrnet10x"):
         counts = drive(driver, "verify", bundle, 3, 7)
-        assert counts["tried"] > 4_000
-        assert counts["refused"] > 2_500
+        assert counts["tried"] > 3_500
+        assert counts["refused"] > 2_300
 
 
 @pytest.mark.parametrize("bundle", RU_FILES, ids=lambda path: str(path.stem))
@@ -109,7 +109,7 @@ def test_every_payload_byte(driver: Path, name: str) -> None:
 def test_every_seed_runs() -> None:
     seeds = sorted(SEEDS.glob("*.csib"))
     assert {op.name.lower() for op in Op} <= {seed.stem for seed in seeds}
-    assert len(seeds) == len(Op) + 17
+    assert len(seeds) == len(Op) + 18
     for seed in seeds:
         assert len(Part(seed).steps) == 1
 

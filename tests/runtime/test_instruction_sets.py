@@ -90,6 +90,16 @@ extern const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u];
 extern const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u];
 const csd_preparer csd_neon_preparers[CSD_OP_LAST + 1u] = {NULL};
 const csd_preparer csd_dotprod_preparers[CSD_OP_LAST + 1u] = {NULL};
+#define ANGULAR_DELAY(isa) \\
+    void csd_##isa##_angular_delay(const csd_angular_delay *plan, const float *h, size_t count, \\
+                                   float *x, float *absmax, float *scratch); \\
+    void csd_##isa##_angular_delay(const csd_angular_delay *plan, const float *h, size_t count, \\
+                                   float *x, float *absmax, float *scratch) { \\
+        (void)plan, (void)h, (void)count, (void)x, (void)absmax, (void)scratch; \\
+    }
+ANGULAR_DELAY(reference)
+ANGULAR_DELAY(neon)
+ANGULAR_DELAY(dotprod)
 int main(void) {
     csd_isa isa;
     for (uint32_t i = 0; csd_isa_at(i, &isa); i++)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from csideploy.cli import app
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.plan import DType, Op
 from csideploy.targets import synthetic
 from csideploy.targets.calibrate import cache_sizes, calibrate, clock_hz, stream_sizes
 from csideploy.targets.check import check, median_error
@@ -51,14 +52,17 @@ def test_a_few_layers_make_a_valid_file() -> None:
 def test_synthetic_layers_cover_the_kinds() -> None:
     from csideploy.targets.steps import kind_of
 
-    found = set()
+    found, blocks = set(), set()
     for made in synthetic.all_layers():
         plan = compile_model(made.model, part="layer", side="ue")
         for step in plan.steps:
             integer = "int8 " if step.op.name.startswith("Q") else ""
             found.add(integer + kind_of(step, plan))
+            if step.op is Op.CONV_BLOCK and step.inputs[3] is not None:
+                blocks.add(plan.tensors[step.inputs[3]].dtype)
     convolutions = {"conv", "narrow_conv", "grouped_conv"}
     assert convolutions | {f"int8 {kind}" for kind in convolutions} <= found
+    assert blocks == {DType.F32, DType.I8}
     assert {"linear", "int8 linear", "binary_linear", "int8 binary_linear", "matmul"} <= found
     # Searches and solves of native parts are the only ones without a layer.
     assert set(MULTIPLYING) - found == {"search"}

@@ -15,7 +15,7 @@ from csideploy.targets.model import Excess, confidence, place
 
 SURE = {"source": "by hand", "confidence": "P"}
 SHARES = {
-    **{"conv": 0.5, "narrow_conv": 0.25, "grouped_conv": 0.125},
+    **{"conv": 0.5, "narrow_conv": 0.25, "grouped_conv": 0.125, "block": 0.2},
     **{"linear": 1.0, "matmul": 0.5, "search": 0.1},
 }
 
@@ -87,6 +87,9 @@ def test_memory_by_hand() -> None:
         ({"op": "LINEAR", "kind": "linear", "macs": 400}, 400 / 4),
         ({"op": "QLINEAR", "kind": "linear", "macs": 400}, 400 / 16),
         ({"op": "QCONV2D", "kind": "grouped_conv", "macs": 400}, 400 / 2),
+        ({"op": "CONV_BLOCK", "kind": "block", "macs": 400}, 400 / 0.8),
+        # Of integers where its middle convolution is.
+        ({"op": "CONV_BLOCK", "kind": "block", "macs": 400, "int8_bytes": 8}, 400 / 3.2),
         ({"op": "BINARY_LINEAR", "kind": "binary_linear", "macs": 400, "binary_macs": 400}, 100),
         ({"op": "QBINARY_LINEAR", "kind": "binary_linear", "macs": 400, "binary_macs": 400}, 25),
         ({"op": "SOFTMAX", "kind": "function", "elementwise": 40}, 200),
