@@ -59,6 +59,8 @@ class Part:
     Attributes:
         part, side: "encoder", "ue", ...
         arena_bytes: working memory, exact, for `n_max` samples and `k_max` users at once.
+        prepared_bytes: what the instruction set has made of the constants, beside the bundle and
+            the arena; 0 on a bare machine, and where it has made nothing.
         pairing_id: 16 bytes that both ends of a link share.
         inputs, outputs: names, types and shapes, in order.
         payload: the payload layout, or None for a part without one.
@@ -104,6 +106,7 @@ class Part:
         self.part: str = self._core.part
         self.side: str = self._core.side
         self.arena_bytes: int = self._core.arena_bytes
+        self.prepared_bytes: int = self._core.prepared_bytes
         self.n_max: int = self._core.n_max
         self.k_max: int = self._core.k_max
         self.pairing_id: bytes = self._core.pairing_id

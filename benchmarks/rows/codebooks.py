@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ from csideploy.runtime import Part
 Array = NDArray[Any]
 STAGES, WORDS = 3, 1024
 WIDTHS, QUERIES = (128, 256, 512), (1, 64)
+SINGLE = 16
+"""Queries that take turns where each call has one."""
 FAISS = "faiss IndexFlatL2"
 ORT = "onnxruntime fp32"
 FAISS_AT_LEAST = {128: 9.0, 256: 9.0}
@@ -44,6 +48,18 @@ def w3(_: Context) -> list[Row]:
     return [_search(width, n) for width in WIDTHS for n in QUERIES]
 
 
+def _in_turn(make: Callable[[Array], Call], x: Array, n: int) -> Call:
+    """Calls of n queries each in turn: how many words are near depends on the query."""
+    if len(x) == n:
+        return make(x)
+    calls = cycle([make(x[at : at + n]) for at in range(0, len(x), n)])
+
+    def call() -> object:
+        return next(calls)()
+
+    return call
+
+
 def _search(width: int, n: int) -> Row:
     rng = np.random.default_rng([width, n])
     # Features of falling power along their axis, as trained ones have, and books fitted to nothing:
@@ -53,17 +69,17 @@ def _search(width: int, n: int) -> Row:
         (rng.normal(size=(WORDS, width)) * power * 0.7**stage).astype(np.float32)
         for stage in range(STAGES)
     ]
-    x = (rng.normal(size=(n, width)) * power).astype(np.float32)
+    x = (rng.normal(size=(max(n, SINGLE), width)) * power).astype(np.float32)
     made = compile_model(quantizer_model(books), part="quantizer", side="ue", n_max=n)
     data = write_bundle(made)
     part = Part(data)
-    calls: dict[str, Call] = {OURS: our_call([part], [x])}
+    calls: dict[str, Call] = {OURS: _in_turn(lambda own: our_call([part], [own]), x, n)}
     missing = {}
     if peers.installed("faiss"):
-        calls[FAISS] = _faiss(books, x)
+        calls[FAISS] = _in_turn(_faiss(books), x, n)
     else:
         missing[FAISS] = peers.INSTALL["faiss"]
-    calls["numpy"] = _numpy(books, x)
+    calls["numpy"] = _in_turn(_numpy(books), x, n)
     many = np.concatenate([x, (rng.normal(size=(256, width)) * power).astype(np.float32)])
     wanted = FAISS_AT_LEAST.get(width)
     return Row(
@@ -75,7 +91,7 @@ def _search(width: int, n: int) -> Row:
         missing=missing,
         work=work_of(data, n),
         part=part,
-        given=(x,),
+        given=(x[:n],),
         samples=n,
         checks=_identical(data, part, books, many),
     )
@@ -110,7 +126,7 @@ def _identical(data: bytes, part: Part, books: list[Array], x: Array) -> list[Ch
     ]
 
 
-def _faiss(books: list[Array], x: Array) -> Call:
+def _faiss(books: list[Array]) -> Callable[[Array], Call]:
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -120,28 +136,34 @@ def _faiss(books: list[Array], x: Array) -> Call:
         index.add(book)
         indexes.append(index)
 
-    def call() -> Array:
-        rest = x
-        for index, book in zip(indexes, books, strict=True):
-            _, found = index.search(rest, 1)
-            rest = rest - book[found[:, 0]]
-        return rest
+    def make(x: Array) -> Call:
+        def call() -> Array:
+            rest = x
+            for index, book in zip(indexes, books, strict=True):
+                _, found = index.search(rest, 1)
+                rest = rest - book[found[:, 0]]
+            return rest
 
-    return call
+        return call
+
+    return make
 
 
-def _numpy(books: list[Array], x: Array) -> Call:
+def _numpy(books: list[Array]) -> Callable[[Array], Call]:
     """The nearest word maximises r . c - |c|^2 / 2."""
     halves = [(book * book).sum(axis=1) / 2 for book in books]
     turned = [np.ascontiguousarray(book.T) for book in books]
 
-    def call() -> Array:
-        rest = x
-        for book, half, columns in zip(books, halves, turned, strict=True):
-            rest = rest - book[(rest @ columns - half).argmax(axis=1)]
-        return rest
+    def make(x: Array) -> Call:
+        def call() -> Array:
+            rest = x
+            for book, half, columns in zip(books, halves, turned, strict=True):
+                rest = rest - book[(rest @ columns - half).argmax(axis=1)]
+            return rest
 
-    return call
+        return call
+
+    return make
 
 
 def w4(_: Context) -> list[Row]:
@@ -164,12 +186,12 @@ def _decode(bits: int) -> list[Row]:
     seen = rng.integers(0, 256, (8, nbytes), np.uint8)
     made = quantize_part(model, chunks(seen, 4), precision="int8", seed=0).models[""]
     whole = onnx.load_model_from_string(made)
-    data = write_bundle(compile_model(whole, part="ru", side="ru"))
-    part = Part(data)
     wide = Part(write_bundle(compile_model(model, part="ru", side="ru")))
     rows = []
     for uses in USES:
         samples = uses // BLOCK
+        data = write_bundle(compile_model(whole, part="ru", side="ru", n_max=samples))
+        part = Part(data)
         payload = rng.integers(0, 256, (samples, nbytes), np.uint8)
         sent = np.unpackbits(payload, axis=1).reshape(uses, bits).astype(np.float32)
         right = wide.run(payload)[0]

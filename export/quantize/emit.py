@@ -140,9 +140,7 @@ class _Emitter:
         if stored is not None:
             holder.input[index] = self._bias(node, stored, x_scale, scale, coded)
 
-    def _bias(
-        self, node: NodeProto, bias: Array, x_scale: float, scale: Array, coded: bool
-    ) -> str:
+    def _bias(self, node: NodeProto, bias: Array, x_scale: float, scale: Array, coded: bool) -> str:
         """Integers of the products' unit; floats where the sum leaves as floats, not `coded`."""
         layer = node.name
         bias = np.asarray(bias - self.shifts.get(layer, np.float32(0)), np.float32)
