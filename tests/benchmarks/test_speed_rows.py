@@ -116,7 +116,8 @@ def test_an_index_that_is_not_the_nearest_fails() -> None:
 def test_the_committed_results_have_every_row_and_no_machine_name(repository: Path) -> None:
     results = json.loads((repository / "benchmarks/results.json").read_text())
     assert {row["row"] for row in results["rows"]} == set(ROWS)
-    assert results["settings"]["repeat"] == 3 and results["settings"]["busy"]
+    assert results["settings"]["repeat"] == 3
+    assert results["settings"]["busy"]
     assert all(len(row["runs"]) == 3 for row in results["rows"])
     assert all("mixed" in row["what"] for row in results["rows"] if row["row"] in ("W1q", "W2"))
     for row in results["rows"]:

@@ -9,6 +9,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from csideploy.errors import UnsupportedError
 from csideploy.export.compile import compile_model
+from csideploy.export.plan import DType
 from csideploy.export.quantize.mixed import MixedStudy, heavy_layers, settle_mixed
 from csideploy.export.quantize.prepare import prepare
 from csideploy.onnx_oracle import Oracle
@@ -88,8 +89,9 @@ def test_it_computes_nearly_the_same(written: ModelProto) -> None:
 
 def test_it_compiles(written: ModelProto) -> None:
     plan = compile_model(written, part="block", side="bs")
-    names = {step.op.name for step in plan.steps}
-    assert names & {"QUANTIZE", "CONV_BLOCK"}
+    (step,) = (step for step in plan.steps if step.op.name == "CONV_BLOCK")
+    assert plan.tensors[step.inputs[3]].dtype is DType.I8  # its middle
+    assert not {"QUANTIZE", "DEQUANTIZE", "CONV2D"} & {one.op.name for one in plan.steps}
 
 
 def test_a_budget_of_nothing_is_refused() -> None:

@@ -12,12 +12,10 @@ import pytest
 from csideploy import metrics
 from csideploy.channels.conventions import from_input, to_input
 from csideploy.channels.generate import generate
-from csideploy.errors import InputError
 from csideploy.export.bundle_read import read_bundle
 from csideploy.export.plan import DType, Op, Plan
 from csideploy.link_export import Wanted, export_link
 from csideploy.link_source import Bits
-from csideploy.options import refuse_mixed
 from csideploy.package import LinkPackage, open_package
 from csideploy.payload import unpack_codes
 from csideploy.runtime import Part, instruction_sets
@@ -149,14 +147,11 @@ def test_report_counts_the_bytes(packages: tuple[LinkPackage, LinkPackage]) -> N
     assert weights >= 512 * 2048 // 8
 
 
-@pytest.mark.parametrize("model", [["kd-precoder-k2", "--snr", "10"], ["rvq-egat-raytraced-m16"]])
+@pytest.mark.parametrize(
+    "model", [["kd-precoder-k2", "--snr", "10"], ["rvq-egat-raytraced-m16"], ["neural-mq-umi-b64"]]
+)
 def test_others_refuse_it(model: list[str], tmp_path: Path) -> None:
     result = invoke("export", "--model", *model, "--precision", "mixed", "--out", tmp_path / "P")
     assert result.exit_code == 2
     assert "mixed is for CSI feedback links" in result.output.replace("\n", " ")
     assert not (tmp_path / "P").exists()
-
-
-def test_a_radio_unit_refuses_it() -> None:
-    with pytest.raises(InputError, match="radio units take int8 or auto"):
-        refuse_mixed("mixed", "radio units")
