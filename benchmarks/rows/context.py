@@ -72,6 +72,6 @@ def file_name(package: LinkPackage, side: str, ending: str) -> str:
     """Of a side's csib or onnx: its integers where it has them."""
     return next(
         name
-        for name in (f"{side}{kind}.{ending}" for kind in (".mixed", ".int8", ""))
+        for name in (f"{side}{kind}.{ending}" for kind in (".int8", ""))
         if (package.path / name).is_file()
     )

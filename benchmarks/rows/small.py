@@ -86,15 +86,8 @@ def w0(_: Context) -> list[Row]:
     right = to_input(to_angular_delay(h.astype(complex), DELAYS))[0]
     calls: dict[str, Call] = {"numpy": lambda: to_input(to_angular_delay(h, DELAYS))}
     calls["scipy.fft"] = lambda: _scipy(h)
-    notes = []
-    own = getattr(runtime, "angular_delay", None)
-    if own is None:
-        notes.append("no angular_delay in this runtime: NumPy's way stands in for it")
-        calls[OURS] = calls["numpy"]
-        made = right
-    else:
-        calls[OURS] = lambda: own(h, DELAYS)
-        made = own(h, DELAYS)[0]
+    calls[OURS] = lambda: runtime.angular_delay(h, DELAYS)
+    made = runtime.angular_delay(h, DELAYS)[0]
     apart = float(np.abs(made - right).max())
     # What an FFT must count depends on its form: the limit is that of reading the channels.
     moved = h.nbytes + right.nbytes
@@ -107,7 +100,6 @@ def w0(_: Context) -> list[Row]:
             {"scipy.fft": Peer(None, 10), "numpy": Peer()},
             work=Work(0.0, {}, float(moved)),
             checks=[Check(f"at most {apart:.1g} from float64 NumPy (1e-5)", apart <= 1e-5)],
-            notes=notes,
         )
     ]
 

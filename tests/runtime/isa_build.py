@@ -1,18 +1,16 @@
 """Builds the kernels once per instruction set without CMake, for another machine or a sanitizer."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from c_build import STRICT, include_flags, run
+from c_build import ARM_SETS, STRICT, X86_SETS, include_flags, run
 
 NUMBERS = ["-fno-math-errno", "-fno-trapping-math"]
-_AVX2 = ["-mavx2", "-mfma"]
-_AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "cd", "dq", "vl", "vnni")]
-X86 = {"avx2": _AVX2, "avx512": [*_AVX2, *_AVX512, "-mprefer-vector-width=256"]}
-AARCH64 = {"neon": [], "dotprod": ["-march=armv8.2-a+dotprod"]}
+X86, AARCH64 = X86_SETS, ARM_SETS
 
 
 def build_isas(
-    repository: Path, cc: str, out: Path, isas: dict[str, list[str]], *flags: str
+    repository: Path, cc: str, out: Path, isas: Mapping[str, tuple[str, ...]], *flags: str
 ) -> Path:
     """The program of isa_driver.c, with the reference table and those of `isas`, by their flags."""
     common = [cc, *STRICT, *NUMBERS, *flags, *include_flags(repository)]
