@@ -49,8 +49,9 @@ if(CSIDEPLOY_DISPATCH AND NOT MSVC AND csd_architectures LESS 2
     csd_add_isa(avx2 ${csd_avx2})
     # What the compiler vectorises: vectors of 256 bits, with the instructions and masks of AVX-512: an image's row is 32 wide, and
     # whole vectors of 512 bits made the fp32 decoder a fifth slower, the int8 one no faster.
-    csd_add_isa(avx512 ${csd_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl
-                -mavx512vnni -mprefer-vector-width=256)
+    set(csd_avx512 ${csd_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mavx512vnni
+                   -mprefer-vector-width=256)
+    csd_add_isa(avx512 ${csd_avx512})
   elseif(csd_processor MATCHES "^(aarch64|arm64)$")
     csd_add_isa(neon)
     csd_add_isa(dotprod -march=armv8.2-a+dotprod)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from csideploy import metrics
 from csideploy.channels.conventions import from_input, to_input
 from csideploy.channels.files import read_csi
+from csideploy.training.block_operation import fast_blocks
 
 _BATCH = 200
 
@@ -23,9 +24,10 @@ def validation_nmse_db(link: nn.Module, x: Tensor) -> float:
     modes = [(module, module.training) for module in link.modules()]
     link.eval()
     total = 0.0
-    for part in torch.split(x, _BATCH):
-        error = (link(part) - part).square().sum((1, 2, 3))
-        total += float((error / (part - 0.5).square().sum((1, 2, 3))).sum())
+    with fast_blocks(link):
+        for part in torch.split(x, _BATCH):
+            error = (link(part) - part).square().sum((1, 2, 3))
+            total += float((error / (part - 0.5).square().sum((1, 2, 3))).sum())
     for module, training in modes:
         module.training = training
     return metrics.to_db(total / len(x))

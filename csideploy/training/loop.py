@@ -21,6 +21,7 @@ from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
 from csideploy.training import checkpoint, closed_form, codebooks, components, identity
+from csideploy.training.block_operation import fast_blocks
 from csideploy.training.data import TrainingData, order
 from csideploy.training.devices import Place
 from csideploy.training.evaluate import validation_nmse_db
@@ -124,7 +125,8 @@ class Run:
             if self.position.step == 0:
                 self.link = self._begin(stage, self.link)
             assert self.link is not None
-            self._run_stage(stage, self.link, progress)
+            with fast_blocks(self.link):
+                self._run_stage(stage, self.link, progress)
             self._fit(stage, self.link)
             self.link.bypass = False
             for name, budget in _budgets(self.link):

@@ -48,6 +48,11 @@ enum { CSD_TILE_OUTPUTS = 4 };
 #define CSD_NOW(sum) (void)(sum)
 #endif
 
+/* Rounded twice, so that targets agree. Training, which has none to agree with, has its own. */
+#ifndef CSD_ADD_PRODUCT
+#define CSD_ADD_PRODUCT(sum, a, b) csd_wide_add(sum, csd_wide_mul(a, b))
+#endif
+
 /* A weight for several products. Two halves of a number would be two registers of one value. */
 CSD_INLINE csd_wide csd_weight(const float *w) {
     csd_wide all = csd_wide_all(*w);
@@ -106,7 +111,7 @@ CSD_INLINE void csd_add_row(csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][CSD_T
             const csd_wide weight = csd_weight(w + ((q - r) * kw + j) * outputs + o);
             CSD_UNROLL
             for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
-                sums[r][o][v] = csd_wide_add(sums[r][o][v], csd_wide_mul(weight, numbers[v]));
+                sums[r][o][v] = CSD_ADD_PRODUCT(sums[r][o][v], weight, numbers[v]);
                 CSD_NOW(sums[r][o][v]);
             }
         }
@@ -169,8 +174,7 @@ CSD_INLINE void csd_side_by_side(csd_wide sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS][
                     CSD_KEEP(numbers);
                     CSD_UNROLL
                     for (size_t o = 0; o < outputs; o++) {
-                        sums[r][o][v] =
-                            csd_wide_add(sums[r][o][v], csd_wide_mul(weights[o], numbers));
+                        sums[r][o][v] = CSD_ADD_PRODUCT(sums[r][o][v], weights[o], numbers);
                         CSD_NOW(sums[r][o][v]);
                     }
                 }
