@@ -13,7 +13,8 @@ CSI    ?= $(OUT)/csi.npz
 
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake runtime/src/*.[ch] \
            runtime/host/*.c runtime/include/csideploy/*.h runtime/python/*.[ch]pp kernels/*.h \
-           kernels/reference/*.c kernels/vector/*.[ch] kernels/x86/*.h kernels/arm/*.h)
+           kernels/reference/*.c kernels/vector/*.[ch] kernels/x86/*.h kernels/arm/*.h \
+           kernels/training/*)
 
 .PHONY: demo test bench targets size larq flips fuzz lint typing clean
 

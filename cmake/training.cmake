@@ -1,10 +1,10 @@
-# The decoder block for training (kernels/training/), once per instruction set that has wide vectors,
+# ACRNet's convolutions for training (kernels/training/), once per instruction set that has wide vectors,
 # and its extension module. Python chooses among them; where none is, training is torch's.
 
 set(csd_training_isas "")
 
 function(csd_add_training name)
-  add_library(csideploy_training_${name} OBJECT kernels/training/block.c)
+  add_library(csideploy_training_${name} OBJECT kernels/training/block.c kernels/training/head.c)
   target_include_directories(csideploy_training_${name} PRIVATE runtime/include)
   target_compile_definitions(csideploy_training_${name} PRIVATE CSD_ISA=${name})
   target_compile_options(csideploy_training_${name}

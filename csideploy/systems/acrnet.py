@@ -23,7 +23,13 @@ SLOPE = 0.3
 
 
 class ConvolutionBlock(nn.Sequential):
-    """Convolution, batch norm, PReLU."""
+    """Convolution, batch norm, PReLU.
+
+    Attributes:
+        whole: while training, a faster way to the same; it may give None.
+    """
+
+    whole: Callable[[ConvolutionBlock, Tensor], Tensor | None] | None = None
 
     def __init__(
         self, inputs: int, outputs: int, kernel: tuple[int, int], *, groups: int = 1
@@ -34,12 +40,19 @@ class ConvolutionBlock(nn.Sequential):
             nn.PReLU(outputs, init=SLOPE),
         )
 
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, angle, delay) -> (n, outputs, angle, delay)."""
+        out = None if self.whole is None else self.whole(self, x)
+        if out is None:
+            out = super().forward(x)  # type: ignore[no-untyped-call]
+        return out
+
 
 class Residual(nn.Module):
     """x -> PReLU(x + batch_norm(last(body(x)))).
 
     Attributes:
-        whole: while training, a faster way to what the PReLU gets; it may give None.
+        whole: as of a ConvolutionBlock.
     """
 
     whole: Callable[[Residual, Tensor], Tensor | None] | None = None
@@ -53,10 +66,9 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 2, angle, delay) -> the same shape."""
-        total = None if self.whole is None else self.whole(self, x)
-        if total is None:
-            total = self.norm(self.last(self.body(x))) + x
-        out: Tensor = self.activation(total)
+        out = None if self.whole is None else self.whole(self, x)
+        if out is None:
+            out = self.activation(self.norm(self.last(self.body(x))) + x)
         return out
 
 

@@ -3,19 +3,23 @@ from numpy.typing import NDArray
 
 _Floats = NDArray[np.float32]
 
-GROUP_FLOATS: int
+BLOCK: int
+CODED: int
+PAIR: int
+HEAD: int
 
 def isas() -> list[str]: ...
 def forward(
-    isa: str, parameters: _Floats, x: _Floats, y: _Floats, coded: bool, threads: int
+    isa: str, kind: int, parameters: _Floats, x: _Floats, z: _Floats, y: _Floats, threads: int
 ) -> None: ...
 def backward(
     isa: str,
+    kind: int,
     parameters: _Floats,
     x: _Floats,
+    z: _Floats,
     dy: _Floats,
     dx: _Floats,
     gradient: _Floats,
-    coded: bool,
     threads: int,
 ) -> None: ...

@@ -1,12 +1,11 @@
-"""The decoder block of ACRNet as one operation on CPUs, forward and backward.
+"""ACRNet's convolutions on CPUs, a block as one operation, forward and backward.
 
-    y = x + project(m)    m = prelu(middle(v))    v = code(prelu(expand(x)))
-
-with a bias behind each convolution, into which frozen batch norms are folded. torch keeps all
-8k channels of every step in memory and walks them once per step and direction; kernels/training/
-takes one group of two channels at a time, which stays in the caches, and computes it anew on the
-way back. Sums are in another order than torch's, so results differ in rounding; they are the same
-bits on any number of threads.
+Decoder block: y = prelu(x + project(m)), m = prelu(middle(v)), v = code(prelu(expand(x))), with a
+bias behind each convolution, into which frozen batch norms are folded. torch keeps all 8k channels
+of every step in memory and walks them once per step and direction; kernels/training/ takes one
+group of two channels at a time, which stays in the caches, and computes it anew on the way back.
+The encoder's blocks lack the middle; heads are one 5x5 convolution. Sums are in another order than
+torch's, so results differ in rounding; they are the same bits on any number of threads.
 
 `code` is for training with integers in mind: codes of a learned step a channel, with the gradients
 of LSQ (Esser et al., 2020); without a step v is a float.
@@ -17,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,74 +27,95 @@ from csideploy.systems.acrnet import ConvolutionBlock, Residual
 
 try:
     from csideploy.training import _block
-except ImportError:  # built without wide vectors
-    _block = None  # type: ignore[assignment, unused-ignore]
+except ImportError:  # built for processors without wide vectors
+    _BUILT = False
+else:
+    _BUILT = True
 
 _LINE, _SQUARE = 9, 49
-_SIDE = 32
-"""Of the images that the kernels are made for."""
+_IMAGE = (2, 32, 32)
+"""What the kernels are made for."""
 
 
 @cache
 def instruction_set() -> str | None:
-    """The instruction set that the operation runs on; None where torch is all there is."""
-    if _block is None:
+    """The instruction set that the operations run on; None where torch is all there is."""
+    if not _BUILT:
         return None
     available = instruction_sets()
     allowed = available[: available.index(choose()) + 1]
     return next((name for name in reversed(_block.isas()) if name in allowed), None)
 
 
-class _Block(torch.autograd.Function):
+class Layer(NamedTuple):
+    """A convolution and its PReLU."""
+
+    weight: Tensor
+    bias: Tensor
+    """(outputs,)"""
+    slope: Tensor
+    """(outputs,)"""
+
+
+class _Operation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, parameters: Tensor, coded: bool, isa: str) -> Tensor:
-        ctx.save_for_backward(x, parameters)
-        ctx.coded, ctx.isa = coded, isa
-        y = torch.empty_like(x)
+    def forward(ctx: Any, x: Tensor, parameters: Tensor, kind: int, isa: str) -> Tensor:
+        z, y = torch.empty_like(x), torch.empty_like(x)
         _block.forward(
             isa,
+            kind,
             parameters.detach().numpy(),
             x.detach().numpy(),
+            z.numpy(),
             y.numpy(),
-            coded,
             torch.get_num_threads(),
         )
+        ctx.save_for_backward(x, parameters, z)
+        ctx.kind, ctx.isa = kind, isa
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, parameters = ctx.saved_tensors
+        x, parameters, z = ctx.saved_tensors
         dx, gradient = torch.empty_like(x), torch.empty_like(parameters)
         _block.backward(
             ctx.isa,
+            ctx.kind,
             parameters.detach().numpy(),
             x.detach().numpy(),
+            z.numpy(),
             dy.contiguous().numpy(),
             dx.numpy(),
             gradient.numpy(),
-            ctx.coded,
             torch.get_num_threads(),
         )
         return dx, gradient, None, None
 
 
-def decoder_block(
+def _apply(x: Tensor, parameters: Tensor, kind: int, isa: str | None) -> Tensor:
+    isa = isa or instruction_set()
+    assert isa is not None
+    y: Tensor = _Operation.apply(x.contiguous(), parameters, kind, isa)  # type: ignore[no-untyped-call]
+    return y
+
+
+def block(
     x: Tensor,
-    expand: tuple[Tensor, Tensor, Tensor],
-    middle: tuple[Tensor, Tensor, Tensor],
-    project: tuple[Tensor, Tensor],
+    expand: Layer,
+    middle: Layer | None,
+    project: Layer,
     *,
     step: Tensor | None = None,
     isa: str | None = None,
 ) -> Tensor:
-    """y of the block, on CPU tensors of float32.
+    """What a decoder block, or without `middle` an encoder block, makes of x, in float32 on a CPU.
 
     Args:
         x: (n, 2, 32, 32).
-        expand: weight (C, 2, 1, 9), bias (C,) and slope (C,), C even.
-        middle: weight (C, 2, 7, 7) in groups of two channels, bias (C,) and slope (C,).
-        project: weight (2, C, 9, 1) and bias (2,).
+        expand: weight (C, 2, 1, 9), C even.
+        middle: weight (C, 2, 7, 7), in groups of two channels.
+        project: weight (2, C, 9, 1); its PReLU stands behind the sum with x.
         step: of v's codes, (C,), above 0: v = step * clamp(rint(p / step), -32, 223). Without it v
             stays as it is.
         isa: the instruction set to run on; None for `instruction_set`, which must not be None.
@@ -103,82 +123,116 @@ def decoder_block(
     Returns:
         (n, 2, 32, 32), contiguous, differentiable once in x and all parameters.
     """
-    isa = isa or instruction_set()
-    assert isa is not None
-    groups = expand[0].shape[0] // 2
+    channels = expand.weight.shape[0]
+    groups = channels // 2
+    kind = _block.BLOCK if step is None else _block.CODED
+    if middle is None:
+        kind = _block.PAIR
+        middle = Layer(*(x.new_zeros(channels, size) for size in (2 * _SQUARE, 1, 1)))
     records = torch.cat(
         [
-            expand[0].reshape(groups, 4 * _LINE),
-            expand[1].reshape(groups, 2),
-            expand[2].reshape(groups, 2),
-            (torch.ones_like(expand[1]) if step is None else step).reshape(groups, 2),
-            middle[0].reshape(groups, 4 * _SQUARE),
-            middle[1].reshape(groups, 2),
-            middle[2].reshape(groups, 2),
-            project[0].reshape(2, groups, 2 * _LINE).transpose(0, 1).reshape(groups, 4 * _LINE),
+            expand.weight.reshape(groups, 4 * _LINE),
+            expand.bias.reshape(groups, 2),
+            expand.slope.reshape(groups, 2),
+            (x.new_ones(channels) if step is None else step).reshape(groups, 2),
+            middle.weight.reshape(groups, 4 * _SQUARE),
+            middle.bias.reshape(groups, 2),
+            middle.slope.reshape(groups, 2),
+            project.weight.reshape(2, groups, 2 * _LINE).transpose(0, 1).reshape(groups, -1),
         ],
         1,
     )
-    parameters = torch.cat([records.flatten(), project[1]])
-    y: Tensor = _Block.apply(x.contiguous(), parameters, step is not None, isa)  # type: ignore[no-untyped-call]
-    return y
+    return _apply(x, torch.cat([records.flatten(), project.bias, project.slope]), kind, isa)
 
 
-def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution without bias and the frozen batch norm behind it."""
+def head(x: Tensor, layer: Layer, *, isa: str | None = None) -> Tensor:
+    """The 5x5 convolution of two channels to two, weight (2, 2, 5, 5), as `block`."""
+    return _apply(x, torch.cat([layer.weight.flatten(), layer.bias, layer.slope]), _block.HEAD, isa)
+
+
+def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module) -> Layer:
+    """A convolution with the frozen batch norm and the activation behind it."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    weight = convolution.weight * scale[:, None, None, None]
-    return weight, norm.bias - norm.running_mean * scale
+    if isinstance(activation, nn.PReLU):
+        slope = activation.weight.expand(norm.num_features)
+    else:
+        assert isinstance(activation, nn.LeakyReLU)
+        slope = scale.new_full((norm.num_features,), activation.negative_slope)
+    return Layer(
+        convolution.weight * scale[:, None, None, None],
+        norm.bias - norm.running_mean * scale,
+        slope,
+    )
 
 
-def _fits(block: Residual) -> bool:
-    """Whether a block is of the kind that the kernels are made for."""
-    parts = list(block.body)
-    if len(parts) != 2 or not all(isinstance(part, ConvolutionBlock) for part in parts):
+def _parts(
+    module: Residual | ConvolutionBlock,
+) -> list[tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module]]:
+    """Convolution, norm and activation of each layer."""
+    if isinstance(module, ConvolutionBlock):
+        return [tuple(module)]  # type: ignore[list-item]
+    return [*map(tuple, module.body), (module.last, module.norm, module.activation)]  # type: ignore[list-item, arg-type]
+
+
+def _fits(module: Residual | ConvolutionBlock) -> bool:
+    """Whether it is of the kinds that the kernels are made for."""
+    if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in module.parameters()):
         return False
-    (expand, _, slopes), (middle, _, _) = parts
-    wide = slopes.num_parameters
+    if isinstance(module, Residual) and not all(
+        isinstance(part, ConvolutionBlock) for part in module.body
+    ):
+        return False
+    parts = _parts(module)
+    wide = parts[0][0].out_channels
+    kernels = [(2, 2, 5, 5)]
+    if isinstance(module, Residual):
+        kernels = [(wide, 2, 1, 9), (wide, 2, 7, 7), (2, wide, 9, 1)]
+        if len(parts) == 2:
+            del kernels[1]
+    # Groups of two channels are what a weight of that shape has.
     return (
-        expand.weight.shape == (wide, 2, 1, 9)
-        and wide % 2 == 0
-        and middle.weight.shape == (wide, 2, 7, 7)
-        and middle.groups == wide // 2
-        and block.last.weight.shape == (2, wide, 9, 1)
-        and all(c.bias is None for c in (expand, middle, block.last))
-        and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in block.parameters())
+        wide % 2 == 0
+        and len(parts) == len(kernels)
+        and all(
+            convolution.weight.shape == kernel
+            and convolution.bias is None
+            and convolution.padding == (kernel[2] // 2, kernel[3] // 2)
+            and isinstance(activation, nn.PReLU | nn.LeakyReLU)
+            for (convolution, _, activation), kernel in zip(parts, kernels, strict=True)
+        )
     )
 
 
-def _compute(block: Residual, x: Tensor) -> Tensor | None:
-    """X plus what the block adds to it, or None where only torch can do it."""
-    (expand, first, inner), (middle, second, outer) = block.body
-    frozen = not (first.training or second.training or block.norm.training)
-    if x.dtype != torch.float32 or x.shape[1:] != (2, _SIDE, _SIDE) or not frozen:
+def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
+    """What the module makes of x, or None where only torch can do it."""
+    parts = _parts(module)
+    if any(norm.training for _, norm, _ in parts):
         return None
-    return decoder_block(
-        x,
-        (*fold(expand, first), inner.weight),
-        (*fold(middle, second), outer.weight),
-        fold(block.last, block.norm),
-    )
+    if x.dtype != torch.float32 or x.shape[1:] != _IMAGE:
+        return None
+    layers = [_folded(*part) for part in parts]
+    if isinstance(module, ConvolutionBlock):
+        return head(x, layers[0])
+    return block(x, layers[0], layers[1] if len(layers) == 3 else None, layers[-1])
 
 
 @contextmanager
 def fast_blocks(network: nn.Module) -> Iterator[None]:
-    """Inside it, decoder blocks run as one operation where they can: frozen norms, float32, CPU.
+    """Inside it, ACRNet's blocks and heads run as one operation each, where they can.
 
-    Elsewhere, and outside of it, nothing changes; what exports a network sees torch's operations.
+    That is with frozen norms, in float32 on a CPU. Elsewhere, and outside of it, nothing changes;
+    what exports a network sees torch's operations.
     """
-    blocks = [block for block in network.modules() if isinstance(block, Residual) and _fits(block)]
-    if instruction_set() is None:
-        blocks = []
-    before = [block.whole for block in blocks]
-    for block in blocks:
-        block.whole = _compute
+    kinds = (Residual, ConvolutionBlock)
+    modules = [module for module in network.modules() if isinstance(module, kinds)]
+    modules = [module for module in modules if instruction_set() and _fits(module)]
+    before = [module.whole for module in modules]
+    for module in modules:
+        module.whole = _compute
     try:
         yield
     finally:
-        for block, whole in zip(blocks, before, strict=True):
-            block.whole = whole
+        for module, whole in zip(modules, before, strict=True):
+            module.whole = whole

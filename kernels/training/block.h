@@ -1,21 +1,25 @@
-/* The decoder block of ACRNet, forward and backward, for training on CPUs; no part of the runtime.
+/* The convolutions of ACRNet forward and backward, for training on CPUs; no part of the runtime.
+   x and y are images (2, 32, 32).
 
-       y = x + project_bias + project(m)      project 9x1, 2 outputs
-       m = prelu(t), t = middle(v) + bias     middle 7x7, groups of two channels
-       v = code(p)                            code: see below; without it v = p
-       p = prelu(u), u = expand(x) + bias     expand 1x9, 2 inputs
+   BLOCK, of the decoder:
+       y = prelu(z), z = x + last_bias + project(m)    project 9x1, 2 outputs
+       m = prelu(t), t = middle(v) + bias              middle 7x7, groups of two channels
+       v = code(p)                                     see below; without it v = p
+       p = prelu(u), u = expand(x) + bias              expand 1x9, 2 inputs
+   PAIR, of the encoder: m = p, nothing else between expand and project.
+   HEAD, of both: y = prelu(z), z = weight(x) + bias, weight 5x5.
 
-   x and y are images (2, 32, 32). With codes, v = step clamp(rint(p / step), -32, 223), a step a
-   channel, in the numbers that a network of integers has there; their gradient is that of learned
-   steps: dv goes through where the clamp cuts nothing, and the step's is dv times rint(q) - q there,
-   times the limit elsewhere (q = p / step).
+   CODED is BLOCK with v = step clamp(rint(p / step), -32, 223), a step a channel: the numbers that a
+   network of integers has there. Their gradient is that of learned steps: dv goes through where the
+   clamp cuts nothing, and the step's is dv times rint(q) - q there, times the limit elsewhere
+   (q = p / step).
 
-   Only what one group needs exists at a time, and it stays in the second cache, each step of it
-   nearly in the first: backward computes u, v, t and m anew. That is a quarter of its arithmetic,
-   and less work than to write and read 640 KiB a sample.
+   Only what one group of two channels needs exists at a time, and it stays in the second cache, each
+   step of it nearly in the first: backward computes u, v, t and m anew. That is a quarter of its
+   arithmetic, and less work than to write and read 640 KiB a sample. z alone is kept.
 
-   Parameters, and their gradients in the same order, are one array: a record a group, then
-   project_bias (2). Weights are (output, input, tap). */
+   Parameters are one array, and their gradients another in the same order: a record a group, then
+   `last`; or a head. Weights are (output, input, tap). */
 #ifndef CSIDEPLOY_TRAINING_BLOCK_H
 #define CSIDEPLOY_TRAINING_BLOCK_H
 
@@ -31,9 +35,18 @@ enum {
     CSD_BLOCK_IMAGE = 2 * CSD_BLOCK_PLANE,
     CSD_BLOCK_LINE = 9,    /* taps of expand and project */
     CSD_BLOCK_SQUARE = 49, /* of middle */
+    CSD_BLOCK_HEAD = 25,
     CSD_BLOCK_LOWEST = -32,
     CSD_BLOCK_HIGHEST = 223
 };
+
+typedef enum csd_block_kind {
+    CSD_KIND_BLOCK,
+    CSD_KIND_CODED,
+    CSD_KIND_PAIR,
+    CSD_KIND_HEAD,
+    CSD_KINDS
+} csd_block_kind;
 
 typedef struct csd_block_group {
     float expand[4 * CSD_BLOCK_LINE];
@@ -42,6 +55,15 @@ typedef struct csd_block_group {
     float middle_bias[2], middle_slope[2];
     float project[4 * CSD_BLOCK_LINE];
 } csd_block_group;
+
+typedef struct csd_block_last {
+    float bias[2], slope[2];
+} csd_block_last;
+
+typedef struct csd_block_head {
+    float weight[4 * CSD_BLOCK_HEAD];
+    csd_block_last last;
+} csd_block_head;
 
 /* Weights of a group as tiles read them: (input, tap, output), and turned by half, with inputs and
    outputs exchanged, for gradients of inputs. */
@@ -53,21 +75,20 @@ typedef struct csd_block_weights {
 
 /* What all samples of a call have in common. */
 typedef struct csd_block_job {
-    size_t groups;
-    const csd_block_group *group;
-    const csd_block_weights *weights;
-    const float *project_bias;
-    int coded;
+    csd_block_kind kind;
+    size_t groups; /* a head has none */
+    const float *parameters;
+    const csd_block_weights *weights; /* by `arrange`; a head needs none */
 } csd_block_job;
 
 /* One instruction set's kernels. */
 typedef struct csd_block_kernels {
     const char *name;
-    void (*arrange)(csd_block_weights *to, const csd_block_group *group, size_t groups);
-    void (*forward)(const csd_block_job *job, const float *x, float *y, size_t samples);
-    /* dx is written; gradients are added to `gradient` (groups) and `project_bias` (2). */
-    void (*backward)(const csd_block_job *job, const float *x, const float *dy, float *dx,
-                     csd_block_group *gradient, float *project_bias, size_t samples);
+    void (*arrange)(csd_block_weights *to, const float *parameters, size_t groups);
+    void (*forward)(const csd_block_job *job, const float *x, float *z, float *y, size_t samples);
+    /* dx is written, parameters' gradients are added to `gradient`. */
+    void (*backward)(const csd_block_job *job, const float *x, const float *z, const float *dy,
+                     float *dx, float *gradient, size_t samples);
 } csd_block_kernels;
 
 #ifdef __cplusplus

@@ -51,7 +51,7 @@ CSD_INLINE void csd_sum_taps(csd_wide sums[CSD_MOST_SUMS], csd_pair d, csd_pair 
     }
 }
 
-/* Adds the totals to the gradients: to[(o across + c along) + k], by strides. */
+/* Adds the totals to the gradients: that of (o, c, k) is to[o output + c input + k]. */
 CSD_INLINE void csd_add_totals(float *to, size_t output, size_t input,
                                const csd_wide sums[CSD_MOST_SUMS], const size_t inputs,
                                const size_t outputs, const size_t taps) {
@@ -97,7 +97,7 @@ CSD_INLINE void csd_gradient_part(float *to, size_t output, size_t input, csd_pa
 }
 
 /* Nine taps, `apart` from each other: to[o output + c input + k] += ... Tap 0 reads at x. */
-static void csd_line_gradient(float *to, size_t output, size_t input, csd_pair d, csd_pair x,
+CSD_INLINE void csd_line_gradient(float *to, size_t output, size_t input, csd_pair d, csd_pair x,
                               ptrdiff_t apart) {
     csd_gradient_part(to, output, input, d, x, apart, 32, 0, 1, CSD_WALK_OUTPUTS, CSD_WALK_PART);
 #ifndef CSD_HAS_AVX512
@@ -106,14 +106,16 @@ static void csd_line_gradient(float *to, size_t output, size_t input, csd_pair d
 #endif
 }
 
-/* 7 x 7 taps (o, c, row, column) of planes with zeros beside, but not above and below, the image. */
-static void csd_square_gradient(float *to, csd_pair d, csd_pair x) {
-    for (size_t i = 0; i < 7u; i++) {
-        const size_t above = i < 3u ? 3u - i : 0, below = i > 3u ? i - 3u : 0;
+/* side x side taps (o, c, row, column) of planes with zeros beside, but not above and below, the
+   image. */
+CSD_INLINE void csd_square_gradient(float *to, csd_pair d, csd_pair x, const size_t side) {
+    const size_t reach = side / 2u;
+    for (size_t i = 0; i < side; i++) {
+        const size_t above = i < reach ? reach - i : 0, below = i > reach ? i - reach : 0;
         const csd_pair from_d = {d.at + above * d.pitch, d.pitch, d.plane};
-        const csd_pair from_x = {x.at + below * x.pitch - 3, x.pitch, x.plane};
-        csd_gradient_part(to + 7u * i, 98, 49, from_d, from_x, 1, 32u - above - below, 0,
-                          CSD_WALK_INPUTS, CSD_WALK_OUTPUTS, 7);
+        const csd_pair from_x = {x.at + below * x.pitch - reach, x.pitch, x.plane};
+        csd_gradient_part(to + side * i, 2u * side * side, side * side, from_d, from_x, 1,
+                          32u - above - below, 0, CSD_WALK_INPUTS, CSD_WALK_OUTPUTS, side);
     }
 }
 

@@ -1,4 +1,4 @@
-// csideploy.training._block: the block of block.h on NumPy's arrays. _block.pyi has the types.
+// csideploy.training._block: block.h on NumPy's arrays. _block.pyi has the types.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -27,6 +27,8 @@ using Numbers = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstNumbers = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 constexpr std::size_t group_floats = sizeof(csd_block_group) / sizeof(float);
+constexpr std::size_t last_floats = sizeof(csd_block_last) / sizeof(float);
+constexpr std::size_t head_floats = sizeof(csd_block_head) / sizeof(float);
 
 // Samples are divided into so many shares, whose gradients are added in their order: results do not
 // depend on the number of threads.
@@ -62,18 +64,19 @@ nb::list isas() {
 // What samples have in common.
 class Job {
 public:
-    Job(const csd_block_kernels &kernels, const ConstNumbers &parameters, bool coded) {
+    Job(const csd_block_kernels &kernels, int kind, const ConstNumbers &parameters) {
         const std::size_t size = parameters.size(), groups = size / group_floats;
-        if (size != groups * group_floats + 2)
-            throw nb::value_error("parameters: whole groups and two biases needed");
-        const float *at = parameters.data();
-        weights_.resize(groups);
-        job_ = {groups, reinterpret_cast<const csd_block_group *>(at), weights_.data(),
-                at + groups * group_floats, coded};
-        kernels.arrange(weights_.data(), job_.group, groups);
+        if (kind < 0 || kind >= CSD_KINDS)
+            throw nb::value_error("kind: none of block.h's");
+        const bool head = kind == CSD_KIND_HEAD;
+        if (size != (head ? head_floats : groups * group_floats + last_floats))
+            throw nb::value_error("parameters: of another kind");
+        job_ = {static_cast<csd_block_kind>(kind), head ? 0 : groups, parameters.data(), nullptr};
+        weights_.resize(job_.groups);
+        job_.weights = weights_.data();
+        kernels.arrange(weights_.data(), job_.parameters, job_.groups);
     }
     const csd_block_job *get() const { return &job_; }
-    std::size_t groups() const { return job_.groups; }
 
 private:
     std::vector<csd_block_weights> weights_;
@@ -98,35 +101,36 @@ template <class Work> void divide(std::size_t samples, std::size_t threads, Work
         other.join();
 }
 
-void forward(const std::string &isa, const ConstNumbers &parameters, const ConstImages &x,
-             const Images &y, bool coded, std::size_t threads) {
+void forward(const std::string &isa, int kind, const ConstNumbers &parameters, const ConstImages &x,
+             const Images &z, const Images &y, std::size_t threads) {
     const csd_block_kernels &kernels = kernels_of(isa);
-    if (y.shape(0) != x.shape(0))
-        throw nb::value_error("x and y: samples differ");
+    const std::size_t samples = x.shape(0);
+    if (z.shape(0) != samples || y.shape(0) != samples)
+        throw nb::value_error("numbers of samples differ");
+    const Job job(kernels, kind, parameters);
     nb::gil_scoped_release release;
-    const Job job(kernels, parameters, coded);
-    divide(x.shape(0), threads, [&](std::size_t, std::size_t first, std::size_t samples) {
+    divide(samples, threads, [&](std::size_t, std::size_t first, std::size_t count) {
         const std::size_t at = first * CSD_BLOCK_IMAGE;
-        kernels.forward(job.get(), x.data() + at, y.data() + at, samples);
+        kernels.forward(job.get(), x.data() + at, z.data() + at, y.data() + at, count);
     });
 }
 
-void backward(const std::string &isa, const ConstNumbers &parameters, const ConstImages &x,
-              const ConstImages &dy, const Images &dx, const Numbers &gradient, bool coded,
-              std::size_t threads) {
+void backward(const std::string &isa, int kind, const ConstNumbers &parameters,
+              const ConstImages &x, const ConstImages &z, const ConstImages &dy, const Images &dx,
+              const Numbers &gradient, std::size_t threads) {
     const csd_block_kernels &kernels = kernels_of(isa);
     const std::size_t samples = x.shape(0), size = parameters.size();
-    if (dy.shape(0) != samples || dx.shape(0) != samples || gradient.size() != size)
-        throw nb::value_error("sizes differ");
+    if (z.shape(0) != samples || dy.shape(0) != samples || dx.shape(0) != samples)
+        throw nb::value_error("numbers of samples differ");
+    if (gradient.size() != size)
+        throw nb::value_error("gradient: not of the parameters' size");
+    const Job job(kernels, kind, parameters);
     nb::gil_scoped_release release;
-    const Job job(kernels, parameters, coded);
     std::vector<float> parts(std::min(samples, most_shares) * size);
     divide(samples, threads, [&](std::size_t share, std::size_t first, std::size_t count) {
-        float *part = parts.data() + share * size;
         const std::size_t at = first * CSD_BLOCK_IMAGE;
-        kernels.backward(job.get(), x.data() + at, dy.data() + at, dx.data() + at,
-                         reinterpret_cast<csd_block_group *>(part),
-                         part + job.groups() * group_floats, count);
+        kernels.backward(job.get(), x.data() + at, z.data() + at, dy.data() + at, dx.data() + at,
+                         parts.data() + share * size, count);
     });
     float *sum = gradient.data();
     std::fill(sum, sum + size, 0.0f);
@@ -137,13 +141,17 @@ void backward(const std::string &isa, const ConstNumbers &parameters, const Cons
 } // namespace
 
 NB_MODULE(_block, m) {
-    m.doc() = "The decoder block of ACRNet for training; use csideploy.training.block_operation.";
-    m.attr("GROUP_FLOATS") = group_floats;
+    m.doc() = "ACRNet's convolutions for training; use csideploy.training.block_operation.";
+    m.attr("BLOCK") = int{CSD_KIND_BLOCK};
+    m.attr("CODED") = int{CSD_KIND_CODED};
+    m.attr("PAIR") = int{CSD_KIND_PAIR};
+    m.attr("HEAD") = int{CSD_KIND_HEAD};
     m.def("isas", &isas);
-    m.def("forward", &forward, nb::arg("isa"), nb::arg("parameters").noconvert(),
-          nb::arg("x").noconvert(), nb::arg("y").noconvert(), nb::arg("coded"),
+    m.def("forward", &forward, nb::arg("isa"), nb::arg("kind"), nb::arg("parameters").noconvert(),
+          nb::arg("x").noconvert(), nb::arg("z").noconvert(), nb::arg("y").noconvert(),
           nb::arg("threads"));
-    m.def("backward", &backward, nb::arg("isa"), nb::arg("parameters").noconvert(),
-          nb::arg("x").noconvert(), nb::arg("dy").noconvert(), nb::arg("dx").noconvert(),
-          nb::arg("gradient").noconvert(), nb::arg("coded"), nb::arg("threads"));
+    m.def("backward", &backward, nb::arg("isa"), nb::arg("kind"),
+          nb::arg("parameters").noconvert(), nb::arg("x").noconvert(), nb::arg("z").noconvert(),
+          nb::arg("dy").noconvert(), nb::arg("dx").noconvert(), nb::arg("gradient").noconvert(),
+          nb::arg("threads"));
 }

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from csideploy import registry, systems
-from csideploy.systems.acrnet import Residual, decoder_block, encoder_block
+from csideploy.runtime.isa import instruction_sets
+from csideploy.systems.acrnet import ConvolutionBlock, decoder_block, encoder_block
 from csideploy.training import block_operation
 from csideploy.training.block_operation import fast_blocks, instruction_set
 
 pytestmark = pytest.mark.skipif(instruction_set() is None, reason="built without wide vectors")
 
-# Sums of up to 1,568 products a pixel (forward) or 1,024 n pixels (gradients of weights) in float32:
-# random rounding grows by their root, below 100 units of 6e-8; the rest is for cancellation.
+# Sums in float32 of up to 1,440 products (a pixel of y) or 1,024 n (a weight's gradient), of terms
+# of both signs: rounding errors of 6e-8 of a term grow with the root of their number, to 5e-6 of
+# the largest; the rest is for sums whose terms cancel.
 TOLERANCE = 1e-4
 
 LOWEST, HIGHEST = -32, 223
@@ -33,8 +35,8 @@ def _threads() -> Iterator[None]:
 
 
 def sets() -> list[str]:
-    from csideploy.runtime.isa import instruction_sets
-
+    if instruction_set() is None:
+        return []
     return [name for name in block_operation._block.isas() if name in instruction_sets()]
 
 
@@ -56,8 +58,7 @@ class Codes(torch.autograd.Function):
 
 
 def parameters(wide: int, seed: int) -> list[Tensor]:
-    """Of all layers, in the order of `decoder_block`'s arguments, then the step; slopes of both
-    signs."""
+    """Weight, bias and slope of expand, middle and project, then the step; slopes of both signs."""
     draw = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -72,23 +73,31 @@ def parameters(wide: int, seed: int) -> list[Tensor]:
         normal(wide) / 2,
         normal(2, wide, 9, 1) / 10,
         normal(2),
+        normal(2) / 2,
         # Coarse enough that some p are beyond both limits.
         0.004 + 0.004 * torch.rand(wide, generator=draw),
     ]
 
 
-def by_torch(x: Tensor, given: list[Tensor], *, coded: bool) -> Tensor:
-    w1, b1, a1, w2, b2, a2, w3, b3, step = given
-    p = functional.prelu(functional.conv2d(x, w1, b1, padding=(0, 4)), a1)
-    v = Codes.apply(p, step) if coded else p
-    m = functional.prelu(functional.conv2d(v, w2, b2, padding=3, groups=len(w1) // 2), a2)
-    return x + functional.conv2d(m, w3, b3, padding=(4, 0))
+def by_torch(x: Tensor, given: list[Tensor], *, kind: str) -> Tensor:
+    w1, b1, a1, w2, b2, a2, w3, b3, a3, step = given
+    m = functional.prelu(functional.conv2d(x, w1, b1, padding=(0, 4)), a1)
+    if kind == "coded":
+        m = Codes.apply(m, step)
+    if kind != "pair":
+        m = functional.prelu(functional.conv2d(m, w2, b2, padding=3, groups=len(w1) // 2), a2)
+    return functional.prelu(x + functional.conv2d(m, w3, b3, padding=(4, 0)), a3)
 
 
-def by_block(x: Tensor, given: list[Tensor], *, coded: bool, isa: str | None = None) -> Tensor:
-    w1, b1, a1, w2, b2, a2, w3, b3, step = given
-    return block_operation.decoder_block(
-        x, (w1, b1, a1), (w2, b2, a2), (w3, b3), step=step if coded else None, isa=isa
+def by_block(x: Tensor, given: list[Tensor], *, kind: str, isa: str | None = None) -> Tensor:
+    expand, middle, project = (block_operation.Layer(*given[i : i + 3]) for i in (0, 3, 6))
+    return block_operation.block(
+        x,
+        expand,
+        None if kind == "pair" else middle,
+        project,
+        step=given[9] if kind == "coded" else None,
+        isa=isa,
     )
 
 
@@ -99,31 +108,60 @@ def with_gradients(function, x: Tensor, given: list[Tensor], dy: Tensor, **optio
     return [y.detach(), *(t.grad for t in leaves if t.grad is not None)]
 
 
-@pytest.mark.parametrize("isa", sets() if instruction_set() else [])
+def assert_close(ours: list[Tensor], exact: list[Tensor]) -> None:
+    assert len(ours) == len(exact)
+    for got, right in zip(ours, exact, strict=True):
+        assert got.shape == right.shape
+        assert (got - right).abs().max() <= TOLERANCE * right.abs().max()
+
+
+@pytest.mark.parametrize("isa", sets())
 @pytest.mark.parametrize(
-    ("wide", "samples", "coded"), [(8, 1, False), (80, 3, False), (8, 7, True), (80, 1, True)]
+    ("wide", "samples", "kind"),
+    [
+        (8, 1, "block"),
+        (80, 3, "block"),
+        (8, 7, "coded"),
+        (80, 1, "coded"),
+        (2, 3, "pair"),
+        (4, 1, "pair"),
+    ],
 )
-def test_equals_torch_in_float64(isa: str, wide: int, samples: int, coded: bool) -> None:
+def test_equals_torch_in_float64(isa: str, wide: int, samples: int, kind: str) -> None:
     given = parameters(wide, seed=wide + samples)
     draw = torch.Generator().manual_seed(5)
     x = torch.randn(samples, 2, 32, 32, generator=draw)
     dy = torch.randn(samples, 2, 32, 32, generator=draw)
-    if coded:
-        # A number that rounds to another code in float32 is no error of arithmetic: with codes of
-        # v, all before them in multiples of 2^-10 is exact in both.
+    if kind == "coded":
+        # A number that rounds to another code in float32 is no error of arithmetic: of multiples
+        # of small powers of two, all before the codes is exact in both.
         x = torch.round(x * 16) / 16
         given[0] = torch.round(given[0] * 64) / 64
         given[1] = torch.round(given[1] * 64) / 64
         given[2] = torch.round(given[2] * 8) / 8
-        given[8] = torch.full((wide,), 1 / 128)
+        given[9] = torch.full((wide,), 1 / 128)
     exact = with_gradients(
-        by_torch, x.double(), [t.double() for t in given], dy.double(), coded=coded
+        by_torch, x.double(), [t.double() for t in given], dy.double(), kind=kind
     )
-    ours = with_gradients(by_block, x, given, dy, coded=coded, isa=isa)
-    assert len(ours) == len(exact) == 10 + coded
-    for got, right in zip(ours, exact, strict=True):
-        assert got.shape == right.shape
-        assert (got - right).abs().max() <= TOLERANCE * right.abs().max()
+    ours = with_gradients(by_block, x, given, dy, kind=kind, isa=isa)
+    assert len(exact) == {"block": 11, "coded": 12, "pair": 8}[kind]
+    assert_close(ours, exact)
+
+
+@pytest.mark.parametrize("isa", sets())
+def test_heads_equal_torch_in_float64(isa: str) -> None:
+    draw = torch.Generator().manual_seed(6)
+    x, dy = (torch.randn(3, 2, 32, 32, generator=draw) for _ in range(2))
+    given = [torch.randn(*shape, generator=draw) for shape in ((2, 2, 5, 5), (2,), (2,))]
+
+    def exactly(x: Tensor, given: list[Tensor]) -> Tensor:
+        return functional.prelu(functional.conv2d(x, given[0], given[1], padding=2), given[2])
+
+    def ours(x: Tensor, given: list[Tensor]) -> Tensor:
+        return block_operation.head(x, block_operation.Layer(*given), isa=isa)
+
+    exact = with_gradients(exactly, x.double(), [t.double() for t in given], dy.double())
+    assert_close(with_gradients(ours, x, given, dy), exact)
 
 
 def test_every_number_of_threads_gives_the_same_bits() -> None:
@@ -132,7 +170,7 @@ def test_every_number_of_threads_gives_the_same_bits() -> None:
     results = []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        results.append(with_gradients(by_block, x, given, x, coded=True))
+        results.append(with_gradients(by_block, x, given, x, kind="coded"))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             assert torch.equal(first, second)
@@ -160,35 +198,36 @@ def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in module.named_parameters()}
 
 
-def test_blocks_in_a_network_have_gradients_of_all_parameters() -> None:
+@pytest.mark.parametrize("activation", [nn.PReLU(2 * 8), nn.PReLU(1), nn.LeakyReLU(0.3)])
+def test_blocks_in_a_network_have_gradients_of_all_parameters(activation: nn.Module) -> None:
     torch.manual_seed(3)
-    block = frozen(decoder_block(2), seed=4)
+    last = decoder_block(2)
+    last.body[1][2] = activation
+    network = frozen(nn.Sequential(ConvolutionBlock(2, 2, (5, 5)), encoder_block(), last), seed=4)
     x = torch.randn(5, 2, 32, 32).to(memory_format=torch.channels_last)
-    exact = gradients(copy.deepcopy(block).double(), x.double())
-    calls = count_calls(block, x)
-    assert calls == 1
-    with fast_blocks(block):
-        ours = gradients(block, x)
-    assert set(ours) == set(exact)
-    for name, right in exact.items():
-        assert (ours[name] - right).abs().max() <= TOLERANCE * right.abs().max(), name
+    exact = gradients(copy.deepcopy(network).double(), x.double())
+    assert count_calls(network, x) == 3
+    with fast_blocks(network):
+        ours = gradients(network, x)
+    assert list(ours) == list(exact)
+    assert_close(list(ours.values()), list(exact.values()))
 
 
-def count_calls(module: nn.Module, x: Tensor) -> int:
-    """How many blocks run as one operation."""
+def count_calls(network: nn.Module, x: Tensor) -> int:
+    """How many blocks and heads run as one operation."""
     calls = 0
-    with fast_blocks(module):
-        for block in module.modules():
-            if isinstance(block, Residual) and block.whole is not None:
+    with fast_blocks(network):
+        for module in network.modules():
+            if getattr(module, "whole", None) is not None:
 
-                def counted(block: Residual, x: Tensor, inner=block.whole) -> Tensor | None:
+                def counted(module, x: Tensor, inner=module.whole) -> Tensor | None:
                     nonlocal calls
-                    whole = inner(block, x)
+                    whole = inner(module, x)
                     calls += whole is not None
                     return whole
 
-                block.whole = counted
-        module(x)
+                module.whole = counted
+        network(x)
     return calls
 
 
@@ -198,20 +237,25 @@ def test_everything_else_stays_torchs() -> None:
     link.train()
     assert count_calls(link, x) == 0  # norms of the batch
     link.eval()
-    assert count_calls(link, x) == 2  # not the encoder's two
+    assert count_calls(link, x) == 6  # two heads, four blocks
     assert count_calls(link.double(), x.double()) == 0
     block = decoder_block(1).eval()
     assert count_calls(block, torch.rand(2, 2, 16, 32)) == 0
-    assert count_calls(encoder_block().eval(), x) == 0
-    assert block.whole is None
-    with pytest.raises(KeyError), fast_blocks(block):
-        raise KeyError
+    block.body[0][2] = nn.ReLU()
+    assert count_calls(block, x) == 0
+
+
+def test_networks_are_torchs_again_afterwards() -> None:
+    block = decoder_block(1).eval()
+    with fast_blocks(block):
+        with pytest.raises(KeyError), fast_blocks(block):
+            raise KeyError
+        assert block.whole is not None
     assert block.whole is None
 
 
 def test_a_number_that_is_none_stays_visible() -> None:
-    given = parameters(8, seed=6)
     x = torch.zeros(1, 2, 32, 32)
     x[0, 0, 16, 16] = np.nan
-    for coded in (False, True):
-        assert by_block(x, given, coded=coded).isnan().any()
+    for kind in ("block", "coded"):
+        assert by_block(x, parameters(8, seed=6), kind=kind).isnan().any()
