@@ -207,6 +207,8 @@ def _fits(module: Residual | ConvolutionBlock) -> bool:
 
 def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
     """What the module makes of x, or None where only torch can do it."""
+    if torch.compiler.is_compiling():  # a tracer sees torch's operations
+        return None
     parts = _parts(module)
     if any(norm.training for _, norm, _ in parts):
         return None

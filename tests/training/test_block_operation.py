@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from csideploy import registry, systems
 from csideploy.runtime.isa import instruction_sets
 from csideploy.systems.acrnet import ConvolutionBlock, decoder_block, encoder_block
-from csideploy.training import block_operation
+from csideploy.training import block_operation, train
 from csideploy.training.block_operation import fast_blocks, instruction_set
 
 pytestmark = pytest.mark.skipif(instruction_set() is None, reason="built without wide vectors")
@@ -245,6 +247,13 @@ def test_everything_else_stays_torchs() -> None:
     assert count_calls(block, x) == 0
 
 
+def test_an_exporter_sees_torchs_operations() -> None:
+    block = decoder_block(1).eval()
+    with fast_blocks(block):
+        program = torch.export.export(block, (torch.rand(1, 2, 32, 32),))
+    assert "conv2d" in str(program.graph)
+
+
 def test_networks_are_torchs_again_afterwards() -> None:
     block = decoder_block(1).eval()
     with fast_blocks(block):
@@ -259,3 +268,36 @@ def test_a_number_that_is_none_stays_visible() -> None:
     x[0, 0, 16, 16] = np.nan
     for kind in ("block", "coded"):
         assert by_block(x, parameters(8, seed=6), kind=kind).isnan().any()
+
+
+def test_training_runs_with_it_and_differs_in_rounding(
+    csi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    backward = block_operation._block.backward
+
+    def counted(*arguments: object) -> None:
+        calls.append(arguments[1])
+        backward(*arguments)
+
+    monkeypatch.setattr(block_operation._block, "backward", counted)
+
+    def trained(out: str) -> dict[str, Tensor]:
+        options = {"cr": 64, "recipe": "zoo-cpu", "epochs": 0.2, "batch": 50, "seed": 5, "threads": 1}
+        result = train("acrnet2x", data=csi_file, out=tmp_path / out, quiet=True, **options)
+        return load_file(result.weights)
+
+    ours = trained("blocks")
+    # In each step two heads, the encoder's two blocks and the decoder's two.
+    assert len(calls) > 0
+    assert [calls.count(kind) * 3 for kind in (0, 2, 3)] == [len(calls)] * 3
+    del calls[:]
+    monkeypatch.setattr(block_operation, "instruction_set", lambda: None)
+    torchs = trained("torch")
+    assert not calls
+    assert set(ours) == set(torchs)
+    for name, right in torchs.items():
+        # Adam divides by the root of the second moment, so that a gradient near 0 of the other sign
+        # moves a weight by a rate: a thousandth of its tensor's largest is less than ten steps.
+        difference = (ours[name] - right).abs().max()
+        assert difference <= 1e-3 * right.abs().max() + 1e-6, name
