@@ -256,13 +256,20 @@ static uint32_t choose(const float *scores, csd_wide least, const query *q, size
     const float slack = relative * (distance > 0.0f ? distance : 0.0f) * 1.01f +
                         4.0f * UNIT * fabsf(bound) + 1e-30f;
     const csd_wide most = csd_wide_all(bound + slack);
-    for (size_t b = 0; b < blocks; b++) {
-        const uint32_t near = csd_wide_at_most(csd_wide_load(scores + b * WORDS), most);
-        count += csd_collect(left + count, (uint32_t)(b * WORDS), near);
-        if (count > limit)
-            return MOST_WORDS;
+    for (size_t from = 0; from < blocks; from += GROUP) {
+        uint32_t near[GROUP], some = 0;
+        CSD_UNROLL
+        for (uint32_t b = 0; b < GROUP; b++) {
+            near[b] = csd_wide_at_most(csd_wide_load(scores + (from + b) * WORDS), most);
+            some |= (uint32_t)(near[b] != 0) << b;
+        }
+        for (; some != 0; some &= some - 1u) {
+            const uint32_t b = (uint32_t)__builtin_ctz(some);
+            count += csd_collect(left + count, (uint32_t)(from + b) * WORDS, near[b]);
+            if (count > limit)
+                return MOST_WORDS;
+        }
     }
-    COUNT(count); MARK(2);
     if (count <= 1)
         return count == 0 ? MOST_WORDS : left[0];
     for (size_t i = count; i % 4u != 0; i++)
@@ -273,7 +280,6 @@ static uint32_t choose(const float *scores, csd_wide least, const query *q, size
     for (size_t i = 0; i < count; i++)
         shortest = distances[i] < shortest ? distances[i] : shortest;
     shortest += 5.0f * relative * shortest + 1e-30f;
-    MARK(3);
     for (size_t i = 0; i < count; i++)
         if (distances[i] <= shortest)
             left[kept++] = left[i];
@@ -343,7 +349,6 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
         query q[CSD_DOTS_ROWS];
         csd_wide least[CSD_DOTS_ROWS];
         size_t taken = 0;
-        START;
         const size_t most = several && rows - row >= CSD_DOTS_ROWS ? CSD_DOTS_ROWS : 1u;
         for (; taken < most; taken++)
             if (!make_query(q + taken, codes + taken * code_step, x + (row + taken) * width, width,
@@ -354,9 +359,7 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
             continue;
         }
         taken = taken == CSD_DOTS_ROWS ? taken : 1u;
-        MARK(0);
         scan_rows(scores, least, q, codes, code_step, &few, taken, head->tight != 0);
-        MARK(1);
         for (size_t i = 0; i < taken; i++, row++) {
             const float *r = x + row * width;
             float *own = scores + i * count * WORDS;
@@ -367,12 +370,10 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
                 scan_rows(own, least + i, q + i, codes, code_step, &all, 1u, 0);
                 index = choose(own, least[i], q + i, count, r, words_at, width, MOST);
             }
-            MARK(4);
             if (index >= words)
                 general(args, row, width, bits);
             else
                 write_row(args, row, index, r, words_at + index * width, width, bits);
-            MARK(5);
         }
     }
     return 1;
