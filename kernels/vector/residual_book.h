@@ -25,7 +25,6 @@
 #define GROUP 16u
 #define STEP (GROUP * WORDS * 4u)
 #define TIGHT (GROUP / 2u) /* blocks of a tight group */
-#define ROW_COST 16u /* reading a codeword's float32, in bytes of the scan */
 #define PIECE 16u /* dimensions that are ordered and rounded together */
 
 /* c in the dimensions that are scanned: C is c as bytes there. */
@@ -40,13 +39,13 @@ typedef struct block {
 
 /* The blocks of a scan of the first `near` dimensions follow, those of one of all unless that is the
    same, and the bytes. */
-typedef struct book {
+typedef struct codebook {
     float longest;  /* of |c| */
     uint32_t tight; /* four bytes in three */
     uint32_t near;
     uint8_t fill[52]; /* to a cache line */
     uint16_t order[MOST_WIDTH / PIECE];
-} book;
+} codebook;
 
 static size_t groups_of(uint32_t words) { return (words + GROUP * WORDS - 1u) / (GROUP * WORDS); }
 static size_t steps_of(size_t width) { return (width + 3u) / 4u; }
@@ -64,7 +63,7 @@ static size_t blocks_ahead(uint32_t words, size_t width, size_t near) {
 
 static size_t book_bytes(uint32_t words, size_t width, size_t near, int tight) {
     const size_t blocks = groups_of(words) * GROUP + blocks_ahead(words, width, near);
-    return sizeof(book) + blocks * sizeof(block) + groups_of(words) * group_bytes(width, tight);
+    return sizeof(codebook) + blocks * sizeof(block) + groups_of(words) * group_bytes(width, tight);
 }
 
 static int takes(const float *c, size_t count) {
@@ -93,7 +92,11 @@ static double growth(double x) {
    a thousand is 3.2 V below the mean, where their number grows e-fold for each V / 3.2. So about
    exp(3.2 (2 E / V)) are left. As r is not known here it is taken to be like a codeword, but twice as
    large in what is not scanned. All this guesses at speed alone. */
-static size_t choose_near(uint16_t *order, const float *c, size_t words, size_t width) {
+static size_t choose_near(uint16_t *order, const float *c, size_t words, size_t width,
+                          size_t rows) {
+    /* Of reading one number of a codeword that is left, in bytes of the scan: those are read for each
+       row, or for several at once. */
+    const double reading = rows < CSD_DOTS_ROWS ? 8.0 : 24.0;
     double energy[MOST_WIDTH / PIECE] = {0.0}, total = 0.0, spread = 0.0, most = 0.0, beyond = 0.0;
     const size_t pieces = pieces_of(width), whole = width / PIECE;
     for (size_t w = 0; w < words; w++) {
@@ -121,7 +124,7 @@ static size_t choose_near(uint16_t *order, const float *c, size_t words, size_t 
         const double e = 2.0 * sqrt(scanned) * apart + 2.0 * beyond;
         const double grown = growth(6.4 * e / sqrt(1.5 * spread));
         const double left = grown < (double)words ? grown : (double)words;
-        const double cost = (double)(p * PIECE * words) + left * (double)(ROW_COST * width);
+        const double cost = (double)(p * PIECE * words) + left * reading * (double)width;
         if (cost < least) {
             least = cost;
             near = p * PIECE < width ? p * PIECE : width;
@@ -149,12 +152,12 @@ static void tighten(int8_t *codes, const float *x) {
 }
 
 /* What the bounds know of c, as far as it is read. */
-typedef struct sums {
+typedef struct tally {
     double apart, kept; /* squares of |c - C| and |C| */
     int32_t codes;
-} sums;
+} tally;
 
-static void write_word(block *to, size_t w, float scale, const sums *read, double length,
+static void write_word(block *to, size_t w, float scale, const tally *read, double length,
                        double beyond) {
     to->scale[w] = scale;
     to->half[w] = (float)(length / 2.0);
@@ -166,11 +169,11 @@ static void write_word(block *to, size_t w, float scale, const sums *read, doubl
 
 /* Word w of its block, in those of both scans, and its bytes. */
 static void prepare_word(block *few, block *all, int8_t *bytes, size_t w, const float *c,
-                         const book *of, size_t width) {
+                         const codebook *of, size_t width) {
     const size_t step = of->tight ? STEP / 2u : STEP, steps = of->tight ? 3u : 4u;
     double length = 0.0, beyond = 0.0;
     float most = 0.0f;
-    sums read = {0.0, 0.0, 0}, read_few = read;
+    tally read = {0.0, 0.0, 0}, read_few = read;
     for (size_t d = 0; d < width; d++) {
         most = fabsf(c[d]) > most ? fabsf(c[d]) : most;
         length += (double)c[d] * (double)c[d];
@@ -222,15 +225,16 @@ static int is_tight(const csd_args *args, size_t near) {
 }
 
 size_t CSD_PREPARE(residual_quantize)(const csd_args *args, void *memory) {
-    const csd_input *codebook = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK];
-    const uint32_t words = codebook->shape.dims[0];
-    const size_t width = codebook->shape.dims[1], groups = groups_of(words);
-    const float *c = codebook->data;
-    book made = {0};
+    const csd_input *given = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK];
+    const uint32_t words = given->shape.dims[0];
+    const size_t width = given->shape.dims[1], groups = groups_of(words);
+    const float *c = given->data;
+    codebook made = {0};
     if (c == NULL || words > MOST_WORDS || width > MOST_WIDTH || words * width < LEAST_WORK ||
         !takes(c, words * width))
         return 0;
-    made.near = (uint32_t)choose_near(made.order, c, words, width);
+    made.near = (uint32_t)choose_near(made.order, c, words, width,
+                                       args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].shape.dims[0]);
     made.tight = (uint32_t)is_tight(args, made.near);
     const size_t needed = book_bytes(words, width, made.near, made.tight != 0);
     if (memory == NULL)
@@ -239,7 +243,7 @@ size_t CSD_PREPARE(residual_quantize)(const csd_args *args, void *memory) {
         for (size_t p = 0; p < pieces_of(width); p++)
             made.order[p] = (uint16_t)p;
     memset(memory, 0, needed);
-    book *head = memory;
+    codebook *head = memory;
     block *few = (block *)(head + 1), *all = few + blocks_ahead(words, width, made.near);
     int8_t *bytes = (int8_t *)(all + groups * GROUP);
     for (size_t w = 0; w < groups * GROUP * WORDS; w++) {

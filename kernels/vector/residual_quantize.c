@@ -19,15 +19,22 @@
    - underflow: numbers between 1e-10 and 1e10 are taken, or else the general kernel; what then
      vanishes is below 1e-17 in |r - R| and 1e-30 in s.
 
-   One row alone waits for memory. So a large codebook for single rows has four bytes in three: the
-   two lowest bits of three bytes are a fourth one's upper six. None is cleared: each byte is the
-   number that it is, the nearest to what is wanted that ends in the bits that the fourth needs. That
-   is C; how far it is from c the bounds know. They are four times as wide, and still leave few.
+   Many books have little in some of their dimensions. Those are not scanned: with t for what is in
+   them, |r_t c_t| <= |r_t| |c_t| is added to E, whose R, C and r - R are then of the scanned ones
+   alone; |c| stays that of all, which is no less. Which are scanned, is chosen for speed when the
+   book is prepared (residual_book.h). A row that has more in the others than was thought, so that
+   more than MOST_AFTER_FEW codewords are left, is scanned again in all.
+
+   One row alone waits for memory. So a large codebook for single rows has four bytes in three where
+   all of it is scanned: the two lowest bits of three bytes are a fourth one's upper six. None is
+   cleared: each byte is the number that it is, the nearest to what is wanted that ends in the bits
+   that the fourth needs. That is C; how far it is from c the bounds know. They are four times as
+   wide, and still leave few.
 
    If more than one is left, |r - c|^2 in any order of summing is within the same y of the truth: who
    is above the least by more than 5 y is out, (1 + y)^2 / (1 - y)^2 being less than 1 + 5 y. If still
-   more than one is left, the chain itself decides, the lowest index of equal ones. If MOST or more are
-   left after the scan, the general kernel does the row. */
+   more than one is left, the chain itself decides, the lowest index of equal ones. If more than
+   MOST are left after the scan, the general kernel does the row. */
 #include "byte_dots.h"
 
 #ifndef CSD_HAS_DOTS
@@ -38,7 +45,7 @@ CSD_NOTHING_PREPARED(residual_quantize)
 #include "residual_book.h"
 
 #define MOST 256u
-#define MOST_AFTER_FEW 64u /* what is left after a scan of some dimensions, before one of all */
+#define MOST_AFTER_FEW 64u
 
 typedef struct query {
     float scale;  /* b */
@@ -55,7 +62,7 @@ CSD_INLINE csd_wide load_piece(const float *r, size_t d, size_t width) {
 
 /* The row as bytes with CSD_DOTS_OFFSET added, in the first `near` dimensions of the book's order; 0
    if its numbers are none that the bounds hold for. */
-static int make_query(query *q, uint8_t *codes, const float *r, size_t width, const book *of,
+static int make_query(query *q, uint8_t *codes, const float *r, size_t width, const codebook *of,
                       size_t near) {
     csd_wide squares = csd_wide_all(0.0f), beyond = squares, kept = squares, left = squares;
     csd_wide greatest = squares, greatest_beyond = squares;
@@ -78,7 +85,7 @@ static int make_query(query *q, uint8_t *codes, const float *r, size_t width, co
         return 0;
     q->square *= LONGER;
     q->scale = most > SMALL * SMALL ? most / (float)CSD_DOTS_MOST : 0.0f;
-    const csd_wide inverse = csd_wide_all(q->scale > 0.0f ? 1.0f / q->scale : 0.0f);
+    const csd_wide inverse = csd_wide_all(q->scale > 0.0f ? (float)CSD_DOTS_MOST / most : 0.0f);
     const csd_wide scale = csd_wide_all(q->scale), rounder = csd_wide_all(CSD_ROUNDER);
     for (size_t p = 0; p < pieces; p++) {
         float shifted[CSD_WIDE];
@@ -331,7 +338,7 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
     const float *words_at = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].data;
     const size_t width = shape->dims[1], rows = shape->dims[0];
     const uint32_t bits = args->out[CSD_RESIDUAL_QUANTIZE_OUT_CODES].shape.dims[1];
-    const book *head = args->prepared;
+    const codebook *head = args->prepared;
     if (head == NULL)
         return 0;
     const block *blocks = (const block *)(head + 1);

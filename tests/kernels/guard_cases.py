@@ -360,7 +360,7 @@ def quantize_codebook(rng: Random) -> Case:
 
 
 def residual_quantize(rng: Random) -> Case:
-    """1 to 11 bits; some words stand twice, some samples are words."""
+    """1 to 11 bits; some words stand twice, some samples are words, some dimensions are small."""
     bits, width = int(rng.integers(1, 11)), int(rng.choice([128, 256, int(rng.integers(1, 150))]))
     batch = _batch(rng)
     if rng.random() < 0.15:  # a large codebook, whose bytes stand closer for single rows
@@ -369,6 +369,10 @@ def residual_quantize(rng: Random) -> Case:
     if rng.random() < 0.5:
         book[rng.integers(len(book), size=3)] = book[0]
     x = _odd(rng, _floats(rng, batch, width))
+    if rng.random() < 0.3:  # little in some dimensions, which are not scanned then
+        few = np.arange(width) // 16 % int(rng.integers(2, 5)) > 0
+        book[:, few] *= np.float32(1e-3)
+        x[:, few] *= np.float32(10.0 ** rng.integers(-4, 1))
     x[0] = book[-1] if rng.random() < 0.5 else x[0]
     results = [((len(x), bits), np.uint8), (x.shape, np.float32)]
     return Case(Op.RESIDUAL_QUANTIZE, [x, book], (1,), results)

@@ -119,3 +119,44 @@ def test_what_is_not_finite(bad: float, at: int) -> None:
 def test_a_row_on_a_codeword() -> None:
     book = normal(6, 1024, 256)
     check(book, book[[0, 1, 63, 64, 255, 256, 1022, 1023]])
+
+
+def uneven(seed: int, words: int, width: int) -> Array:
+    """Most of it in a third of the dimensions, sixteen of them at a time, in any order."""
+    pieces = -(-width // 16)
+    power = np.exp(-np.random.default_rng(seed).permutation(pieces) * 6.0 / pieces)
+    return (normal(seed, words, width) * power.repeat(16)[:width]).astype(F32)
+
+
+@pytest.mark.parametrize("width", [64, 131, 256, 400])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_books_that_are_little_in_some_dimensions(width: int, seed: int) -> None:
+    """Those of which a part is scanned, for rows like them."""
+    book = uneven(seed, 1024, width)
+    mixed = np.random.default_rng(seed).permuted(book[:9], axis=0)
+    check(book, np.concatenate([uneven(seed, 1033, width)[1024:], mixed, book[[0, 511, 1023]]]))
+
+
+def test_what_is_not_scanned_decides() -> None:
+    """Words that are equal in the dimensions that are scanned: few, and so many that all must be; and
+    rows that have more in the others than the book, one of which the general kernel does."""
+    book = uneven(4, 1024, 256)
+    small = np.abs(book).reshape(1024, 16, 16).mean((0, 2)).argsort()[:6]
+    beyond = np.isin(np.arange(256) // 16, small)
+    for equal in (3, 40, 300, 1024):
+        own = book.copy()
+        own[:equal, ~beyond] = book[0, ~beyond]
+        rows = uneven(4, 1030, 256)[1020:]
+        rows[:, ~beyond] = book[0, ~beyond] + F32(1e-3) * rows[:, ~beyond]
+        check(own, rows)
+        check(own, (rows * np.where(beyond, F32(30), F32(1))).astype(F32))
+        check(own, (rows * np.where(beyond, F32(1e6), F32(1))).astype(F32))
+        check(own, (rows * beyond).astype(F32))
+        check((own * np.where(beyond, F32(1e-6), F32(1))).astype(F32), rows)
+
+
+def test_rows_that_are_not_finite_beyond() -> None:
+    book, rows = uneven(5, 512, 128), uneven(6, 9, 128)
+    least = int(np.abs(book).reshape(512, 8, 16).mean((0, 2)).argmin()) * 16
+    rows[1, least], rows[5, least], rows[6, least] = np.nan, np.inf, 1e30
+    check(book, rows)
