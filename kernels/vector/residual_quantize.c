@@ -35,6 +35,7 @@
    is above the least by more than 5 y is out, (1 + y)^2 / (1 - y)^2 being less than 1 + 5 y. If still
    more than one is left, the chain itself decides, the lowest index of equal ones. If more than
    MOST are left after the scan, the general kernel does the row. */
+#include "../fast.h"
 #include "byte_dots.h"
 
 #ifndef CSD_HAS_DOTS

@@ -137,26 +137,47 @@ def test_books_that_are_little_in_some_dimensions(width: int, seed: int) -> None
     check(book, np.concatenate([uneven(seed, 1033, width)[1024:], mixed, book[[0, 511, 1023]]]))
 
 
-def test_what_is_not_scanned_decides() -> None:
-    """Words that are equal in the dimensions that are scanned: few, and so many that all must be; and
-    rows that have more in the others than the book, one of which the general kernel does."""
-    book = uneven(4, 1024, 256)
-    small = np.abs(book).reshape(1024, 16, 16).mean((0, 2)).argsort()[:6]
-    beyond = np.isin(np.arange(256) // 16, small)
+def beyond(book: Array) -> Array:
+    """The fifth of the dimensions, sixteen at a time, in which the book is least."""
+    size = np.abs(book).reshape(len(book), -1, 16).mean((0, 2))
+    return np.repeat(size <= np.sort(size)[len(size) // 5], 16)
+
+
+def test_words_that_are_equal_in_what_is_scanned() -> None:
+    """A few, and so many that all must be scanned; rows that have more in the other dimensions than
+    the book, some of which the general kernel does."""
+    few = beyond(uneven(4, 1024, 256))
     for equal in (3, 40, 300, 1024):
-        own = book.copy()
-        own[:equal, ~beyond] = book[0, ~beyond]
-        rows = uneven(4, 1030, 256)[1020:]
-        rows[:, ~beyond] = book[0, ~beyond] + F32(1e-3) * rows[:, ~beyond]
-        check(own, rows)
-        check(own, (rows * np.where(beyond, F32(30), F32(1))).astype(F32))
-        check(own, (rows * np.where(beyond, F32(1e6), F32(1))).astype(F32))
-        check(own, (rows * beyond).astype(F32))
-        check((own * np.where(beyond, F32(1e-6), F32(1))).astype(F32), rows)
+        book, rows = uneven(4, 1024, 256), uneven(4, 1030, 256)[1020:]
+        book[:equal, ~few] = book[0, ~few]
+        rows[:, ~few] = book[0, ~few] + F32(1e-3) * rows[:, ~few]
+        for scale in (1.0, 30.0, 1e6):
+            check(book, (rows * np.where(few, F32(scale), F32(1))).astype(F32))
+        check(book, (rows * few).astype(F32))
+        check((book * np.where(few, F32(1e-6), F32(1))).astype(F32), rows)
+
+
+@pytest.mark.parametrize("width", [128, 256])
+@pytest.mark.parametrize("along", [1.0, 4.0, 16.0])
+def test_what_is_not_scanned_decides(width: int, along: float) -> None:
+    """Pairs of words: the first is the row itself in the scanned dimensions, the second a little off;
+    in the others the row is `along` times the second, and the first its opposite. There the bound
+    of a product, which is all that the scan knows, is reached."""
+    book = uneven(7, 1024, width)
+    few, rng = beyond(book), np.random.default_rng(width)
+    rows = []
+    for first in range(0, 256, 2):
+        one, other = book[first], book[first + 1]
+        one[few] = -other[few]
+        gain = 2 * along * np.square(other[few], dtype=np.float64).sum()
+        off = rng.normal(size=width) * np.abs(one) * ~few
+        off *= np.sqrt(2 * gain * rng.uniform(0.3, 1.2)) / np.linalg.norm(off)
+        other[~few] = (one + off)[~few]
+        rows.append(np.where(few, along * other, one))
+    check(book, np.array(rows, F32))
 
 
 def test_rows_that_are_not_finite_beyond() -> None:
     book, rows = uneven(5, 512, 128), uneven(6, 9, 128)
-    least = int(np.abs(book).reshape(512, 8, 16).mean((0, 2)).argmin()) * 16
-    rows[1, least], rows[5, least], rows[6, least] = np.nan, np.inf, 1e30
+    rows[[1, 5, 6], int(beyond(book).argmax())] = np.nan, np.inf, 1e30
     check(book, rows)
