@@ -144,7 +144,7 @@ def test_words_that_are_equal_in_what_is_scanned() -> None:
     """A few, and so many that all must be scanned; rows that have more in the other dimensions than
     the book, some of which the general kernel does."""
     few = small(256)
-    for equal in (3, 40, 300, 1024):
+    for equal in (3, 100, 300, 1024):
         book, rows = uneven(4, 1024, 256), uneven(4, 1030, 256)[1020:]
         book[:equal, ~few] = book[0, ~few]
         rows[:, ~few] = book[0, ~few] + F32(1e-3) * rows[:, ~few]
@@ -156,21 +156,25 @@ def test_words_that_are_equal_in_what_is_scanned() -> None:
 
 @pytest.mark.parametrize("width", [128, 256])
 @pytest.mark.parametrize("along", [1.0, 4.0, 16.0])
-def test_what_is_not_scanned_decides(width: int, along: float) -> None:
-    """Pairs of words: the first is the row itself where the book is large, the second a little off;
-    where it is small the row is `along` times the second, and the first its opposite. There the
-    bound of a product, which is all that the scan knows, is reached."""
+@pytest.mark.parametrize("group", [2, 128])
+def test_what_is_not_scanned_decides(width: int, along: float, group: int) -> None:
+    """Groups of words that are a little off a row where the book is large; where it is small the row
+    is `along` times one of them and the first word its opposite: there the bound of a product, which
+    is all that the scan knows, is reached. Of the large groups too many are left, so that all
+    dimensions must be scanned."""
     book = uneven(7, 1024, width)
     few, rng = small(width), np.random.default_rng(width)
     rows = []
-    for first in range(0, 256, 2):
-        one, other = book[first], book[first + 1]
-        one[few] = -other[few]
-        gain = 2 * along * np.square(other[few], dtype=np.float64).sum()
-        off = rng.normal(size=width) * np.abs(one) * ~few
-        off *= np.sqrt(2 * gain * rng.uniform(0.3, 1.2)) / np.linalg.norm(off)
-        other[~few] = (one + off)[~few]
-        rows.append(np.where(few, along * other, one))
+    for first in range(0, 512, group):
+        words, centre = book[first : first + group], book[first].copy()
+        words[0, few] = -words[1, few]
+        gain = 2 * along * np.square(words[1, few], dtype=np.float64).sum()
+        off = rng.normal(size=words.shape) * ~few
+        off *= np.sqrt(2 * gain) / np.linalg.norm(off, axis=1, keepdims=True)
+        off *= np.sqrt(rng.uniform(0.1, 1.2, (group, 1)))
+        off[0] = 0
+        words[:, ~few] = (centre + off)[:, ~few]
+        rows += [np.where(few, along * word, centre) for word in words[1:9]]
     check(book, np.array(rows, F32))
 
 
