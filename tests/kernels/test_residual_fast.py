@@ -158,10 +158,10 @@ def test_words_that_are_equal_in_what_is_scanned() -> None:
 @pytest.mark.parametrize("along", [1.0, 4.0, 16.0])
 @pytest.mark.parametrize("group", [2, 128])
 def test_what_is_not_scanned_decides(width: int, along: float, group: int) -> None:
-    """Groups of words that are a little off a row where the book is large; where it is small the row
-    is `along` times one of them and the first word its opposite: there the bound of a product, which
-    is all that the scan knows, is reached. Of the large groups too many are left, so that all
-    dimensions must be scanned."""
+    """Groups of words that are a little off a row where the book is large; where it is small the
+    row is `along` times one of them and the first word its opposite: there the bound of a product,
+    which is all that the scan knows, is reached. Of the large groups too many are left, so that
+    all dimensions must be scanned."""
     book = uneven(7, 1024, width)
     few, rng = small(width), np.random.default_rng(width)
     rows = []
