@@ -156,9 +156,15 @@ def _match(
     wide, per_group = (int(d) for d in graph.values[middle.inputs[_WEIGHT]].shape[:2])
     outputs = int(graph.values[project.inputs[_WEIGHT]].shape[0])
     inputs = int(graph.values[expand.inputs[_WEIGHT]].shape[1])
-    if max(inputs, outputs, per_group) > NARROW or inputs + outputs + 2 * per_group >= 2 * wide:
+    if not is_bottleneck(inputs, wide, per_group, outputs):
         return None
     return _Block(expand, middle, project, absorbed, codes)
+
+
+def is_bottleneck(inputs: int, wide: int, per_group: int, outputs: int) -> bool:
+    """Whether the channels of x, between, of a group and of y are few enough for a block."""
+    narrow = max(inputs, outputs, per_group) <= NARROW
+    return narrow and inputs + outputs + 2 * per_group < 2 * wide
 
 
 def _alone_before(
