@@ -25,7 +25,7 @@ from onnx import NodeProto, helper
 
 from csideploy.errors import InputError
 from csideploy.export.integer.scales import WIDE_PRODUCTS
-from csideploy.export.passes.fuse_block import NARROW, is_bottleneck
+from csideploy.export.passes.fuse_block import is_bottleneck
 from csideploy.export.quantize.equalize import (
     scalable_pairs,
     scale_channels,
@@ -104,9 +104,7 @@ def _find(network: Network, layers: Collection[str]) -> dict[str, tuple[NodeProt
     return {
         name: (before[name], behind[name])
         for name, node in nodes.items()
-        if name in before
-        and name in behind
-        and _fits(network, before[name], node, behind[name])
+        if name in before and name in behind and _fits(network, before[name], node, behind[name])
     }
 
 
@@ -124,6 +122,10 @@ def _fits(network: Network, expand: NodeProto, middle: NodeProto, project: NodeP
     groups = [_numbers(node, "group") for node in nodes]
     if groups[0] != [1] or groups[1] == [1] or groups[2] != [1]:
         return False
+    behind = network.only_reader(middle.output[0])
+    cut = behind is not None and behind.op_type in ("Conv", "Relu")
+    if cut and network.constant(middle, 2) is None:
+        return False  # between codes it is QCONV2D, alone
     weights = [network.constants[node.input[1]] for node in nodes]
     products = max(weights[0][0].size, weights[2][0].size)
     wide, per_group = weights[1].shape[:2]
