@@ -74,7 +74,7 @@ class _Block:
         name = _common_name([layer.name for layer in layers])
         x = graph.values[self.expand.inputs[0]]
         middle = graph.values[self.middle.inputs[_WEIGHT]]
-        per_group, *window = (int(size) for size in middle.shape[1:])
+        per_group = int(middle.shape[1])
         floats = 2 * per_group * int(x.shape[2]) * int(x.shape[3])
         rows = [row for layer in layers[:2] for row in _rows(graph, layer)]
         attributes: dict[str, int | float] = {"groups": int(self.middle.attributes["groups"])}
@@ -83,13 +83,13 @@ class _Block:
                 attributes[f"pad_{side}_{i}"] = layer.attributes[f"pad_{side}"]
         attributes |= {role: self.project.attributes[role] for role in ("activation", "alpha")}
         attributes |= {"code_scale": 1.0, "code_zero": 0, "code_bits": 8}
+        attributes |= dict.fromkeys(("x_scale", "m_scale", "y_scale"), 1.0)
         weight = middle.name
         if self.codes is not None:
             rows.append(self.codes.multiplier)
             attributes |= {"code_scale": self.codes.scale, "code_zero": self.codes.zero}
             attributes["code_bits"] = self.codes.bits
             weight = graph.add_constant(f"{middle.name}.codes", self.codes.weight)
-            floats += per_group * per_group * window[0] * window[1]
         scratch = graph.free_name(f"{name}.scratch")
         graph.values[scratch] = Value(scratch, np.dtype(np.float32), (floats,))
         node = self.project
