@@ -253,7 +253,8 @@ Version 1.2 added operations 40 to 44, and payloads whose codes have a number of
 1.3 added operations 45 and 46, and payloads of several users. Version 1.4 added operations 47 to
 50; TABLE_SEARCH and GRADIENT_SEARCH have a second output, `scratch`, which lies in the arena. With
 version 1.5, which added operations 51 to 53, golden vectors have k = k_max: one user alone meets
-none. Version 1.6 added operations 55, whose second output is `scratch` as well, 56 and 57.
+none. Version 1.6 added operations 55, whose second output is `scratch` as well, 56 and 57; 1.7 gave
+CONV_BLOCK three scales and weights i16, so that a 1.6 file with one is refused: compile it anew.
 
 **Payload.** Codes in order, MSB first, zero pad at the end of a sample. `bits` 0 stands for the
 `widths` of the PACK_WIDTHS or UNPACK_WIDTHS that makes or reads the payload, which the part must

@@ -59,6 +59,8 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
     if (b->coded)
         return 0;
 #endif
+    if (args->in[CSD_CONV_BLOCK_EXPAND].shape.dtype != CSD_F32)
+        return 0;
     return b->inputs <= CSD_BLOCK_MOST && b->outputs <= CSD_BLOCK_MOST &&
            b->each <= CSD_BLOCK_MOST && b->width <= CSD_BLOCK_WIDTH;
 }

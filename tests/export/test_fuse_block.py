@@ -370,7 +370,7 @@ def test_the_graph_checker_knows_a_block() -> None:
         graph.values[name] = value(name, *shape, data=np.ones(shape, np.float32))
     pads = {f"pad_{side}_{i}": 0 for i in (1, 2, 3) for side in ("top", "left")}
     how = {"groups": 2, **pads, "activation": 0, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0}
-    how["code_bits"] = 8
+    how |= {"code_bits": 8, "x_scale": 1.0, "m_scale": 1.0, "y_scale": 1.0}
     block = Node(Op.CONV_BLOCK, "b", ["x", *shapes, "", "", ""], ["y", "s"], how)
     graph.nodes = [block]
     check_graph(graph, "a pass")
