@@ -94,22 +94,27 @@ def codes_of(graph: Graph, middle: Node, pair: Pair) -> Codes | None:
 
 def edges_of(graph: Graph, expand: Node, project: Node, x: Pair, m: Pair) -> Edges | None:
     """Where both have weights of 16 bits whose sums fit int32, and both read such codes."""
-    found = [_weight(graph, node) for node in (expand, project)]
-    if found[0] is None or found[1] is None or not (_is_wide(x) and _is_wide(m)):
+    front, rear = _wide_weight(graph, expand), _wide_weight(graph, project)
+    if front is None or rear is None or not (_is_wide(x) and _is_wide(m)):
         return None
-    (first, scales), (last, shared) = found
-    sizes = [int(np.abs(codes).reshape(len(codes), -1).sum(1).max()) for codes in (first, last)]
-    if max(sizes) > WIDE_SUM or (shared != shared[0]).any():
-        return None
-    for codes in (first, last):
-        if codes.min() < -32768 or codes.max() > 32767:
-            return None
+    (first, scales), (last, shared) = front, rear
     multiplier, y_scale = _multiplier(x.scale, scales), _multiplier(m.scale, shared[:1])
-    if multiplier is None or y_scale is None:
+    if multiplier is None or y_scale is None or (shared != shared[0]).any():
         return None
-    given = x.back.outputs[0] if x.quantize is None else x.quantize.inputs[0]
-    whole = (codes.astype(np.int16) for codes in (first, last))
-    return Edges(given, *whole, multiplier, x.scale, m.scale, float(y_scale[0]))
+    floats = x.back.outputs[0] if x.quantize is None else x.quantize.inputs[0]
+    return Edges(floats, first, last, multiplier, x.scale, m.scale, float(y_scale[0]))
+
+
+def _wide_weight(graph: Graph, layer: Node) -> tuple[NDArray[np.int16], Rows] | None:
+    """Codes of 16 bits that add up to WIDE_SUM at most in each output, and their scales."""
+    found = _weight(graph, layer)
+    if found is None:
+        return None
+    codes, scales = found
+    size = np.abs(codes.astype(np.int64)).reshape(len(codes), -1)
+    if codes.min() < -32768 or codes.max() > 32767 or size.sum(1).max() > WIDE_SUM:
+        return None
+    return codes.astype(np.int16), scales
 
 
 def _is_wide(pair: Pair) -> bool:

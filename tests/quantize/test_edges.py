@@ -35,7 +35,7 @@ def network(**changes: Any) -> ModelProto:
     """
     how: dict[str, Any] = {
         "c": 8, "groups": 4, "ends": 2, "side": 16, "first": {}, "last": {}, "act": "PRelu",
-        "again": None, "add": True, **changes,
+        "again": None, "add": True, "bias": True, **changes,
     }  # fmt: skip
     c, ends, side = how["c"], how["ends"], how["side"]
     rng = np.random.default_rng(3)
@@ -54,14 +54,14 @@ def network(**changes: Any) -> ModelProto:
         numpy_helper.from_array(np.linspace(-0.5, 0.5, c, dtype=F32).reshape(c, 1, 1), "s2"),
         numpy_helper.from_array(np.full((ends, 1, 1), 0.3, F32), "s3"),
     ]
-    conv, act = "Conv", how["act"]
+    conv, act, biases = "Conv", how["act"], ["b2"] if how["bias"] else []
     slopes = [["s1"], ["s2"]] if act == "PRelu" else [[], []]
     grouped = {"pads": [2] * 4, "group": how["groups"]}
     first, last = {"pads": [0, 1, 0, 1], **how["first"]}, {"pads": [1, 0, 1, 0], **how["last"]}
     nodes = [
         helper.make_node(conv, ["x", "w1", "b1"], ["a"], name="wide", **first),
         helper.make_node(act, ["a", *slopes[0]], ["p"], name="p"),
-        helper.make_node(conv, ["p", "w2", "b2"], ["m"], name="pairs", **grouped),
+        helper.make_node(conv, ["p", "w2", *biases], ["m"], name="pairs", **grouped),
         helper.make_node(act, ["m", *slopes[1]], ["q"], name="q"),
         helper.make_node(conv, ["q", "w3", "b3"], ["n"], name="narrow", **last),
     ]
@@ -164,17 +164,14 @@ def test_a_channel_that_is_always_0_has_some_factor() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"ends": 9}, {"c": 4, "groups": 2}, {"first": {"strides": [2, 2]}}, {"last": {"dilations": [2, 1]}},
-     {"again": "q"}, {"again": "p"}, {"act": "Tanh"},
-     {"last": {"pads": [0] * 4}, "add": False}],
+    [{"ends": 9}, {"c": 4, "groups": 2}, {"first": {"strides": [2, 2]}, "add": False},
+     {"last": {"dilations": [2, 1], "pads": [2, 0, 2, 0]}},
+     {"again": "q"}, {"again": "p"}, {"act": "Tanh"}, {"last": {"pads": [0] * 4}, "add": False},
+     {"act": "Relu", "bias": False}],
 )  # fmt: skip
 def test_what_is_no_bottleneck_stays_float(changes: dict[str, Any]) -> None:
     """Too wide at the ends or too narrow between; strided, dilated; read again; a curve; a smaller
-    result."""
-    if "strides" in changes.get("first", {}):
-        changes = {**changes, "add": False}
-    if "dilations" in changes.get("last", {}):
-        changes = {**changes, "last": {"dilations": [2, 1], "pads": [2, 0, 2, 0]}}
+    result; a middle that would be QCONV2D."""
     found = prepare(network(**changes))
     x = data(ends=changes.get("ends", 2))
     after, edges = own_edges(found, ["pairs"], x)
