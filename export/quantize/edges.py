@@ -73,7 +73,7 @@ def own_edges(
     found = _find(network, layers)
     if not found:
         return network, {}
-    tensors = {node.input[0] for ends in found.values() for node in ends}
+    tensors = dict.fromkeys(node.input[0] for ends in found.values() for node in ends)
     peaks = _peaks(network, tensors, chunks)
     weights: dict[str, NDArray[Any]] = {}
     edges: dict[str, dict[str, Edge]] = {}
@@ -100,12 +100,17 @@ def _find(network: Network, layers: Collection[str]) -> dict[str, tuple[NodeProt
     pairs = [(first, second) for first, second, _ in scalable_pairs(network)]
     before = {second.name: first for first, second in pairs}
     behind = {first.name: second for first, second in pairs}
-    nodes = {node.name: node for node in network.model.graph.node if node.name in layers}
-    return {
-        name: (before[name], behind[name])
-        for name, node in nodes.items()
-        if name in before and name in behind and _fits(network, before[name], node, behind[name])
-    }
+    found: dict[str, tuple[NodeProto, NodeProto]] = {}
+    taken: set[str] = set()
+    for node in network.model.graph.node:
+        expand, project = before.get(node.name), behind.get(node.name)
+        if node.name not in layers or expand is None or project is None:
+            continue
+        # What stands between two grouped convolutions is an edge of the first.
+        if taken.isdisjoint((expand.name, project.name)) and _fits(network, expand, node, project):
+            found[node.name] = (expand, project)
+            taken.update((expand.name, project.name))
+    return found
 
 
 def _fits(network: Network, expand: NodeProto, middle: NodeProto, project: NodeProto) -> bool:
