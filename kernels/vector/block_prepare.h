@@ -57,7 +57,7 @@ typedef struct csd_source {
 } csd_source;
 
 /* The weight of output o and channel c of the batch at a row and column, or 0. */
-CSD_INLINE int32_t csd_code_weight(const csd_source *s, size_t o, size_t c, size_t row,
+static int32_t csd_code_weight(const csd_source *s, size_t o, size_t c, size_t row,
                                    size_t column) {
     if (o % s->made >= s->outputs || c % s->taken >= s->inputs || column >= s->taps.width)
         return 0;
@@ -70,7 +70,7 @@ CSD_INLINE int32_t csd_code_weight(const csd_source *s, size_t o, size_t c, size
 }
 
 /* Words of `outputs` by `most`, by two and the last alone: pair, row, word, output. */
-CSD_INLINE void csd_pack_words(int32_t *to, const csd_source *s, size_t outputs, size_t pairs,
+static void csd_pack_words(int32_t *to, const csd_source *s, size_t outputs, size_t pairs,
                                size_t most) {
     const size_t step = csd_code_step(s->pair), words = csd_words(s->taps.width, s->pair);
     for (size_t o = 0, count; o < outputs; o += count) {
@@ -89,7 +89,7 @@ CSD_INLINE void csd_pack_words(int32_t *to, const csd_source *s, size_t outputs,
 }
 
 /* zero times what each output has above each row of its kernel, and in all. */
-CSD_INLINE void csd_pack_zeros(int32_t *to, const csd_source *s, int32_t zero) {
+static void csd_pack_zeros(int32_t *to, const csd_source *s, int32_t zero) {
     for (size_t o = 0; o < s->made; o++) {
         int32_t sum = 0;
         for (size_t row = 0; row < s->taps.height; row++) {
@@ -104,7 +104,7 @@ CSD_INLINE void csd_pack_zeros(int32_t *to, const csd_source *s, int32_t zero) {
 
 /* Weights of `expand`, of the batch that begins with channel `first` of M, or `project`, which reads
    it. */
-CSD_INLINE csd_source csd_source_of(const csd_args *args, const csd_block *b, size_t i,
+static csd_source csd_source_of(const csd_args *args, const csd_block *b, size_t i,
                                     size_t first) {
     csd_source s = {.taps = b->taps[i], .pair = i == 1u ? b->pair : 4u};
     s.weight = &args->in[i == 0 ? CSD_CONV_BLOCK_EXPAND
@@ -120,32 +120,44 @@ CSD_INLINE csd_source csd_source_of(const csd_args *args, const csd_block *b, si
 
 #endif
 
-/* 0, or so far from the least and the greatest number that neither a product with another such one
-   nor with its sum of codes reaches them. */
-CSD_INLINE int csd_is_moderate(float x) {
-    const float size = csd_absolute(x);
-    return size == 0.0f || (size >= 0x1p-60f && size <= 0x1p60f);
+/* The most that |code - zero| reaches, times what the weights of output o add up to; int32 sums have
+   no more than 2^31. */
+static float csd_most_sum(const csd_input *weight, size_t o, int bits) {
+    const size_t products = csd_count(&weight->shape, 1, 4);
+    float sum = 0.0f;
+    for (size_t at = o * products; at < (o + 1u) * products; at++)
+        sum += csd_absolute(weight->shape.dtype == CSD_I16
+                                ? (float)((const int16_t *)weight->data)[at]
+                                : (float)((const int8_t *)weight->data)[at]);
+    sum *= bits == 8 ? 255.0f : 32768.0f;
+    return sum < 0x1p31f ? sum : 0x1p31f;
 }
 
-/* The rows of a channel whose sums are int32, in units of a scale: may both be divided by it before,
-   and is no code beyond 2^30? Dividing by a power of two is exact where nothing is subnormal; what
-   the slope makes so is code 0 either way. */
-CSD_INLINE int csd_may_divide(float multiplier, float bias, float slope, const csd_coding *coding) {
-    const float most =
-        csd_max(csd_absolute(slope), 1.0f) * (0x1p31f * multiplier + csd_absolute(bias));
-    return csd_is_moderate(multiplier) && csd_is_moderate(bias) && csd_absolute(slope) <= 0x1p60f &&
-           csd_is_moderate(coding->scale) && (csd_bits(coding->scale) & 0x007FFFFFu) == 0 &&
+/* Codes of rectify(sum multiplier + bias): may multiplier and bias be divided by the scale before? By
+   a power of two everything behind them is so as well, to the last bit, but for numbers below
+   2^-126. With a scale and a slope within 2^60 these are 2^-6 of a code at most, and too small to
+   move the rounding of any sum that is half a code. No code is beyond 2^30. */
+static int csd_may_divide(float sum, float multiplier, float bias, float slope,
+                          const csd_coding *coding) {
+    const float steep = csd_max(csd_absolute(slope), 1.0f);
+    const float most = steep * (sum * multiplier + csd_absolute(bias));
+    return (csd_bits(coding->scale) & 0x007FFFFFu) == 0 && coding->scale >= 0x1p-60f &&
+           coding->scale <= 0x1p60f && csd_absolute(slope) <= 0x1p60f &&
            most * coding->inverse < 0x1p29f;
 }
 
-CSD_INLINE uint32_t csd_may_divide_all(const csd_args *args, const csd_block *b) {
+static uint32_t csd_may_divide_all(const csd_args *args, const csd_block *b) {
     const size_t wide = b->groups * b->each;
+    const csd_input *expand = &args->in[CSD_CONV_BLOCK_EXPAND];
+    const csd_input *middle = &args->in[CSD_CONV_BLOCK_MIDDLE];
     const float *row = args->in[CSD_CONV_BLOCK_CHANNELS].data;
-    uint32_t all = 1;
     for (size_t m = 0; m < wide; m++, row++)
-        all &= csd_may_divide(row[5u * wide], row[0], row[wide], &b->coding) &&
-               csd_may_divide(row[4u * wide], row[2u * wide], row[3u * wide], &b->coding_m);
-    return all;
+        if (!csd_may_divide(csd_most_sum(expand, m, 16), row[5u * wide], row[0], row[wide],
+                            &b->coding) ||
+            !csd_may_divide(csd_most_sum(middle, m, b->coding.bits), row[4u * wide],
+                            row[2u * wide], row[3u * wide], &b->coding_m))
+            return 0;
+    return 1;
 }
 
 /* |v| <= slope (weights max|x| + bias): all the largest of their channels. */
@@ -170,14 +182,14 @@ CSD_INLINE csd_bounds csd_find_bounds(const csd_args *args, const csd_block *b) 
 }
 
 /* `count` numbers times `factor`, then zeros up to `made`. */
-CSD_INLINE void csd_pack_row(float *to, const float *from, size_t count, size_t made,
+static void csd_pack_row(float *to, const float *from, size_t count, size_t made,
                              float factor) {
     for (size_t i = 0; i < made; i++)
         to[i] = i < count ? from[i] * factor : 0.0f;
 }
 
 /* What one group has alone, of those from channel `first` of M on; `factor` divides m. */
-CSD_INLINE void csd_pack_group(float *to, const csd_args *args, const csd_block *b,
+static void csd_pack_group(float *to, const csd_args *args, const csd_block *b,
                                const csd_record *r, size_t first, float factor) {
     const size_t wide = b->groups * b->each, products = b->each * csd_block_area(b->taps[1]);
     const float *rows = (const float *)args->in[CSD_CONV_BLOCK_CHANNELS].data + first;
@@ -199,7 +211,7 @@ CSD_INLINE void csd_pack_group(float *to, const csd_args *args, const csd_block 
 
 #ifdef CSD_HAS_CODES
 /* `expand` and `project` of a batch whose numbers are integers; `factor` divides v. */
-CSD_INLINE void csd_pack_whole(float *to, const csd_args *args, const csd_block *b,
+static void csd_pack_whole(float *to, const csd_args *args, const csd_block *b,
                                const csd_record *r, size_t first, size_t count, float factor) {
     const size_t wide = b->groups * b->each;
     const float *rows = (const float *)args->in[CSD_CONV_BLOCK_CHANNELS].data + first;
@@ -219,7 +231,7 @@ CSD_INLINE void csd_pack_whole(float *to, const csd_args *args, const csd_block 
 }
 #endif
 
-CSD_INLINE void csd_pack_batch(float *to, const csd_args *args, const csd_block *b, size_t group,
+static void csd_pack_batch(float *to, const csd_args *args, const csd_block *b, size_t group,
                                int divided) {
     const size_t count = csd_batch_at(b, group);
     const csd_record r = csd_block_record(b, count);

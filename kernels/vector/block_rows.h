@@ -96,6 +96,11 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
     }
 }
 
+/* Codes of what has not been divided are left to tiles of any kernel. */
+static size_t code_key(const csd_code_rows *t, size_t height, size_t outputs) {
+    return t->to == CSD_TO_CODES && t->tame != CSD_DIVIDED ? ANY : key(t->taps, height, outputs);
+}
+
 #define CODE_ROW(name, kh, kw, height, outputs, fixed, pair)                                       \
     static void name(const csd_code_rows *t, size_t row, size_t o) {                               \
         for (size_t at = 0; at < t->columns; at += CSD_TILE_COLUMNS)                               \
@@ -123,7 +128,7 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
             outputs = next_outputs(t->outputs - o);                                                \
             for (size_t row = made.first, height; row < made.end; row += height) {                 \
                 height = next_rows(made.end - row);                                                \
-                switch (key(t->taps, height, outputs)) {                                           \
+                switch (code_key(t, height, outputs)) {                                            \
                     cases                                                                          \
                 default:                                                                           \
                     if (outputs == 2u)                                                             \
@@ -156,7 +161,7 @@ static void run_codes(const csd_code_rows *t, span made, size_t pair) {
 }
 
 CODE_ROW(side_row, 1, 9, MOST_ROWS, CSD_CODED_OUTPUTS, 1, 4)
-CODE_ROW(side_row_low, 1, 9, 1, CSD_CODED_OUTPUTS, 1, 4)
+CODE_ROW(side_row_any, t->taps.height, t->taps.width, 1, CSD_CODED_OUTPUTS, 0, 4)
 
 /* `expand` of codes of 16 bits. */
 static void run_sides(const csd_code_rows *t, span made) {
@@ -164,8 +169,8 @@ static void run_sides(const csd_code_rows *t, span made) {
     if (KEY(t->taps.height, t->taps.width) == KEY(1, 9))
         for (; t->outputs - o >= CSD_CODED_OUTPUTS; o += CSD_CODED_OUTPUTS)
             for (size_t row = made.first, height; row < made.end; row += height) {
-                height = made.end - row >= MOST_ROWS ? MOST_ROWS : 1u;
-                (height == MOST_ROWS ? side_row : side_row_low)(t, row, o);
+                height = t->tame == CSD_DIVIDED && made.end - row >= MOST_ROWS ? MOST_ROWS : 1u;
+                (height == MOST_ROWS ? side_row : side_row_any)(t, row, o);
             }
     run_halves(t, o, made);
 }

@@ -254,7 +254,8 @@ CSD_INLINE int32_t *csd_ints_of(const csd_code_rows *t, size_t row, size_t colum
     return (int32_t *)t->y + o * t->out.plane + (row - t->out.first) * t->out.pitch + column;
 }
 
-/* One tile of outputs from number o on, from image row `row` on. */
+/* One tile of outputs from number o on, from image row `row` on. What is `fixed` makes codes of what
+   has been divided alone. */
 CSD_INLINE void csd_make_codes(const csd_code_rows *t, size_t row, size_t column, size_t o,
                                const size_t kh, const size_t words, const size_t rows,
                                const size_t outputs, const int fixed, const size_t pair) {
@@ -285,7 +286,7 @@ CSD_INLINE void csd_make_codes(const csd_code_rows *t, size_t row, size_t column
         }
     } else if (t->to == CSD_TO_FLOATS) {
         csd_store_floats(sums, t, row, column, o, rows, outputs, pair);
-    } else if (t->tame != CSD_DIVIDED) {
+    } else if (!fixed && t->tame != CSD_DIVIDED) {
         csd_store_codes(sums, t, row, column, o, rows, outputs, pair, CSD_WILD, t->coding.bits);
     } else if (pair != 2u && t->coding.bits == 8) {
         csd_store_codes(sums, t, row, column, o, rows, outputs, pair, CSD_DIVIDED, 8);
