@@ -308,18 +308,28 @@ def page() -> str:
     parts += ["\n## Parameters\n", "| name | type | range | when the plan leaves it out |"]
     parts.append("|---|---|---|---|")
     for name, limits in rules.PARAM_RULES.items():
-        span = {
-            rules.ParamKind.F32_FINITE: "finite",
-            rules.ParamKind.F32_POSITIVE: "finite, above 0",
-        }.get(limits.kind, f"{limits.lo}..{limits.hi}")
-        default = "an error" if limits.default is None else int(limits.default)
         own = [(op, r) for (op, param), r in rules.OWN_RULES.items() if param == name]
-        span += "".join(f"; {op.name}: {r.lo}..{r.hi}" for op, r in own)
+        span = _span(limits) + "".join(f"; {op.name}: {_span(r)}" for op, r in own)
+        default = _default(limits)
+        default += "".join(
+            f"; {op.name}: {_default(r)}" for op, r in own if r.default != limits.default
+        )
         parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
     parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
     parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]
     parts += [f"- {op.name}: {_codes(codes)}" for op, (_, codes) in rules.FUNCTIONS.items()]
     return "\n".join([*parts, ""])
+
+
+def _span(limits: rules.ParamRule) -> str:
+    return {
+        rules.ParamKind.F32_FINITE: "finite",
+        rules.ParamKind.F32_POSITIVE: "finite, above 0",
+    }.get(limits.kind, f"{limits.lo}..{limits.hi}")
+
+
+def _default(limits: rules.ParamRule) -> str:
+    return "an error" if limits.default is None else str(int(limits.default))
 
 
 def _codes(codes: Iterable[IntEnum]) -> str:
