@@ -50,6 +50,7 @@ class Built:
             "scale": 0.125,
             "more": 0.0,
             "edges": (),
+            "turned": False,
             "x_scale": 2.0**-8,
             "m_scale": 2.0**-5,
             "edge_scales": (2.0**-11, 2.0**-7),
@@ -113,7 +114,10 @@ class Built:
         ends = [self.constant(f"{role}.s", np.float32(self.how[f"{role}_scale"]))]
         ends.append(self.constant(f"{role}.z", np.int16(0)))
         q = self.node("QuantizeLinear", [x, *ends], f"{role}.codes")
-        return self.node("DequantizeLinear", [q, *ends], f"{role}.decoded")
+        back = self.node("DequantizeLinear", [q, *ends], f"{role}.decoded")
+        if role == "x" and self.how["turned"]:
+            return self.node("Transpose", [back], "turned", perm=[0, 1, 3, 2])
+        return back
 
     def model(self) -> ModelProto:
         wide, outputs = self.how["wide"], self.how["outputs"]
@@ -315,6 +319,15 @@ def test_codes_of_x_that_another_reads() -> None:
     assert sorted(ops(plan)) == ["CONV_BLOCK", "DEQUANTIZE", "QUANTIZE", "UNARY"]
     block = next(step for step in plan.steps if step.op is Op.CONV_BLOCK)
     assert plan.tensors[block.inputs[0] or 0].name == "x"
+
+
+def test_x_that_is_there_as_codes_alone() -> None:
+    """The block reads what DEQUANTIZE makes of them, and has the same codes again."""
+    made = Built(coded=True, edges=ALL, weight_scale=2.0**-9, turned=True, residual=False).model()
+    plan = compiled(made)
+    assert ops(plan) == ["QUANTIZE", "TRANSPOSE", "DEQUANTIZE", "CONV_BLOCK"]
+    assert plan.tensors[plan.steps[3].inputs[1] or 0].dtype is DType.I16
+    judge_codes(plan, made)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,31 @@ def test_what_is_no_bottleneck_stays_float(changes: dict[str, Any]) -> None:
     assert own_edges(prepare(network()), [], x)[1] == {}
 
 
+def test_what_stands_between_two_is_an_edge_of_the_first() -> None:
+    """2 -> 8, pairs, 8 -> 8, pairs, 8 -> 2 channels."""
+    rng = np.random.default_rng(6)
+    stored, nodes, name = [], [], "x"
+    for i, shape in enumerate([(8, 2), (8, 2), (8, 8), (8, 2), (2, 8)]):
+        weight = rng.normal(0, 0.2, (*shape, 3, 3)).astype(F32)
+        bias = rng.normal(0, 1, shape[0]).astype(F32)
+        stored += [numpy_helper.from_array(weight, f"w{i}"), numpy_helper.from_array(bias, f"b{i}")]
+        how = {"pads": [1] * 4, "group": 4 if i in (1, 3) else 1}
+        nodes.append(
+            helper.make_node("Conv", [name, f"w{i}", f"b{i}"], [f"c{i}"], name=f"conv{i}", **how)
+        )
+        name = "y" if i == 4 else f"a{i}"
+        nodes.append(helper.make_node("LeakyRelu", [f"c{i}"], [name], name=f"act{i}"))
+    ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, ["n", 2, 16, 16]) for end in "xy"]
+    graph = helper.make_graph(nodes, "two", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    _, edges = own_edges(prepare(model), ["conv1", "conv3"], data())
+    assert {layer: list(two) for layer, two in edges.items()} == {"conv1": ["conv0", "conv2"]}
+    made = study(model)
+    plan = compile_model(made.model(advance=lambda: None), part="p", side="bs")
+    blocks = [step for step in plan.steps if step.op is Op.CONV_BLOCK]
+    assert [plan.tensors[step.inputs[1] or 0].dtype for step in blocks] == [DType.I16]
+
+
 def test_calibration_that_is_not_finite() -> None:
     x = data()
     x[1][0, 0, 0, 0] = np.inf
