@@ -77,7 +77,7 @@ CSD_INLINE int csd_read_block(csd_block *b, const csd_args *args) {
    Weights lie as conv_rows.h and code_rows.h read them. */
 typedef struct csd_bounds {
     float weights, bias, slope; /* |v| <= slope (weights max|x| + bias) before any code */
-    uint32_t divided; /* integers in all three: multipliers and biases are divided by what follows */
+    uint32_t divided; /* integers in all three: multipliers and biases are by the scale behind */
 } csd_bounds;
 
 typedef struct csd_record {

@@ -133,10 +133,10 @@ static float csd_most_sum(const csd_input *weight, size_t o, int bits) {
     return sum < 0x1p31f ? sum : 0x1p31f;
 }
 
-/* Codes of rectify(sum multiplier + bias): may multiplier and bias be divided by the scale before? By
-   a power of two everything behind them is so as well, to the last bit, but for numbers below
-   2^-126. With a scale and a slope within 2^60 these are 2^-6 of a code at most, and too small to
-   move the rounding of any sum that is half a code. No code is beyond 2^30. */
+/* Codes of rectify(sum multiplier + bias): may multiplier and bias be divided by the scale before?
+   By a power of two everything behind them is divided as well, to the last bit, but for numbers
+   below 2^-126. With a scale and a slope within 2^60 those are 2^-6 of a code at most, and too small
+   to move the rounding of a sum of half a code. No code is beyond 2^30. */
 static int csd_may_divide(float sum, float multiplier, float bias, float slope,
                           const csd_coding *coding) {
     const float steep = csd_max(csd_absolute(slope), 1.0f);

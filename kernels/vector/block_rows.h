@@ -163,7 +163,7 @@ static void run_codes(const csd_code_rows *t, span made, size_t pair) {
 CODE_ROW(side_row, 1, 9, MOST_ROWS, CSD_CODED_OUTPUTS, 1, 4)
 CODE_ROW(side_row_any, t->taps.height, t->taps.width, 1, CSD_CODED_OUTPUTS, 0, 4)
 
-/* `expand` of codes of 16 bits. */
+/* `expand` of codes of 16 bits: a kernel of 1 x 9 takes outputs as csd_most_sides says. */
 static void run_sides(const csd_code_rows *t, span made) {
     size_t o = 0;
     if (KEY(t->taps.height, t->taps.width) == KEY(1, 9))

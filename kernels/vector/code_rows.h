@@ -1,4 +1,4 @@
-/* A convolution of codes with integer weights by tiles, as kernels/vector/conv_rows.h walks floats. Sums
+/* A convolution of codes with integer weights by tiles, as conv_rows.h walks floats. Sums
    are exact integers, so that their order is free: two channels lie together, the first one below,
    and where they are bytes two columns as well.
 
@@ -19,8 +19,8 @@ typedef struct csd_coding {
     int bits;
 } csd_coding;
 
-/* How v becomes codes: by a division, whatever it is; by the reciprocal, where that is exact and no
-   number is NaN or too large; or as it is, where besides v has been divided before. */
+/* How v becomes codes: by a division, whatever it is; by the reciprocal, where that is exact and
+   no number is NaN or too large; or as it is, where v has been divided before as well. */
 enum { CSD_WILD, CSD_TAME, CSD_DIVIDED };
 
 #if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
@@ -94,18 +94,19 @@ CSD_INLINE void csd_code_tile(const csd_rows *t, uint8_t *codes, const csd_plane
 }
 
 /* What becomes of the sums: floats rectify(sum * multiplier + bias); codes of those, pairs of
-   neighbours; or ints, which began as they lay there. Bytes become no codes of 8 bits and no ints. */
+   neighbours; or ints, which began as they lay there. Bytes become neither codes of 8 bits nor
+   ints. */
 enum { CSD_TO_FLOATS, CSD_TO_CODES, CSD_TO_INTS };
 
-/* A convolution of codes. Outputs are taken by two and the last alone, or by four with half the rows;
-   the weights of such outputs lie together: pair, row, word, output. */
+/* A convolution of codes. Outputs are taken by two and the last alone, or by four with half the
+   rows; the weights of such outputs lie together: pair, row, word, output. */
 typedef struct csd_code_rows {
     const uint8_t *x; /* from column -left on */
     csd_planes in;    /* in pairs */
     size_t pairs;
     csd_taps taps;
     const int32_t *weight;
-    const int32_t *zeros; /* of each output: what weights of bytes above row 0, ..., row kh add too much */
+    const int32_t *zeros; /* of each output: what bytes above row 0, ..., row kh add too much */
     const float *multiplier, *bias, *slope;
     int to, tame;
     csd_coding coding;
@@ -160,7 +161,7 @@ CSD_INLINE void csd_add_side(csd_tile_ints sums, const uint8_t *x, size_t pitch,
     }
 }
 
-/* What output o's sum begins with: where codes are no bytes, nothing is in them beside code - zero. */
+/* What output o's sum begins with: halves have nothing in them beside code - zero. */
 CSD_INLINE int32_t csd_begin_codes(const csd_code_rows *t, size_t row, size_t o, const size_t kh,
                                    const size_t pair) {
     if (pair != 2u)

@@ -58,7 +58,8 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
         !kernel_fits(middle, wide, wide / groups, p + CSD_CONV_BLOCK_P_PAD_TOP_2) ||
         !kernel_fits(o->in[CSD_CONV_BLOCK_PROJECT], y->dims[1], wide,
                      p + CSD_CONV_BLOCK_P_PAD_TOP_3) ||
-        channels->rank != 2 || channels->dims[0] != rows || channels->dims[1] != wide || !csd_is_vector(o->in[CSD_CONV_BLOCK_BIAS], y->dims[1]) ||
+        channels->rank != 2 || channels->dims[0] != rows || channels->dims[1] != wide ||
+        !csd_is_vector(o->in[CSD_CONV_BLOCK_BIAS], y->dims[1]) ||
         (residual != NULL && !csd_same_shape(residual, y)) ||
         !csd_activation_fits(p[CSD_CONV_BLOCK_P_ACTIVATION], o->in[CSD_CONV_BLOCK_SLOPE],
                              y->dims[1]))
