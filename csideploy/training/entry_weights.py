@@ -34,17 +34,19 @@ def load_entry(link: Link, files: tuple[Path, Path]) -> None:
     """
     if link.spec.family != "acrnet":
         raise InputError(f"--start-from an entry is for ACRNet and BACRNet, not {link.spec.name}")
-    parts: tuple[tuple[str, Encoder | Decoder], ...]
-    parts = (("encoder", link.encoder), ("decoder", link.decoder))
-    for (prefix, part), path in zip(parts, files, strict=True):
-        try:
-            model = onnx.load(path)
-        except Exception as error:
-            raise FormatError(f"{path}: not an ONNX file") from error
-        try:
-            _load_part(part, prefix, _Graph(model))
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise InputError(f"{path}: not the {prefix} of {link.spec.name}: {error}") from error
+    _load_file(link.encoder, "encoder", link.spec.name, files[0])
+    _load_file(link.decoder, "decoder", link.spec.name, files[1])
+
+
+def _load_file(part: Encoder | Decoder, prefix: str, system: str, path: Path) -> None:
+    try:
+        model = onnx.load(path)
+    except Exception as error:
+        raise FormatError(f"{path}: not an ONNX file") from error
+    try:
+        _load_part(part, prefix, _Graph(model))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not the {prefix} of {system}: {error}") from error
 
 
 class _Graph:

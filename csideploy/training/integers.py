@@ -69,7 +69,7 @@ class IntegerConvolution(nn.Conv2d):
         each = self.weight.shape[1]
         rows = step.view(self.groups, 1, each).expand(-1, self.out_channels // self.groups, -1)
         weight = _rounded(self.weight * rows.reshape(self.out_channels, each, 1, 1))
-        return F.conv2d(codes, weight, padding=self.padding, groups=self.groups)  # type: ignore[arg-type]
+        return F.conv2d(codes, weight, padding=self.padding, groups=self.groups)
 
 
 class IntegerLinear(nn.Linear):
