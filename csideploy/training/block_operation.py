@@ -7,8 +7,8 @@ group of two channels at a time, which stays in the caches, and computes it anew
 The encoder's blocks lack the middle; heads are one 5x5 convolution. Sums are in another order than
 torch's, so results differ in rounding; they are the same bits on any number of threads.
 
-`code` is for training with integers in mind: codes of a learned step a channel, with the gradients
-of LSQ (Esser et al., 2020); without a step v is a float.
+`code` is that of `training.integers`, with the same gradients: 8 bits with a learned step a
+channel; without a step v is a float.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from csideploy.runtime.isa import choose, instruction_sets
 from csideploy.systems.acrnet import ConvolutionBlock, Residual
+from csideploy.training.integers import IntegerConvolution
 
 try:
     from csideploy.training import _block
@@ -150,8 +151,13 @@ def head(x: Tensor, layer: Layer, *, isa: str | None = None) -> Tensor:
     return _apply(x, torch.cat([layer.weight.flatten(), layer.bias, layer.slope]), _block.HEAD, isa)
 
 
-def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module) -> Layer:
-    """A convolution with the frozen batch norm and the activation behind it."""
+_Part = tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module]
+"""Convolution, norm and activation of a layer."""
+
+
+def _folded(part: _Part) -> tuple[Layer, Tensor | None]:
+    """A layer with frozen norm; and the steps of what it reads, where that is codes."""
+    convolution, norm, activation = part
     assert norm.running_var is not None
     assert norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -160,17 +166,14 @@ def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module)
     else:
         assert isinstance(activation, nn.LeakyReLU)
         slope = scale.new_full((norm.num_features,), activation.negative_slope)
-    return Layer(
-        convolution.weight * scale[:, None, None, None],
-        norm.bias - norm.running_mean * scale,
-        slope,
-    )
+    weight, step = convolution.weight, None
+    if isinstance(convolution, IntegerConvolution):
+        weight, step = convolution.by_values()
+    bias = norm.bias - norm.running_mean * scale
+    return Layer(weight * scale[:, None, None, None], bias, slope), step
 
 
-def _parts(
-    module: Residual | ConvolutionBlock,
-) -> list[tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module]]:
-    """Convolution, norm and activation of each layer."""
+def _parts(module: Residual | ConvolutionBlock) -> list[_Part]:
     if isinstance(module, ConvolutionBlock):
         return [tuple(module)]  # type: ignore[list-item]
     return [*map(tuple, module.body), (module.last, module.norm, module.activation)]  # type: ignore[list-item, arg-type]
@@ -196,7 +199,8 @@ def _fits(module: Residual | ConvolutionBlock) -> bool:
         wide % 2 == 0
         and len(parts) == len(kernels)
         and all(
-            convolution.weight.shape == kernel
+            type(convolution) in (nn.Conv2d, *([IntegerConvolution] if kernel[3] == 7 else []))
+            and convolution.weight.shape == kernel
             and convolution.bias is None
             and convolution.padding == (kernel[2] // 2, kernel[3] // 2)
             and isinstance(activation, nn.PReLU | nn.LeakyReLU)
@@ -210,14 +214,18 @@ def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
     if torch.compiler.is_compiling():  # a tracer sees torch's operations
         return None
     parts = _parts(module)
-    if any(norm.training for _, norm, _ in parts):
-        return None
+    for part in parts:
+        # Somebody listens who would hear nothing.
+        if part[1].training or any(m._forward_hooks or m._forward_pre_hooks for m in part):
+            return None
     if x.dtype != torch.float32 or x.shape[1:] != _IMAGE:
         return None
-    layers = [_folded(*part) for part in parts]
+    layers, steps = zip(*map(_folded, parts), strict=True)
     if isinstance(module, ConvolutionBlock):
         return head(x, layers[0])
-    return block(x, layers[0], layers[1] if len(layers) == 3 else None, layers[-1])
+    if len(layers) == 2:
+        return block(x, layers[0], None, layers[1])
+    return block(x, *layers, step=steps[1])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from csideploy.errors import InputError
 from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
-from csideploy.training import checkpoint, closed_form, codebooks, components, identity
+from csideploy.training import checkpoint, closed_form, codebooks, components, identity, integers
 from csideploy.training.block_operation import fast_blocks
 from csideploy.training.data import TrainingData, order
 from csideploy.training.devices import Place
@@ -113,6 +113,8 @@ class Run:
         # Between two stages, the link is still that of the one that ended.
         stage = self.position.stage - (self.position.step == 0)
         self.link = self._build(self.options.recipe.stages[stage])
+        if self.options.recipe.stages[stage].integers and self.position.step > 0:
+            integers.put_empty(self.link)
         self.link.load_state_dict(state["link"])
         self.saved_optimizer = state["optimizer"]
         torch.set_rng_state(state["random"])
@@ -132,6 +134,7 @@ class Run:
             for name, budget in _budgets(self.link):
                 value = validation_nmse_db(self.link.at(budget), self.data.validation())
                 self.position.validation[stage.name + name] = round(value, 3)
+            integers.take_out(self.link)
             self.position.stage += 1
             self.position.step = 0
             if self.place.leads:
@@ -152,6 +155,7 @@ class Run:
         described["recipe"]["stages"] = stages[: self.options.recipe.stages.index(stage) + 1]
         return {
             **described,
+            **({"unit_steps": True} if stage.integers else {}),
             "data": self.data.description,
             "training": {
                 "minutes": round(self.position.seconds / 60, 1),
@@ -195,13 +199,18 @@ class Run:
             components.start(link, self.data.first(components.SAMPLES))
         elif stage.start == "weights":
             assert self.options.weights is not None
-            checkpoint.load_parts(link, self.options.weights)
+            # The stages of paper 001 begin from float links.
+            bits = None if self.options.recipe.name.startswith("paper") else self.options.bits
+            checkpoint.load_parts(link, self.options.weights, bits=bits)
         elif before is not None:
             link = before
         if stage.feature == "quantized":
             if link.feature.quantizer == "round":
                 codebooks.fold_range(link, self.data)
             self._fit(stage, link)
+        if stage.integers:
+            first = self.data.first(_CALIBRATION_SAMPLES)
+            integers.put(link, first, seed=self.options.seed)
         return link
 
     def _fit(self, stage: Stage, link: Link) -> None:

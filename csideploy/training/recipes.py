@@ -45,6 +45,7 @@ class Stage:
         allocated: share the bits out among the outputs; else each gets B.
         refits: fits of the codebooks an epoch; one more stands at each end of a stage.
         decay: of the rate after the warm-up: "cosine" (paper 002), "exponential" (paper 001).
+        integers: round the decoder as `--precision mixed` will (`training.integers`).
     """
 
     name: str
@@ -65,6 +66,7 @@ class Stage:
     allocated: bool = True
     refits: float = 0.0
     decay: Literal["cosine", "exponential"] = "cosine"
+    integers: bool = False
 
     def steps(self, samples: int) -> int:
         """Optimizer steps for that many training samples."""
@@ -103,7 +105,7 @@ class Recipe:
         return asdict(self)
 
 
-RECIPES = ("paper-001", "paper-002", "zoo-cpu")
+RECIPES = ("paper-001", "paper-002", "zoo-cpu", "further", "int8")
 
 
 def recipe(
@@ -122,22 +124,30 @@ def recipe(
     Args:
         name: "paper-002": Adam, batch 200, warm-up in 30 of 2500 epochs, cosine from 4e-3 to 5e-5.
             "zoo-cpu": closed form, then the decoder at width 1, then at the system's width.
-            "paper-001": a method of `training.methods`.
+            "paper-001": a method of `training.methods`. "further" and "int8" go on from weights of
+            the same link, the latter with integers in the decoder and the encoder as it is.
         spec: of the system that will be trained.
         binarize: its 1-bit layers.
         epochs: all epochs together; stages shrink or grow in proportion. None: the recipe's own.
         batch: samples a step; None: the recipe's own.
         method: of paper-001; None: "proposed".
         rate: highest learning rate of the last stage; None: the recipe's own.
-        from_weights: of paper-001: start from a trained float link instead of training one first.
+        from_weights: start from a trained link: of paper-001 a float link, instead of training
+            one first.
 
     Raises:
         InputError: unknown name or method, or a recipe that does not fit the system.
     """
     stages: tuple[Stage, ...]
     quantizer: Quantizer = "uniform"
-    if name != "paper-001" and (method is not None or from_weights):
-        raise InputError(f"--method and --start-from go with --recipe paper-001, not {name}")
+    if name != "paper-001" and method is not None:
+        raise InputError(f"--method goes with --recipe paper-001, not {name}")
+    if from_weights != (name in _GOING_ON) and name != "paper-001":
+        raise InputError(
+            f"--recipe {name} needs --start-from: a zoo entry, weights or a run"
+            if name in _GOING_ON
+            else f"--start-from goes with --recipe paper-001, {' or '.join(_GOING_ON)}, not {name}"
+        )
     if name == "paper-001":
         asked = (epochs, batch, rate) != (None, None, None) or from_weights
         if spec.family == "pca" and asked:
@@ -152,10 +162,10 @@ def recipe(
         )
     elif name == "paper-002":
         stages = (Stage("paper", 2500, 200, (4e-3, 5e-5), warmup=30 / 2500),)
-    elif name == "zoo-cpu":
+    elif name == "zoo-cpu" or name in _GOING_ON:
         if spec.family != "acrnet":
-            raise InputError(f"recipe zoo-cpu is for ACRNet and BACRNet, not {spec.name}")
-        stages = _zoo_cpu(spec, binarize)
+            raise InputError(f"recipe {name} is for ACRNet and BACRNet, not {spec.name}")
+        stages = _zoo_cpu(spec, binarize) if name == "zoo-cpu" else (_going_on(name, binarize),)
     else:
         raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
     if epochs is not None and not 0 < epochs < math.inf:
@@ -173,6 +183,29 @@ def recipe(
         replace(stage, epochs=stage.epochs * scale, batch=batch or stage.batch) for stage in stages
     )
     return Recipe(name if method is None else f"{name} {method}", changed, quantizer)
+
+
+_GOING_ON = ("further", "int8")
+
+
+def _going_on(name: str, binarize: str) -> Stage:
+    """Another schedule for a trained link: its last stage once more, from a lower rate."""
+    last = Stage(
+        name,
+        1.0,
+        batch=50,
+        rates=(5e-4, 1e-5),
+        encoder_fc=0.01,
+        decoder_fc=0.01 if binarize == "both" else 0.1,
+        warmup=0.05,
+        start="weights",
+        frozen_norm=True,
+        loss="nmse",
+    )
+    if name == "further":
+        return last
+    # With the encoder as it is the payload stays what it was, and so does the UE's file.
+    return replace(last, rates=(2e-4, 1e-5), encoder=0.0, encoder_fc=0.0, integers=True)
 
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:

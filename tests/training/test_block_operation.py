@@ -18,6 +18,7 @@ from csideploy.runtime.isa import instruction_sets
 from csideploy.systems.acrnet import ConvolutionBlock, decoder_block, encoder_block
 from csideploy.training import block_operation, train
 from csideploy.training.block_operation import fast_blocks, instruction_set
+from csideploy.training.integers import IntegerConvolution
 
 pytestmark = pytest.mark.skipif(instruction_set() is None, reason="built without wide vectors")
 
@@ -27,6 +28,10 @@ pytestmark = pytest.mark.skipif(instruction_set() is None, reason="built without
 TOLERANCE = 1e-4
 
 LOWEST, HIGHEST = -32, 223
+
+# p is a multiple of 2^-10 at or above 0, of 2^-13 below: with this step none is within 1e-4 of the
+# middle between two codes or of a limit, so that no other rounding gives another code.
+STEP = 4377 / 2**19
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +146,7 @@ def test_equals_torch_in_float64(isa: str, wide: int, samples: int, kind: str) -
         given[0] = torch.round(given[0] * 64) / 64
         given[1] = torch.round(given[1] * 64) / 64
         given[2] = torch.round(given[2] * 8) / 8
-        given[9] = torch.full((wide,), 1 / 128)
+        given[9] = torch.full((wide,), STEP)
     exact = with_gradients(
         by_torch, x.double(), [t.double() for t in given], dy.double(), kind=kind
     )
@@ -215,6 +220,26 @@ def test_blocks_in_a_network_have_gradients_of_all_parameters(activation: nn.Mod
     assert_close(list(ours.values()), list(exact.values()))
 
 
+def test_integers_in_training_have_gradients_of_all_parameters() -> None:
+    torch.manual_seed(8)
+    block = frozen(decoder_block(2), seed=9)
+    (expand, norm, activation), (middle, _, _) = block.body
+    with torch.no_grad():
+        norm.eps, norm.running_mean[:], norm.running_var[:], norm.weight[:] = 0.0, 0, 1, 1
+        norm.bias.copy_(torch.round(norm.bias * 64) / 64)
+        expand.weight.copy_(torch.round(torch.randn_like(expand.weight) * 16) / 64)
+        activation.weight.copy_(torch.round(torch.randn(16) * 4) / 8)
+    block.body[1][0] = IntegerConvolution(middle, torch.full((16,), STEP))
+    x = torch.round(torch.randn(3, 2, 32, 32) * 16) / 16
+    exact = gradients(copy.deepcopy(block).double(), x.double())
+    assert count_calls(block, x) == 1
+    with fast_blocks(block):
+        ours = gradients(block, x)
+    assert "body.1.0.log_step" in exact
+    assert list(ours) == list(exact)
+    assert_close(list(ours.values()), list(exact.values()))
+
+
 def count_calls(network: nn.Module, x: Tensor) -> int:
     """How many blocks and heads run as one operation."""
     calls = 0
@@ -243,6 +268,9 @@ def test_everything_else_stays_torchs() -> None:
     assert count_calls(link.double(), x.double()) == 0
     block = decoder_block(1).eval()
     assert count_calls(block, torch.rand(2, 2, 16, 32)) == 0
+    block.body[1][0].register_forward_hook(lambda *_: None)
+    assert count_calls(block, x) == 0  # the hook would not be called
+    block = decoder_block(1).eval()
     block.body[0][2] = nn.ReLU()
     assert count_calls(block, x) == 0
 
@@ -283,8 +311,9 @@ def test_training_runs_with_it_and_differs_in_rounding(
     monkeypatch.setattr(block_operation._block, "backward", counted)
 
     def trained(out: str) -> dict[str, Tensor]:
-        options = {"cr": 64, "recipe": "zoo-cpu", "epochs": 0.2, "batch": 50, "seed": 5, "threads": 1}
-        result = train("acrnet2x", data=csi_file, out=tmp_path / out, quiet=True, **options)
+        options = {"cr": 64, "recipe": "zoo-cpu", "epochs": 0.2, "batch": 50, "seed": 5}
+        options |= {"data": csi_file, "out": tmp_path / out, "threads": 1, "quiet": True}
+        result = train("acrnet2x", **options)
         return load_file(result.weights)
 
     ours = trained("blocks")
