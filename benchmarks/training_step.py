@@ -1,6 +1,6 @@
 """A training step on CPUs with ACRNet's blocks as one operation each, beside torch's operations.
 
-    python benchmarks/training_step.py [--systems bacrnet1x,bacrnet10x] [--json FILE]
+    python benchmarks/training_step.py [--systems bacrnet1x,bacrnet10x] [--integers]
 
 A step of the stages that `zoo-cpu` spends its time on: frozen norms, forward, backward, Adam. Both
 ways take turns; process CPU time, the least of all rounds.
@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import nn
 
 from csideploy import registry, systems
+from csideploy.training import integers
 from csideploy.training.block_operation import fast_blocks, instruction_set
 from csideploy.training.devices import open_place
 
@@ -32,17 +33,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--integers", action="store_true", help="as a stage with integers")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
 def build(
-    name: str, batch: int
+    name: str, batch: int, rounded: bool
 ) -> tuple[nn.Module, Callable[[AbstractContextManager[None]], None]]:
     """A link, and what makes one step of it inside a context."""
     torch.manual_seed(1)
     link = systems.build(registry.get(name), cr=4, bits=4)
     link.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if rounded:
+        integers.put(link, torch.rand(64, 2, 32, 32), seed=1)
     link.train()
     for module in link.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -60,9 +64,9 @@ def build(
     return link, step
 
 
-def measure(name: str, batch: int, rounds: int) -> dict[str, float]:
+def measure(name: str, batch: int, rounds: int, *, rounded: bool) -> dict[str, float]:
     """CPU milliseconds a sample: "torch", "blocks"."""
-    link, step = build(name, batch)
+    link, step = build(name, batch, rounded)
     ways = {"torch": lambda: nullcontext(), "blocks": lambda: fast_blocks(link)}
     least = dict.fromkeys(ways, float("inf"))
     for turn in range(rounds + 1):
@@ -84,7 +88,7 @@ def main() -> None:
     results = {}
     with open_place("cpu"):
         for name in given.systems.split(","):
-            result = measure(name, given.batch, given.rounds)
+            result = measure(name, given.batch, given.rounds, rounded=given.integers)
             results[name] = result
             ratio = result["torch"] / result["blocks"]
             table.add_row(name, f"{result['torch']}", f"{result['blocks']}", f"{ratio:.1f}x")
