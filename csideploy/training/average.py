@@ -1,6 +1,6 @@
 """A moving average of the weights (EMA): what a stage ends in, if it is asked for.
 
-    average += (1 - d_t) (weights - average) after step t = 0, 1, ...,  d_t = min(d, (1 + t) / (10 + t))
+    average += (1 - d_t) (weights - average),  d_t = min(d, (1 + t) / (10 + t)),  after step t,
 
 so that a short stage does not end in the weights that it began with. Latent weights of a 1-bit
 layer are averaged as the others are: their signs are taken behind it. Buffers, batch norms' among

@@ -235,7 +235,7 @@ def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
 
 
 def _zoo_gpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
-    """`zoo-cpu` for a device that is fast and wants much to do at once; `--minutes` sets its length.
+    """`zoo-cpu` for a device that is fast and wants much to do at once; see `--minutes`.
 
     Rates are those of `zoo-cpu` at batch 50, times sqrt(batch / 50): Adam's steps have a length of
     their own, so a batch of n times the samples, taken n times more rarely, must go sqrt(n) times

@@ -1,9 +1,10 @@
 """One optimizer step of a stage; on CUDA replayed as a graph.
 
 These networks are small: a step is some hundred kernels of some microseconds each, which Python
-launches more slowly than the device runs them. So the whole step, from the gathering of the batch to
-the average of the weights, is recorded once as a CUDA graph; what differs from step to step (rows,
-rate, the average's share) is written into tensors that the graph reads. The host waits for nothing.
+launches more slowly than the device runs them. So the whole step, from the gathering of the batch
+to the average of the weights, is recorded once as a CUDA graph; what differs from step to step
+(rows, rate, the average's share) is written into tensors that the graph reads. The host waits for
+nothing.
 
 What cannot be recorded takes the plain path: several processes, and codebooks and shared vectors,
 which the host moves and fits anew between steps.
