@@ -21,14 +21,45 @@ SLOPE = 0.3
 """First value of the PReLU slopes."""
 
 
+class GroupedConvolution(nn.Conv2d):
+    """A grouped convolution that in training may compute several groups as one.
+
+    Attributes:
+        merged: how many, their weights being block-diagonal; see `training.grouping`.
+    """
+
+    merged = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As of nn.Conv2d, up to the order of sums."""
+        if self.merged == 1 or not self.training:
+            return super().forward(x)
+        whole, count = self.groups // self.merged, self.merged
+        inner = self.in_channels // self.groups
+        # [outer group, group, output, group, input, height, width], zero where groups differ.
+        blocks = self.weight.reshape(whole, count, -1, 1, inner, *self.kernel_size)
+        unit = torch.eye(count, dtype=blocks.dtype, device=blocks.device)
+        weight = (blocks * unit.view(1, count, 1, count, 1, 1, 1)).reshape(
+            self.out_channels, count * inner, *self.kernel_size
+        )
+        return nn.functional.conv2d(
+            x, weight, self.bias, self.stride, self.padding, self.dilation, whole
+        )
+
+
 class ConvolutionBlock(nn.Sequential):
     """Convolution, batch norm, PReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: tuple[int, int], *, groups: int = 1
     ) -> None:
+        padding = (kernel[0] // 2, kernel[1] // 2)
         super().__init__(
-            convolution(inputs, outputs, kernel, groups=groups),
+            convolution(inputs, outputs, kernel)
+            if groups == 1
+            else GroupedConvolution(
+                inputs, outputs, kernel, padding=padding, groups=groups, bias=False
+            ),
             nn.BatchNorm2d(outputs),
             nn.PReLU(outputs, init=SLOPE),
         )

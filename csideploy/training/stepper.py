@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from csideploy.quantizers.uniform import UniformQuantizer
 from csideploy.systems.acrnet import Residual
 from csideploy.systems.link import Link
+from csideploy.training import grouping
 from csideploy.training.average import Average
 from csideploy.training.data import TrainingData
 from csideploy.training.devices import Place
@@ -84,6 +85,9 @@ class Stepper:
         for module in link.decoder.modules():
             if isinstance(module, Residual):
                 module.bf16 = self._cuda and stage.precision == "mixed"
+        if self._cuda:
+            share = -(-rows // place.world)
+            grouping.choose(link, share, low=stage.precision != "fp32", wait=self.wait)
 
     def _bind(self) -> None:
         """Let the optimizer read its rates from the device."""

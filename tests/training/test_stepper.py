@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from csideploy import systems
 from csideploy.registry import Feature
-from csideploy.systems.acrnet import Residual
+from csideploy.systems.acrnet import GroupedConvolution, Residual
 from csideploy.systems.link import Link
+from csideploy.training import grouping
 from csideploy.training.average import Average
 from csideploy.training.data import TrainingData, read
 from csideploy.training.devices import Place
@@ -171,6 +172,7 @@ def recording(
     monkeypatch.setattr(torch.cuda, "stream", constant(nullcontext()))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", constant(fake))
     monkeypatch.setattr(torch.cuda, "graph", fake.capture)
+    monkeypatch.setattr(torch.cuda, "synchronize", constant(None))
     stepper = Recording(stage, link, link, data, Place(CPU), resident=True)
     stepper.fake = fake
     stepper._cuda = True
@@ -242,6 +244,33 @@ def test_mixed_precision_spares_the_straight_path(built: Link, data: TrainingDat
         assert error(exact.bfloat16(), exact) > -30
         link.eval()
         assert torch.equal(link(x), exact)
+
+
+def test_groups_put_together_compute_the_same(built: Link, data: TrainingData) -> None:
+    link = copy.deepcopy(built).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layers = [m for m in link.modules() if isinstance(m, GroupedConvolution)]
+    assert [grouping.ways(layer) for layer in layers] == [[1, 4]] * 2
+    x = data.first(16)
+    found = []
+    for merged in (1, 2, 4):
+        for layer in layers:
+            layer.merged = merged
+        link.zero_grad()
+        out = link.train()(x)
+        out.square().mean().backward()
+        gradients = [layer.weight.grad for layer in layers]
+        assert all(gradient is not None for gradient in gradients)
+        found.append([out.detach(), *gradients])
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            assert one is not None
+            # Sums of 98 products in another order, and a batch norm's division behind them.
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+    for layer in layers:
+        layer.merged = 3
+    grouping.choose(link, 8, low=False, wait=lambda: None)
+    assert layers[0].merged == layers[1].merged
+    assert layers[0].merged in (1, 4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
