@@ -266,7 +266,9 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="paper-001, paper-002, zoo-cpu or zoo-gpu; paper-002 if left out."),
+        typer.Option(
+            help="paper-001, paper-002, zoo-cpu, zoo-gpu, further or int8; paper-002 if left out."
+        ),
     ] = None,
     method: Annotated[
         str | None,

@@ -128,7 +128,7 @@ def transceiver_entries() -> list[ZooEntry]:
 
 def _all_entries() -> list[ZooEntry]:
     cards = sorted(folder().glob(f"*/{CARD}"))
-    return [ZooEntry(card.parent, _read_card(card)) for card in cards]
+    return [ZooEntry(card.parent, read_card(card)) for card in cards]
 
 
 def find_precoder(name: str, sizes: Mapping[str, Any] | None = None) -> ZooEntry:
@@ -460,7 +460,8 @@ def _check_card(card: dict[str, Any]) -> None:
             )
 
 
-def _read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path) -> dict[str, Any]:
+    """A checked card; raises FormatError where it or a file beside it is not what it must be."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -253,7 +253,8 @@ Version 1.2 added operations 40 to 44, and payloads whose codes have a number of
 1.3 added operations 45 and 46, and payloads of several users. Version 1.4 added operations 47 to
 50; TABLE_SEARCH and GRADIENT_SEARCH have a second output, `scratch`, which lies in the arena. With
 version 1.5, which added operations 51 to 53, golden vectors have k = k_max: one user alone meets
-none. Version 1.6 added operations 55, whose second output is `scratch` as well, 56 and 57.
+none. Version 1.6 added operations 55, whose second output is `scratch` as well, 56 and 57; 1.7 gave
+CONV_BLOCK three scales and weights i16, so that a 1.6 file with one is refused: compile it anew.
 
 **Payload.** Codes in order, MSB first, zero pad at the end of a sample. `bits` 0 stands for the
 `widths` of the PACK_WIDTHS or UNPACK_WIDTHS that makes or reads the payload, which the part must
@@ -307,18 +308,28 @@ def page() -> str:
     parts += ["\n## Parameters\n", "| name | type | range | when the plan leaves it out |"]
     parts.append("|---|---|---|---|")
     for name, limits in rules.PARAM_RULES.items():
-        span = {
-            rules.ParamKind.F32_FINITE: "finite",
-            rules.ParamKind.F32_POSITIVE: "finite, above 0",
-        }.get(limits.kind, f"{limits.lo}..{limits.hi}")
-        default = "an error" if limits.default is None else int(limits.default)
         own = [(op, r) for (op, param), r in rules.OWN_RULES.items() if param == name]
-        span += "".join(f"; {op.name}: {r.lo}..{r.hi}" for op, r in own)
+        span = _span(limits) + "".join(f"; {op.name}: {_span(r)}" for op, r in own)
+        default = _default(limits)
+        default += "".join(
+            f"; {op.name}: {_default(r)}" for op, r in own if r.default != limits.default
+        )
         parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
     parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
     parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]
     parts += [f"- {op.name}: {_codes(codes)}" for op, (_, codes) in rules.FUNCTIONS.items()]
     return "\n".join([*parts, ""])
+
+
+def _span(limits: rules.ParamRule) -> str:
+    return {
+        rules.ParamKind.F32_FINITE: "finite",
+        rules.ParamKind.F32_POSITIVE: "finite, above 0",
+    }.get(limits.kind, f"{limits.lo}..{limits.hi}")
+
+
+def _default(limits: rules.ParamRule) -> str:
+    return "an error" if limits.default is None else str(int(limits.default))
 
 
 def _codes(codes: Iterable[IntEnum]) -> str:

@@ -19,7 +19,7 @@ from csideploy.export.plan import DType, Storage
 
 MAGIC = int.from_bytes(b"CSIB", "little")
 MAJOR = 1
-MINOR = 6
+MINOR = 7
 ALIGN = 16
 """Alignment of sections, of weights and, at least, of the arena."""
 NONE = 0xFFFFFFFF

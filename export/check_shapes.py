@@ -239,14 +239,16 @@ def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
     demand(int(per_group) * node.attributes["groups"] == wide, f"'{node.name}': groups")
     fits = shapes["expand"][:2] == (wide, inputs) and shapes["project"][1] == wide
     demand(fits, f"'{node.name}': {shapes['expand']} to {shapes['project']}")
-    demand(shapes["channels"] in ((4, wide), (5, wide)), f"'{node.name}': {shapes['channels']}")
+    rows, *columns = shapes["channels"]
+    demand(rows in (4, 5, 6) and columns == [wide], f"'{node.name}': {shapes['channels']}")
     for i, role in enumerate(("expand", "middle", "project"), 1):
         for side, size in zip(("top", "left"), shapes[role][2:], strict=True):
             demand(node.attributes[f"pad_{side}_{i}"] < int(size), f"'{node.name}': pads")
     demand(node.attributes["code_bits"] in (8, 16), f"'{node.name}': codes")
-    floats = 2 * int(per_group) * int(image[0]) * int(image[1])
-    if shapes["channels"][0] == 5:
-        floats += int(per_group) ** 2 * int(shapes["middle"][2]) * int(shapes["middle"][3])
+    pixels = int(image[0]) * int(image[1])
+    planes = int(per_group) * pixels
+    codes = (int(inputs) * pixels + 1) // 2 if rows == 6 else 0
+    floats = planes + max(planes, codes)
     demand(shapes["scratch"] == (floats,), f"'{node.name}': scratch {shapes['scratch']}")
     return (n, shapes["project"][0], *image)
 

@@ -229,8 +229,10 @@ def _elementwise(step: Step, roles: dict[str, Tensor], result: Tensor) -> int:
     if step.op is Op.CONV_BLOCK:  # of what is wide: two biases, two slopes; the codes apart
         pixels = int(result.shape[2]) * int(result.shape[3])
         coded = 4 if roles["middle"].dtype is DType.I8 else 0  # quantize, times the multiplier
-        wide = (4 + coded) * int(roles["middle"].shape[0]) * pixels
-        ends = sum(role in roles for role in ("bias", "residual"))
+        whole = roles["project"].dtype is DType.I16  # the same again, of `expand` and for `project`
+        wide = (4 + coded + 4 * whole) * int(roles["middle"].shape[0]) * pixels
+        wide += 3 * whole * _count(roles["x"])
+        ends = whole + sum(role in roles for role in ("bias", "residual"))
         ends += step.params.get("activation", Activation.NONE) != Activation.NONE
         return wide + ends * _count(result)
     each = _EACH.get(step.op, int(step.op in _ONE_EACH))

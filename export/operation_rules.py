@@ -107,6 +107,7 @@ PARAM_RULES: dict[str, ParamRule] = {
     "code_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
     "code_zero": ParamRule(ParamKind.I32_RANGE, 0, 0, 255),
     "code_bits": ParamRule(ParamKind.U32_RANGE, 8, 8, 16),
+    "m_scale": ParamRule(ParamKind.F32_POSITIVE, 1.0),
     **{
         f"hidden_{name}": ParamRule(ParamKind.I32_RANGE, None, 0, 255)
         for name in ("zero", "low", "high")
@@ -122,6 +123,8 @@ PARAM_RULES: dict[str, ParamRule] = {
 OWN_RULES: dict[tuple[Op, str], ParamRule] = {
     (Op.TABLE_PRECODER, "bits"): ParamRule(ParamKind.U32_RANGE, None, 1, 16),
     (Op.RZF_PRECODER, "bits"): ParamRule(ParamKind.U32_RANGE, None, 1, 12),
+    (Op.CONV_BLOCK, "x_scale"): ParamRule(ParamKind.F32_POSITIVE, 1.0),
+    (Op.CONV_BLOCK, "y_scale"): ParamRule(ParamKind.F32_FINITE, 1.0),
 }
 """Those of an operation where they are others."""
 
@@ -222,7 +225,10 @@ ROLE_DTYPES: dict[Op, dict[str, tuple[DType, ...]]] = {
     Op.RESIDUAL_QUANTIZE: {"codes": (DType.U8,)},
     Op.RESIDUAL_DEQUANTIZE: {"codes": (DType.U8,)},
     Op.QUANTIZE_LOGIT: {"codes": (DType.U8,)},
-    Op.CONV_BLOCK: {"middle": (DType.F32, DType.I8)},
+    Op.CONV_BLOCK: {
+        "middle": (DType.F32, DType.I8),
+        **dict.fromkeys(("expand", "project"), (DType.F32, DType.I16)),
+    },
     Op.BITS_NETWORK: {
         "payload": (DType.U8,),
         **dict.fromkeys(("hidden_weight", "weight"), (DType.I8,)),

@@ -469,14 +469,22 @@ OPS: dict[Op, OpSpec] = {
     # W), H W > 1, expand (M, C, kh, kw), middle (M, M/groups, kh, kw) f32 or i8, project (O, M, kh,
     # kw). Stride and dilation are 1; kernel - 1 pads in all, so many of them in front, keep H x W.
     # channels (R, M), a row each: bias and slope of `expand`, bias and slope of `middle`, and with
-    # an i8 `middle` its multiplier. In float32 and in the order of CONV2D:
+    # an i8 `middle` its multiplier e. In float32 and in the order of CONV2D:
     #   v = expand(x) + bias; v < 0: v = slope v;
     #   f32: m = middle(v) + bias; i8: code = min(max(rint_half_even(v/code_scale) + code_zero,
     #   least), most), a NaN as 0, least and most those of u8, or of i16 with code_bits 16 and
-    #   code_zero 0; m = float32(sum (code - code_zero) w, exact) multiplier + bias;
+    #   code_zero 0; m = float32(sum (code - code_zero) w, exact) e + bias;
     #   m < 0: m = slope m; y = act(project(m) + bias + residual).
+    # With an i8 `middle`, `expand` and `project` may be i16, both. Then `channels` has a last row,
+    # the multiplier f of `expand`, and where the above has expand(x), project(m) and their sums:
+    #   xq = code16(x / x_scale); v = float32(int32 sum xq w) f + bias; and the codes as above;
+    #   mq = code16(m / m_scale); y = act(float32(int32 sum mq w) y_scale + (bias + residual)).
+    # code16 is the i16 code around 0, pads are 0, sums are taken modulo 2^32, that of `project`
+    # over all groups; a bias or residual that is absent is 0. x_scale and m_scale are powers of two
+    # from 2^-126 to 2^126, so that dividing is multiplying by the reciprocal, y_scale any number;
+    # in the other forms the three are 1.
     # A slope of 1 is no activation. An f32 `middle` has code_scale 1, code_zero 0, code_bits 8.
-    # scratch: 2 M/groups H W floats, with an i8 `middle` (M/groups)^2 kh kw more.
+    # scratch: P + P floats, P = M/groups H W; with i16 weights P + max(P, ceil(C H W / 2)).
     Op.CONV_BLOCK: OpSpec(
         ("x", "expand", "channels", "middle", "project", "bias?", "slope?", "residual?"),
         ("y", "scratch"),
@@ -492,6 +500,9 @@ OPS: dict[Op, OpSpec] = {
             "code_scale": "f32",
             "code_zero": "i32",
             "code_bits": "u32",
+            "x_scale": "f32",
+            "m_scale": "f32",
+            "y_scale": "f32",
         },
     ),
     # payload (n, ceil(R B / 8)): R rows of B bits, MSB first, a zero pad at the end; hidden_weight

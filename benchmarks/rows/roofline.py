@@ -114,7 +114,12 @@ def _kinds(plan: Plan, step: Step, macs: int) -> dict[str, float]:
         x, middle = plan.tensors[places[0]], plan.tensors[places[3]]
         if middle.dtype is DType.I8:
             inner = middle.nbytes * int(x.shape[2]) * int(x.shape[3])
-            return {DOT8: inner, PAIRS: macs - inner}
+            within = DOT16 if step.params["code_bits"] == 16 else DOT8
+            around = DOT16 if plan.tensors[places[1]].dtype is DType.I16 else PAIRS
+            found = dict.fromkeys((within, around), 0.0)
+            found[within] += inner
+            found[around] += macs - inner
+            return found
     return {PAIRS: macs}
 
 

@@ -15,8 +15,9 @@ NOTE = (
 )
 NOTE_MIXED = (
     "The layers that hold the work; all others are fp32. A grouped convolution gets 16 bits in "
-    "front of it, and then fp32, where the whole would cost more than 0.08 dB. Weights are int8 "
-    "or 1-bit."
+    "front of it, and then fp32, where the whole would cost more than 0.08 dB; weights are int8 "
+    "or 1-bit. An edge stands beside it and goes with it: int16 codes and weights, or fp32 where "
+    "these cost more than 0.01 dB."
 )
 
 

@@ -22,6 +22,8 @@ from csideploy.errors import FormatError, InputError
 from csideploy.outputs import file_aside
 from csideploy.registry import Feature
 from csideploy.systems.link import Link
+from csideploy.training.entry_weights import load_entry
+from csideploy.zoo import CARD, FILES, read_card
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
@@ -117,30 +119,51 @@ def _feature(metadata: dict[str, Any]) -> Feature:
     return Feature(about["quantizer"], about["length"], tuple(about["budgets"]))
 
 
-def load_parts(link: Link, path: Path) -> None:
-    """Give a link the encoder and the decoder of a trained float link; the quantizer stays.
+def load_parts(link: Link, path: Path, *, bits: int | None = None) -> None:
+    """Give a link the encoder and the decoder of a trained one; the quantizer stays.
+
+    Args:
+        link: whose.
+        path: of weights, of a finished run, or of a zoo entry.
+        bits: what the trained link must have; None: float features.
 
     Raises:
         InputError: no such file, or of another system or size. FormatError: not weights of ours.
     """
+    card = path / CARD
+    if card.is_file():
+        entry = read_card(card)
+        _check_same(link, path, entry, bits)
+        load_entry(link, (path / FILES[0], path / FILES[1]))
+        return
     source, metadata = load_checkpoint(path)
-    for name in ("system", "cr", "binarize"):
-        has = link.spec.name if name == "system" else getattr(link, name)
-        if metadata[name] != has:
-            raise InputError(f"--start-from {path}: its {name} is {metadata[name]}, not {has}")
-    if metadata["bits"] is not None:
-        raise InputError(f"--start-from {path}: give the weights of a link with float features")
+    _check_same(link, path, metadata, bits)
     link.encoder.load_state_dict(source.encoder.state_dict())
     link.decoder.load_state_dict(source.decoder.state_dict())
 
 
+def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | None) -> None:
+    for name in ("system", "cr", "binarize"):
+        has = link.spec.name if name == "system" else getattr(link, name)
+        if metadata[name] != has:
+            raise InputError(f"--start-from {path}: its {name} is {metadata[name]}, not {has}")
+    if metadata["bits"] != bits:
+        kind = "float features" if bits is None else f"{bits} bits a feature"
+        raise InputError(f"--start-from {path}: give the weights of a link with {kind}")
+
+
 @cache
 def digest(path: Path) -> str:
-    """sha256 of a weights file, or of that in a run's folder, as it was when first asked for.
+    """sha256 of a weights file, of that in a run's folder, or of a zoo entry's two files.
+
+    As it was when first asked for.
 
     Raises:
         InputError: no such file.
     """
+    if (path / CARD).is_file():
+        both = b"".join((path / name).read_bytes() for name in FILES)
+        return hashlib.sha256(both).hexdigest()
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"no weights at {file}")

@@ -7,7 +7,7 @@ optimizer and its place in the recipe; a resumed run repeats the arithmetic of o
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from csideploy.errors import InputError
 from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
-from csideploy.training import checkpoint, closed_form, codebooks, components, identity
+from csideploy.training import checkpoint, closed_form, codebooks, components, identity, integers
 from csideploy.training.budget import Budget, Cost, epochs_within, measure_cost
 from csideploy.training.data import TrainingData, order
 from csideploy.training.devices import Place
@@ -105,9 +105,14 @@ class Run:
         """
         path = self.out / checkpoint.CHECKPOINT
         state = checkpoint.read_checkpoint(path)
+        kept = dict(state["options"])
+        with suppress(TypeError):
+            # What stages of that time did not know has its default.
+            stages = [Stage(**one).describe() for one in kept["recipe"]["stages"]]
+            kept["recipe"] = {**kept["recipe"], "stages": stages}
         now = {**self.options.describe(), "data": self.data.description["sha256"]}
         for key, value in now.items():
-            if checkpoint.plain(state["options"].get(key)) != checkpoint.plain(value):
+            if checkpoint.plain(kept.get(key)) != checkpoint.plain(value):
                 raise InputError(
                     f"{path}: that run has another {key} than this one; "
                     "repeat its options, or name another --out"
@@ -116,6 +121,8 @@ class Run:
         # Between two stages, the link is still that of the one that ended.
         stage = self.position.stage - (self.position.step == 0)
         self.link = self._build(self.options.recipe.stages[stage])
+        if self.options.recipe.stages[stage].integers and self.position.step > 0:
+            integers.put_empty(self.link)
         self.link.load_state_dict(state["link"])
         self._saved = None if state["optimizer"] is None else state
         self.budget = Budget.of(state)
@@ -151,6 +158,8 @@ class Run:
         link = self._build(stage)
         if stage.feature == "quantized":
             self._fit(stage, link)
+        if stage.integers:
+            integers.put_empty(link)
         return measure_cost(
             self.stepper(stage, link),
             self.data,
@@ -173,6 +182,7 @@ class Run:
             for name, budget in _budgets(self.link):
                 value = validation_nmse_db(self.link.at(budget), self.data.validation())
                 self.position.validation[stage.name + name] = round(value, 3)
+            integers.take_out(self.link)
             self.position.stage += 1
             self.position.step = 0
             if self.place.leads:
@@ -237,13 +247,18 @@ class Run:
             components.start(link, self.data.first(components.SAMPLES))
         elif stage.start == "weights":
             assert self.options.weights is not None
-            checkpoint.load_parts(link, self.options.weights)
+            # The stages of paper 001 begin from float links.
+            bits = None if self.options.recipe.name.startswith("paper") else self.options.bits
+            checkpoint.load_parts(link, self.options.weights, bits=bits)
         elif before is not None:
             link = before
         if stage.feature == "quantized":
             if link.feature.quantizer == "round":
                 codebooks.fold_range(link, self.data)
             self._fit(stage, link)
+        if stage.integers:
+            first = self.data.first(_CALIBRATION_SAMPLES)
+            integers.put(link, first, seed=self.options.seed)
         return link
 
     def _fit(self, stage: Stage, link: Link) -> None:

@@ -15,7 +15,7 @@ from csideploy.registry import Quantizer, SystemSpec
 
 Start = Literal["scratch", "closed-form", "widen", "components", "weights"]
 
-_LATER = ("optimizer", "clip", "average", "precision")
+_LATER = ("optimizer", "clip", "average", "precision", "integers")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Stage:
             of the last step. See `training.average`.
         precision: of products on CUDA; on the CPU all is float32. "bf16" runs the whole link in
             bfloat16, "mixed" only the wide layers of the decoder's blocks, "fp32" nothing.
+        integers: round the decoder as `--precision mixed` will (`training.integers`).
     """
 
     name: str
@@ -77,6 +78,7 @@ class Stage:
     clip: float = 0.0
     average: float = 0.0
     precision: Literal["bf16", "mixed", "fp32"] = "bf16"
+    integers: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Plain values; what came later than the first cards is left out where it does nothing."""
@@ -132,7 +134,7 @@ class Recipe:
 
 _GPU_BATCH = 1000
 
-RECIPES = ("paper-001", "paper-002", "zoo-cpu", "zoo-gpu")
+RECIPES = ("paper-001", "paper-002", "zoo-cpu", "zoo-gpu", "further", "int8")
 
 
 def recipe(
@@ -152,22 +154,30 @@ def recipe(
         name: "paper-002": Adam, batch 200, warm-up in 30 of 2500 epochs, cosine from 4e-3 to 5e-5.
             "zoo-cpu": closed form, then the decoder at width 1, then at the system's width.
             "zoo-gpu": the same way in large batches, for an accelerator.
-            "paper-001": a method of `training.methods`.
+            "paper-001": a method of `training.methods`. "further" and "int8" go on from weights of
+            the same link, the latter with integers in the decoder and the encoder as it is.
         spec: of the system that will be trained.
         binarize: its 1-bit layers.
         epochs: all epochs together; stages shrink or grow in proportion. None: the recipe's own.
         batch: samples a step; None: the recipe's own.
         method: of paper-001; None: "proposed".
         rate: highest learning rate of the last stage; None: the recipe's own.
-        from_weights: of paper-001: start from a trained float link instead of training one first.
+        from_weights: start from a trained link: of paper-001 a float link, instead of training
+            one first.
 
     Raises:
         InputError: unknown name or method, or a recipe that does not fit the system.
     """
     stages: tuple[Stage, ...]
     quantizer: Quantizer = "uniform"
-    if name != "paper-001" and (method is not None or from_weights):
-        raise InputError(f"--method and --start-from go with --recipe paper-001, not {name}")
+    if name != "paper-001" and method is not None:
+        raise InputError(f"--method goes with --recipe paper-001, not {name}")
+    if from_weights != (name in _GOING_ON) and name != "paper-001":
+        raise InputError(
+            f"--recipe {name} needs --start-from: a zoo entry, weights or a run"
+            if name in _GOING_ON
+            else f"--start-from goes with --recipe paper-001, {' or '.join(_GOING_ON)}, not {name}"
+        )
     if name == "paper-001":
         asked = (epochs, batch, rate) != (None, None, None) or from_weights
         if spec.family == "pca" and asked:
@@ -182,10 +192,13 @@ def recipe(
         )
     elif name == "paper-002":
         stages = (Stage("paper", 2500, 200, (4e-3, 5e-5), warmup=30 / 2500),)
-    elif name in ("zoo-cpu", "zoo-gpu"):
+    elif name in ("zoo-cpu", "zoo-gpu") or name in _GOING_ON:
         if spec.family != "acrnet":
             raise InputError(f"recipe {name} is for ACRNet and BACRNet, not {spec.name}")
-        stages = (_zoo_cpu if name == "zoo-cpu" else _zoo_gpu)(spec, binarize)
+        if name in _GOING_ON:
+            stages = (_going_on(name, binarize),)
+        else:
+            stages = (_zoo_cpu if name == "zoo-cpu" else _zoo_gpu)(spec, binarize)
     else:
         raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
     if epochs is not None and not 0 < epochs < math.inf:
@@ -201,6 +214,29 @@ def recipe(
     changed = tuple(replace(stage, batch=batch or stage.batch) for stage in stages)
     found = Recipe(name if method is None else f"{name} {method}", changed, quantizer)
     return found if epochs is None else found.scaled(epochs)
+
+
+_GOING_ON = ("further", "int8")
+
+
+def _going_on(name: str, binarize: str) -> Stage:
+    """Another schedule for a trained link: its last stage once more, from a lower rate."""
+    last = Stage(
+        name,
+        1.0,
+        batch=50,
+        rates=(5e-4, 1e-5),
+        encoder_fc=0.01,
+        decoder_fc=0.01 if binarize == "both" else 0.1,
+        warmup=0.05,
+        start="weights",
+        frozen_norm=True,
+        loss="nmse",
+    )
+    if name == "further":
+        return last
+    # With the encoder as it is the payload stays what it was, and so does the UE's file.
+    return replace(last, rates=(2e-4, 1e-5), encoder=0.0, encoder_fc=0.0, integers=True)
 
 
 def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:

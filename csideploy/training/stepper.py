@@ -82,12 +82,14 @@ class Stepper:
         self._factors = torch.tensor(factors, device=place.device)
         self._rates = torch.zeros_like(self._factors)
         self._bind()
+        # Codes of 8 bits are those of float32, so a stage with integers computes in it.
+        self._precision = "fp32" if stage.integers else stage.precision
         for module in link.decoder.modules():
             if isinstance(module, Residual):
-                module.bf16 = self._cuda and stage.precision == "mixed"
+                module.bf16 = self._cuda and self._precision == "mixed"
         if self._cuda:
             share = -(-rows // place.world)
-            grouping.choose(link, share, low=stage.precision != "fp32", wait=self.wait)
+            grouping.choose(link, share, low=self._precision != "fp32", wait=self.wait)
 
     def _bind(self) -> None:
         """Let the optimizer read its rates from the device."""
@@ -134,7 +136,7 @@ class Stepper:
             torch.mul(self._factors, self._rate, out=self._rates)
         x = self.data.batch(rows)
         # bfloat16 pays on GPUs only; the CPU's convolutions are no faster with it.
-        lower = self._cuda and stage.precision == "bf16"
+        lower = self._cuda and self._precision == "bf16"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=lower):
             out = self.model(x).float()
         loss = loss_of(link, stage, out, x)

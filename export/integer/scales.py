@@ -10,6 +10,11 @@ from csideploy.export.integer.rounding import Array
 
 WEIGHT_LIMIT = 127
 """Weights use -127..127: the range is symmetric, and a product with a u8 stays a 16-bit number."""
+WIDE_LIMIT, WIDE_SUM = 32767, 65535
+"""Of int16 weights in front of int16 codes: their size, and their sum, which leaves the sum of
+products below 2^31 for all codes there are: 32,768 x 65,535."""
+WIDE_PRODUCTS = 8192
+"""Of such a sum at most: each weight has 8 on average then."""
 ACCUMULATOR_LIMIT = 2**31 - 1
 """What the 32-bit sums of 8-bit activations may reach."""
 
@@ -80,6 +85,30 @@ def quantize_weight(
         shape[axis] = -1
     codes = np.rint(exact / scale.reshape(shape))
     return np.clip(codes, -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8), scale
+
+
+def quantize_wide(weight: Array, *, axis: int | None = 0) -> tuple[Array, Array]:
+    """Weights as int16 with zero point 0 whose sizes add up to WIDE_SUM at most in each output.
+
+    Args:
+        weight: float (M, ...), of WIDE_PRODUCTS an output at most.
+        axis: 0: one scale an output; None: one scale for all.
+
+    Returns:
+        int16 of the same shape, and float32 scales (M,) or (1,). Weights that are all 0 have
+        scale 1.
+    """
+    exact = weight.astype(np.float64).reshape(len(weight), -1)
+    # Rounding adds half a code to each at most; one more is room for the rounding of the scale.
+    room = WIDE_SUM - exact.shape[1] / 2 - 1
+    size = np.abs(exact)
+    scale = np.maximum(size.max(1) / WIDE_LIMIT, size.sum(1) / room)
+    if axis is None:
+        scale = scale.max(keepdims=True)
+    scale = scale.astype(np.float32)
+    scale = np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)
+    codes = np.clip(np.rint(exact / scale[:, None]), -WIDE_LIMIT, WIDE_LIMIT)
+    return codes.astype(np.int16).reshape(weight.shape), scale
 
 
 def least_weight_scale(bias: Array, x_scale: float) -> Array:

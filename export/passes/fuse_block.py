@@ -12,7 +12,9 @@ times, so they stay three steps. So do blocks that would need no smaller arena.
 
 The codes of a quantized network, QUANTIZE and DEQUANTIZE in front of a `middle` with 8-bit weights,
 become the block's: exact sums of integers where there were rounded ones. Codes are u8, or i16
-around 0.
+around 0. Where the other two have weights of 16 bits too, and i16 codes with a power of two as
+their scale in front, all three sum integers; where only one of them has, `middle` alone does, if
+nothing stands in front of `project`.
 """
 
 from __future__ import annotations
@@ -23,14 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csideploy.export.graph import Graph, Node, Value
+from csideploy.export.passes import drop_dead
+from csideploy.export.passes.fuse_block_codes import (
+    Codes,
+    Edges,
+    Pair,
+    codes_of,
+    edges_of,
+    pair_behind,
+)
 from csideploy.export.plan import Activation, Op
 
 NARROW = 8
 """The most channels of x, of y and of a group: y and a group's planes stay near the processor."""
-MOST_PRODUCTS = {8: 514, 16: 511}
-"""Of a sum of codes of so many bits and weights: float32 holds all integers up to 514 x 255 x 128,
-int32 those up to 511 x 32,768 x 128."""
-_BITS = {np.dtype(np.uint8): 8, np.dtype(np.int16): 16}
 
 _KINKED = (Activation.NONE, Activation.RELU, Activation.LEAKY, Activation.PRELU)
 _WEIGHT, _BIAS, _SLOPE, _RESIDUAL = 1, 2, 3, 4
@@ -45,18 +52,9 @@ def run(graph: Graph) -> None:
         if found is not None:
             found.become(graph)
             gone += found.absorbed
-    graph.remove(gone)
-
-
-@dataclass
-class _Codes:
-    """weight int8 like the middle's, multiplier float32 (M,), and the scale of what it reads."""
-
-    weight: NDArray[np.int8]
-    multiplier: NDArray[np.float32]
-    scale: float
-    zero: int
-    bits: int
+    if gone:
+        graph.remove(gone)
+        drop_dead.run(graph)  # the codes of x, where nothing else reads them
 
 
 @dataclass
@@ -67,15 +65,17 @@ class _Block:
     middle: Node
     project: Node
     absorbed: list[Node]
-    codes: _Codes | None
+    codes: Codes | None
+    edges: Edges | None
 
     def become(self, graph: Graph) -> None:
         layers = (self.expand, self.middle, self.project)
         name = _common_name([layer.name for layer in layers])
         x = graph.values[self.expand.inputs[0]]
         middle = graph.values[self.middle.inputs[_WEIGHT]]
-        per_group, *window = (int(size) for size in middle.shape[1:])
-        floats = 2 * per_group * int(x.shape[2]) * int(x.shape[3])
+        channels, *size = (int(dim) for dim in x.shape[1:])
+        pixels = size[0] * size[1]
+        planes = [int(middle.shape[1]) * pixels] * 2
         rows = [row for layer in layers[:2] for row in _rows(graph, layer)]
         attributes: dict[str, int | float] = {"groups": int(self.middle.attributes["groups"])}
         for i, layer in enumerate(layers, 1):
@@ -83,24 +83,33 @@ class _Block:
                 attributes[f"pad_{side}_{i}"] = layer.attributes[f"pad_{side}"]
         attributes |= {role: self.project.attributes[role] for role in ("activation", "alpha")}
         attributes |= {"code_scale": 1.0, "code_zero": 0, "code_bits": 8}
-        weight = middle.name
+        attributes |= dict.fromkeys(("x_scale", "m_scale", "y_scale"), 1.0)
+        weights = [layer.inputs[_WEIGHT] for layer in layers]
         if self.codes is not None:
+            pair = self.codes.pair
             rows.append(self.codes.multiplier)
-            attributes |= {"code_scale": self.codes.scale, "code_zero": self.codes.zero}
-            attributes["code_bits"] = self.codes.bits
-            weight = graph.add_constant(f"{middle.name}.codes", self.codes.weight)
-            floats += per_group * per_group * window[0] * window[1]
+            attributes |= {"code_scale": pair.scale, "code_zero": pair.zero}
+            attributes["code_bits"] = pair.bits
+            weights[1] = graph.add_constant(f"{weights[1]}.codes", self.codes.weight)
+        if (edges := self.edges) is not None:
+            rows.append(edges.multiplier)
+            attributes |= {"x_scale": edges.x_scale, "m_scale": edges.m_scale}
+            attributes["y_scale"] = edges.y_scale
+            weights[0] = graph.add_constant(f"{weights[0]}.codes", edges.expand)
+            weights[2] = graph.add_constant(f"{weights[2]}.codes", edges.project)
+            x = graph.values[edges.x]
+            planes[1] = max(planes[1], -(-channels * pixels // 2))
         scratch = graph.free_name(f"{name}.scratch")
-        graph.values[scratch] = Value(scratch, np.dtype(np.float32), (floats,))
+        graph.values[scratch] = Value(scratch, np.dtype(np.float32), (sum(planes),))
         node = self.project
         ends = node.inputs
         node.op, node.name, node.attributes = Op.CONV_BLOCK, name, attributes
         node.inputs = [
             x.name,
-            self.expand.inputs[_WEIGHT],
+            weights[0],
             graph.add_constant(f"{name}.channels", np.stack(rows)),
-            weight,
-            ends[_WEIGHT],
+            weights[1],
+            weights[2],
             ends[_BIAS],
             ends[_SLOPE],
             ends[_RESIDUAL],
@@ -138,35 +147,64 @@ def _match(
     """The block that ends with `project`."""
     if not _keeps_size(graph, project) or project.attributes["groups"] != 1:
         return None
-    middle = _alone_before(graph, project, producers, users)
+    walk = _Walk(graph, producers, users)
+    middle, last = walk.before(project)
     if middle is None or not _is_inside(graph, middle) or middle.attributes["groups"] < 2:
         return None
-    absorbed, codes = [middle], None
-    expand = _alone_before(graph, middle, producers, users)
-    if expand is not None and expand.op is Op.DEQUANTIZE:
-        quantize = _alone_before(graph, expand, producers, users)
-        codes = _codes(graph, middle, expand, quantize)
-        if codes is None or quantize is None:
-            return None
-        absorbed += [expand, quantize]
-        expand = _alone_before(graph, quantize, producers, users)
+    expand, pair = walk.before(middle)
     if expand is None or not _is_inside(graph, expand) or expand.attributes["groups"] != 1:
         return None
-    absorbed.append(expand)
+    codes = None if pair is None else codes_of(graph, middle, pair)
+    if codes is None and (pair is not None or last is not None):
+        return None
+    first = pair_behind(graph, expand.inputs[0], producers)
+    edges = None
+    if last is not None:
+        edges = None if first is None else edges_of(graph, expand, project, first, last)
+        if edges is None:
+            return None
     wide, per_group = (int(d) for d in graph.values[middle.inputs[_WEIGHT]].shape[:2])
     outputs = int(graph.values[project.inputs[_WEIGHT]].shape[0])
     inputs = int(graph.values[expand.inputs[_WEIGHT]].shape[1])
-    if max(inputs, outputs, per_group) > NARROW or inputs + outputs + 2 * per_group >= 2 * wide:
+    if not is_bottleneck(inputs, wide, per_group, outputs):
         return None
-    return _Block(expand, middle, project, absorbed, codes)
+    return _Block(expand, middle, project, [expand, middle, *walk.passed], codes, edges)
 
 
-def _alone_before(
-    graph: Graph, node: Node, producers: dict[str, Node], users: dict[str, list[Node]]
-) -> Node | None:
-    """The node that makes the first input, where nothing else reads it."""
-    before = producers.get(node.inputs[0])
-    return before if graph.only_user(node.inputs[0], users) is node else None
+def is_bottleneck(inputs: int, wide: int, per_group: int, outputs: int) -> bool:
+    """Whether the channels of x, between, of a group and of y are few enough for a block."""
+    narrow = max(inputs, outputs, per_group) <= NARROW
+    return narrow and inputs + outputs + 2 * per_group < 2 * wide
+
+
+class _Walk:
+    """Upwards from a node, over codes that nothing else reads.
+
+    passed: QUANTIZE and DEQUANTIZE on the way.
+    """
+
+    def __init__(
+        self, graph: Graph, producers: dict[str, Node], users: dict[str, list[Node]]
+    ) -> None:
+        self.graph, self.producers, self.users = graph, producers, users
+        self.passed: list[Node] = []
+
+    def before(self, node: Node) -> tuple[Node | None, Pair | None]:
+        """What makes the first input, and the codes between, where nothing else reads it."""
+        pair = pair_behind(self.graph, node.inputs[0], self.producers)
+        if pair is None:
+            return self._alone_before(node), None
+        quantize = pair.quantize
+        alone = self._alone_before(node) is pair.back and self._alone_before(pair.back) is quantize
+        if quantize is None or not alone:
+            return None, None
+        self.passed += [pair.back, quantize]
+        return self._alone_before(quantize), pair
+
+    def _alone_before(self, node: Node) -> Node | None:
+        name = node.inputs[0]
+        alone = self.graph.only_user(name, self.users) is node
+        return self.producers.get(name) if alone else None
 
 
 def _keeps_size(graph: Graph, node: Node) -> bool:
@@ -185,27 +223,3 @@ def _is_inside(graph: Graph, node: Node) -> bool:
     if not _keeps_size(graph, node) or node.inputs[_RESIDUAL]:
         return False
     return node.attributes["activation"] in _KINKED
-
-
-def _codes(graph: Graph, middle: Node, back: Node, quantize: Node | None) -> _Codes | None:
-    """Where `middle` reads codes of the two kinds, with 8-bit weights of one scale an output."""
-    weight = graph.values[middle.inputs[_WEIGHT]].quantized
-    if quantize is None or quantize.op is not Op.QUANTIZE or weight is None:
-        return None
-    bits = _BITS.get(graph.values[back.inputs[0]].dtype)
-    if bits is None or quantize.attributes != back.attributes:
-        return None
-    codes = weight.codes
-    rows = np.broadcast_to(weight.scale, codes.shape).reshape(len(codes), -1)
-    if (rows != rows[:, :1]).any() or codes.min() < -128 or codes.max() > 127:
-        return None
-    scale, zero = np.float32(back.attributes["scale"]), int(back.attributes["zero"])
-    if bits == 16 and zero != 0:
-        return None
-    multiplier = (np.float64(scale) * rows[:, 0]).astype(np.float32)
-    if (
-        codes[0].size > MOST_PRODUCTS[bits]
-        or not ((multiplier > 0) & np.isfinite(multiplier)).all()
-    ):
-        return None
-    return _Codes(codes.astype(np.int8), multiplier, float(scale), zero, bits)

@@ -70,8 +70,7 @@ def own_steps(
     scales: dict[str, dict[int, Scale]] = {}
     for first, second, name in found.values():
         low = seen[name].low
-        zero = ZERO if (low < 0).any() else 0
-        steps = _choose(seen[name], zero)
+        steps, zero = _choose(seen[name])
         scale_channels(weights, network, first, second, steps)
         ends = (float((low / steps).min()), float((seen[name].high / steps).max()))
         scales[name] = {8: Scale(1.0, zero, 8), 16: power_of_two(sixteen(*ends))}
@@ -123,8 +122,20 @@ def _values(
     }
 
 
-def _choose(seen: _Seen, zero: int) -> Values:
-    """Steps (C,)."""
+def choose_steps(values: Values, counts: Values, low: Values, high: Values) -> tuple[Values, int]:
+    """Steps of least square error for codes of 8 bits, (C,), and the code of 0 of all channels.
+
+    Args:
+        values: a sample of every channel, (C, n).
+        counts: what the square of each value's error counts, (n,).
+        low: the least value of each channel, at most 0, (C,).
+        high: the greatest, at least 0, (C,).
+    """
+    return _choose(_Seen(values, np.asarray(counts / counts.mean(), np.float32), low, high))
+
+
+def _choose(seen: _Seen) -> tuple[Values, int]:
+    zero = ZERO if (seen.low < 0).any() else 0
     widest = np.maximum(seen.high / (255 - zero), -seen.low / max(zero, 1))
     # A channel that is always 0 has any step.
     widest = np.where(widest > 0, widest, 1).astype(np.float32)
@@ -134,7 +145,7 @@ def _choose(seen: _Seen, zero: int) -> Values:
         error = _error(seen, tried, zero)
         steps = np.where(error < least, tried, steps)
         least = np.minimum(error, least)
-    return steps
+    return steps, zero
 
 
 def _error(seen: _Seen, steps: Values, zero: int) -> Values:

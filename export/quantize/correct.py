@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
+from csideploy.export.quantize.edges import Edge
 from csideploy.export.quantize.emit import emit
 from csideploy.export.quantize.points import Point, bias_add, is_layer
 from csideploy.export.quantize.prepare import Network
@@ -46,6 +47,7 @@ def corrections(
     *,
     advance: Callable[[], None],
     chosen: Collection[str] | None = None,
+    edges: Mapping[str, Edge] | None = None,
 ) -> dict[str, Float]:
     """What biases are to be lowered by, (M,) by the layer's name.
 
@@ -56,6 +58,7 @@ def corrections(
         chunks: calibration inputs.
         advance: called after every layer.
         chosen: the layers that become integers; None: all that take codes.
+        edges: as `emit`.
     """
     by_tensor = {t: scales[p.name] for p in points if p.name in scales for t in p.tensors}
     layers = [
@@ -71,7 +74,7 @@ def corrections(
     shifts: dict[str, Float] = {}
     for node in layers:
         target = targets[node.name]
-        model = emit(network, points, scales, shifts, chosen)
+        model = emit(network, points, scales, shifts, chosen, edges)
         session = Session(until(model, target).SerializeToString(), name="the quantized network")
         outputs = [session.run(oracle.feeds(x))[target] for x in chunks]
         made = _mean(outputs, axes[target])

@@ -2,8 +2,9 @@
 
 Every tensor of a point goes through QuantizeLinear and DequantizeLinear; weights are stored as
 int8, one scale an output, zero point 0, and biases as int32 in units of x_scale * w_scale, each
-behind a DequantizeLinear. The operators, our local functions among them, stay what they are, so
-any runtime runs the file, and ours reads the integers off it.
+behind a DequantizeLinear. The convolutions beside a grouped one have int16 weights and a pair of
+their own in front of them (`edges`); their biases are floats. The operators, our local functions
+among them, stay what they are, so any runtime runs the file, and ours reads the integers off it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 import csideploy
 from csideploy.export.functions import DOMAIN
-from csideploy.export.integer.scales import least_weight_scale, quantize_bias, quantize_weight
+from csideploy.export.integer.scales import (
+    least_weight_scale,
+    quantize_bias,
+    quantize_weight,
+    quantize_wide,
+)
+from csideploy.export.quantize.edges import Edge
 from csideploy.export.quantize.points import Point, bias_add, is_layer, result_of
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale
@@ -31,6 +38,7 @@ def emit(
     scales: Mapping[str, Scale],
     shifts: Mapping[str, Array] | None = None,
     layers: Collection[str] | None = None,
+    edges: Mapping[str, Edge] | None = None,
 ) -> ModelProto:
     """Write the QDQ network.
 
@@ -40,8 +48,9 @@ def emit(
         scales: the scale of each point, by name. A point without one stays float.
         shifts: what biases are lowered by, (M,) by the layer's name.
         layers: names of those whose weights become integers; None: all that take codes.
+        edges: convolutions with int16 weights and codes, by name.
     """
-    return _Emitter(network, points, scales, shifts or {}, layers).model
+    return _Emitter(network, points, scales, shifts or {}, layers, edges or {}).model
 
 
 class _Emitter:
@@ -52,10 +61,12 @@ class _Emitter:
         scales: Mapping[str, Scale],
         shifts: Mapping[str, Array],
         layers: Collection[str] | None,
+        edges: Mapping[str, Edge],
     ) -> None:
         self.network = network
         self.shifts = shifts
         self.layers = layers
+        self.edges = edges
         self.scales = {
             tensor: scales[point.name]
             for point in points
@@ -91,6 +102,8 @@ class _Emitter:
             node.op_type = "Sum"
         outputs = [name for name in node.output if name in self.scales]
         node.input[:] = [self._back(name) for name in node.input]
+        if node.name in self.edges:
+            self._edge(node, self.edges[node.name])
         made = {name: f"{name}.float" for name in outputs if name in self.network.outputs}
         node.output[:] = [made.get(name, name) for name in node.output]
         self.nodes.append(node)
@@ -107,15 +120,25 @@ class _Emitter:
 
     def _pair(self, name: str, source: str) -> None:
         """Q and DQ behind a tensor; where it is an output, `source` has its values instead."""
-        scale = self.scales[name]
+        back = [self._back(name)] if self.network.readers.get(name) else []
+        self._codes(name, source, self.scales[name], [*back, *([name] if source != name else [])])
+
+    def _codes(self, name: str, source: str, scale: Scale, made: Sequence[str]) -> None:
+        """Q behind `source`, and a DQ that makes each of `made`."""
         codes = self._free(f"{name}.quantized")
         ends = self._ends(name, np.array(scale.scale), np.array(scale.zero, scale.dtype))
-        back = [self._back(name)] if self.network.readers.get(name) else []
         self._node("QuantizeLinear", [source, *ends], codes, f"{name}.quantize")
-        made = [*back, *([name] if source != name else [])]
         for number, result in enumerate(made, 1):
             label = f"{name}.dequantize" + (f".{number}" if number > 1 else "")
             self._node("DequantizeLinear", [codes, *ends], result, label)
+
+    def _edge(self, node: NodeProto, edge: Edge) -> None:
+        """Codes for this reader alone, and an int16 weight."""
+        given = self._free(f"{node.name}.input.dequantized")
+        self._codes(f"{node.name}.input", node.input[0], edge.scale, [given])
+        codes, scale = quantize_wide(self.network.constants[node.input[1]], axis=edge.axis)
+        weight = self._integers(f"{node.name}.weight", codes, scale, np.int16)
+        node.input[:2] = [given, weight]
 
     def _layer(self, node: NodeProto) -> None:
         """Integer weight and bias of a layer, each behind a DequantizeLinear."""

@@ -16,9 +16,25 @@ CSD_INLINE csd_ints csd_ints_all(int32_t x) {
     return y;
 }
 
+CSD_INLINE csd_ints csd_ints_load(const int32_t *p) {
+    const csd_ints y = {vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)};
+    return y;
+}
+CSD_INLINE void csd_ints_store(int32_t *p, csd_ints x) {
+    vst1q_s32(p, x.a);
+    vst1q_s32(p + 4, x.b);
+    vst1q_s32(p + 8, x.c);
+    vst1q_s32(p + 12, x.d);
+}
+/* A word of weights in every lane. */
+typedef int32x4_t csd_weights;
+CSD_INLINE csd_weights csd_weights_load(const int32_t *word) { return vdupq_n_s32(*word); }
+
 /* v / scale by the reciprocal, where that is exact; to an integer, half to even. NaN gives 0, and
    what is too large the largest integer, so that nothing else hangs on `tame`. */
 CSD_INLINE int32x4_t csd_nearest_codes(float32x4_t v, const csd_coding *coding, const int tame) {
+    if (tame == CSD_DIVIDED)
+        return vcvtnq_s32_f32(v);
     return vcvtnq_s32_f32(tame ? vmulq_f32(v, vdupq_n_f32(coding->inverse))
                                : vdivq_f32(v, vdupq_n_f32(coding->scale)));
 }
@@ -43,11 +59,11 @@ CSD_INLINE csd_codes csd_halves_load(const uint8_t *p) {
     return y;
 }
 CSD_INLINE int32x4_t csd_add_pair(int32x4_t sum, int16x4_t first, int16x4_t second,
-                                  const int16_t *w) {
-    return vmlal_n_s16(vmlal_n_s16(sum, first, w[0]), second, w[1]);
+                                  int16x4_t w) {
+    return vmlal_lane_s16(vmlal_lane_s16(sum, first, w, 0), second, w, 1);
 }
-CSD_INLINE csd_ints csd_halves_add(csd_ints sum, csd_codes codes, const int32_t *word) {
-    const int16_t w[2] = {(int16_t)(*word & 0xFFFF), (int16_t)(*word >> 16)};
+CSD_INLINE csd_ints csd_halves_add(csd_ints sum, csd_codes codes, csd_weights weights) {
+    const int16x4_t w = vget_low_s16(vreinterpretq_s16_s32(weights));
     const csd_ints y = {
         csd_add_pair(sum.a, vget_low_s16(codes.a), vget_low_s16(codes.b), w),
         csd_add_pair(sum.b, vget_high_s16(codes.a), vget_high_s16(codes.b), w),
@@ -105,14 +121,13 @@ CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
 CSD_INLINE int32x4_t csd_add_bytes(int32x4_t sum, int16x8_t codes, int8x16_t weights) {
     return vdotq_s32(sum, vreinterpretq_s8_s16(codes), weights);
 }
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, csd_weights weights,
                                   const size_t pair) {
     if (pair != 2u)
-        return csd_halves_add(sum, codes, word);
-    const int8x16_t weights = vreinterpretq_s8_s32(vdupq_n_s32(*word));
-    const csd_ints y = {
-        csd_add_bytes(sum.a, codes.a, weights), csd_add_bytes(sum.b, codes.b, weights),
-        csd_add_bytes(sum.c, codes.c, weights), csd_add_bytes(sum.d, codes.d, weights)};
+        return csd_halves_add(sum, codes, weights);
+    const int8x16_t w = vreinterpretq_s8_s32(weights);
+    const csd_ints y = {csd_add_bytes(sum.a, codes.a, w), csd_add_bytes(sum.b, codes.b, w),
+                        csd_add_bytes(sum.c, codes.c, w), csd_add_bytes(sum.d, codes.d, w)};
     return y;
 }
 CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
@@ -149,10 +164,10 @@ CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
     (void)pair;
     return csd_halves_load(p);
 }
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, csd_weights weights,
                                   const size_t pair) {
     (void)pair;
-    return csd_halves_add(sum, codes, word);
+    return csd_halves_add(sum, codes, weights);
 }
 CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
     (void)pair;

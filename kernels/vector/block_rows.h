@@ -96,10 +96,15 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
     }
 }
 
+/* Codes of what has not been divided are left to tiles of any kernel. */
+static size_t code_key(const csd_code_rows *t, size_t height, size_t outputs) {
+    return t->to == CSD_TO_CODES && t->tame != CSD_DIVIDED ? ANY : key(t->taps, height, outputs);
+}
+
 #define CODE_ROW(name, kh, kw, height, outputs, fixed, pair)                                       \
     static void name(const csd_code_rows *t, size_t row, size_t o) {                               \
         for (size_t at = 0; at < t->columns; at += CSD_TILE_COLUMNS)                               \
-            csd_sum_codes(t, row, at, o, kh, csd_words(kw, pair), height, outputs, fixed, pair);   \
+            csd_make_codes(t, row, at, o, kh, csd_words(kw, pair), height, outputs, fixed, pair);  \
     }
 /* The rows of pairs of so many bytes. */
 #define FIXED_HALVES(kh, kw) CODE_ROW(halves_row_##kh##_##kw, kh, kw, CSD_TILE_ROWS, 2, 1, 4)
@@ -116,14 +121,15 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
         break;
 #define HALVES_CASE(kh, kw) CODE_CASE(halves, kh, kw)
 #define BYTES_CASE(kh, kw) CODE_CASE(bytes, kh, kw)
+#define HALVES_TILES(X) CODE_TILES(X) X(9, 1)
 #define RUN_CODES(name, of, cases)                                                                 \
-    static void name(const csd_code_rows *t, span made) {                                          \
-        for (size_t o = 0, outputs; o < t->outputs; o += outputs) {                                \
+    static void name(const csd_code_rows *t, size_t first, span made) {                            \
+        for (size_t o = first, outputs; o < t->outputs; o += outputs) {                            \
             outputs = next_outputs(t->outputs - o);                                                \
             for (size_t row = made.first, height; row < made.end; row += height) {                 \
                 height = next_rows(made.end - row);                                                \
-                switch (key(t->taps, height, outputs)) {                                           \
-                    CODE_TILES(cases)                                                              \
+                switch (code_key(t, height, outputs)) {                                            \
+                    cases                                                                          \
                 default:                                                                           \
                     if (outputs == 2u)                                                             \
                         (height > 1u ? of##_row_whole : of##_row_low)(t, row, o);                  \
@@ -134,24 +140,39 @@ static void run_coding(const csd_rows *t, const coded *to, span made) {
         }                                                                                          \
     }
 
-CODE_TILES(FIXED_HALVES)
+HALVES_TILES(FIXED_HALVES)
 OTHER_CODE_ROWS(halves, 4)
-RUN_CODES(run_halves, halves, HALVES_CASE)
+RUN_CODES(run_halves, halves, HALVES_TILES(HALVES_CASE))
 #if CSD_PAIR_OF_BYTES == 2u
 CODE_TILES(FIXED_BYTES)
 OTHER_CODE_ROWS(bytes, 2)
-RUN_CODES(run_bytes, bytes, BYTES_CASE)
+RUN_CODES(run_bytes, bytes, CODE_TILES(BYTES_CASE))
 #endif
 
 static void run_codes(const csd_code_rows *t, span made, size_t pair) {
 #if CSD_PAIR_OF_BYTES == 2u
     if (pair == 2u) {
-        run_bytes(t, made);
+        run_bytes(t, 0, made);
         return;
     }
 #endif
     (void)pair;
-    run_halves(t, made);
+    run_halves(t, 0, made);
+}
+
+CODE_ROW(side_row, 1, 9, MOST_ROWS, CSD_CODED_OUTPUTS, 1, 4)
+CODE_ROW(side_row_any, t->taps.height, t->taps.width, 1, CSD_CODED_OUTPUTS, 0, 4)
+
+/* `expand` of codes of 16 bits: a kernel of 1 x 9 takes outputs as csd_most_sides says. */
+static void run_sides(const csd_code_rows *t, span made) {
+    size_t o = 0;
+    if (KEY(t->taps.height, t->taps.width) == KEY(1, 9))
+        for (; t->outputs - o >= CSD_CODED_OUTPUTS; o += CSD_CODED_OUTPUTS)
+            for (size_t row = made.first, height; row < made.end; row += height) {
+                height = t->tame == CSD_DIVIDED && made.end - row >= MOST_ROWS ? MOST_ROWS : 1u;
+                (height == MOST_ROWS ? side_row : side_row_any)(t, row, o);
+            }
+    run_halves(t, o, made);
 }
 
 #endif

@@ -46,23 +46,27 @@ static size_t place_planes(strip *s, const csd_block *b, float *room) {
        reader sees more. */
     const size_t least = b->batch > 1u && b->pair == 4u ? 2u : 1u;
     const csd_taps nothing = {1, 1, 0, 0};
-    size_t element = sizeof(float), share = 1;
+    size_t element = sizeof(float), share = 1, inputs = b->inputs;
+    size_t made = b->batch * b->made;
 #ifdef CSD_HAS_CODES
     if (b->coded) {
         element = b->pair;
         share = 2;
     }
+    if (b->whole) { /* pairs have the size of a float */
+        inputs = b->pairs;
+        made /= 2u;
+    }
 #endif
     s->columns = (b->width + CSD_TILE_COLUMNS - 1u) / CSD_TILE_COLUMNS * CSD_TILE_COLUMNS;
     const size_t x = whole_lines(
-        set_planes(&s->planes_x, s->x, s->columns, b->taps[0], CSD_WIDE / least, b->inputs) *
+        set_planes(&s->planes_x, s->x, s->columns, b->taps[0], CSD_WIDE / least, inputs) *
         sizeof(float));
     const size_t v =
         whole_lines(set_planes(&s->planes_v, s->v, s->columns, b->taps[1], LINE / element / least,
                                b->batch * b->taken / share) *
                     element);
-    const size_t m =
-        set_planes(&s->planes_m, s->m, s->columns, b->taps[2], CSD_WIDE, b->batch * b->each);
+    const size_t m = set_planes(&s->planes_m, s->m, s->columns, b->taps[2], CSD_WIDE, made);
     const size_t y = set_planes(&s->planes_y, s->y, s->columns, nothing, 0, b->outputs);
     if (x + v + m + y <= ROOM) {
         s->x_at = room;
@@ -141,5 +145,53 @@ static void copy_y(const strip *s, const csd_block *b, float *y) {
                    s->y_at + o * s->planes_y.plane + (row - s->y.first) * s->planes_y.pitch,
                    b->width * sizeof *y);
 }
+
+#ifdef CSD_HAS_CODES
+
+/* x as codes, channels by two. What stands behind the image's columns is the code of 0. */
+static void encode_x(const strip *s, const csd_block *b, const float *x) {
+    float rows[2][CSD_BLOCK_WIDTH] = {{0.0f}};
+    for (size_t c = 0; c < b->inputs; c += 2u) {
+        const int both = c + 1u < b->inputs;
+        if (!both)
+            memset(rows[1], 0, sizeof rows[1]);
+        for (size_t row = s->x.first; row < s->x.end; row++) {
+            uint8_t *to = (uint8_t *)(s->x_at + c / 2u * s->planes_x.plane +
+                                      (row - s->x.first) * s->planes_x.pitch + s->planes_x.margin);
+            memcpy(rows[0], x + (c * b->height + row) * b->width, b->width * sizeof *x);
+            if (both)
+                memcpy(rows[1], x + ((c + 1u) * b->height + row) * b->width, b->width * sizeof *x);
+            for (size_t at = 0; at < s->columns; at += CSD_TILE_COLUMNS) {
+                csd_wide first[CSD_TILE_VECTORS], second[CSD_TILE_VECTORS];
+                for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
+                    first[v] = csd_wide_load(rows[0] + at + v * CSD_WIDE);
+                    second[v] = csd_wide_load(rows[1] + at + v * CSD_WIDE);
+                }
+                csd_codes_store(to + at * 4u, first, second, &b->coding_x, CSD_WILD, 16);
+            }
+        }
+    }
+}
+
+/* y of the strip's sums, before its activation. */
+static void decode_y(const strip *s, const csd_block *b, float *y, const float *bias,
+                     const float *residual, float scale) {
+    for (size_t o = 0; o < b->outputs; o++) {
+        const float start = bias ? bias[o] : 0.0f;
+        for (size_t row = s->y.first; row < s->y.end; row++) {
+            const int32_t *sums =
+                (const int32_t *)(const void *)(s->y_at + o * s->planes_y.plane +
+                                                (row - s->y.first) * s->planes_y.pitch);
+            const size_t at = (o * b->height + row) * b->width;
+            for (size_t i = 0; i < b->width; i++) {
+                const float rest = start + (residual ? residual[at + i] : 0.0f);
+                const float scaled = (float)sums[i] * scale;
+                y[at + i] = scaled + rest;
+            }
+        }
+    }
+}
+
+#endif
 
 #endif

@@ -52,6 +52,15 @@ CSD_INLINE csd_bytes csd_bytes_fourth(csd_bytes so_far, csd_bytes next, size_t s
 CSD_INLINE uint32_t csd_wide_at_most(csd_wide a, csd_wide b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
 }
+/* The greatest of sixteen. */
+CSD_INLINE float csd_wide_most(csd_wide a) { return _mm512_reduce_max_ps(a); }
+/* `from` + i for each bit i of sixteen in turn; sixteen places at `to` are written to. */
+CSD_INLINE size_t csd_collect(uint32_t *to, uint32_t from, uint32_t bits) {
+    const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i all = _mm512_add_epi32(places, _mm512_set1_epi32((int32_t)from));
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)bits, all));
+    return (size_t)__builtin_popcount(bits);
+}
 
 #elif defined(CSD_HAS_AVX2)
 #define CSD_HAS_DOTS
@@ -99,6 +108,12 @@ CSD_INLINE uint32_t csd_wide_at_most(csd_wide x, csd_wide z) {
     const int low = _mm256_movemask_ps(_mm256_cmp_ps(x.a, z.a, _CMP_LE_OQ));
     const int high = _mm256_movemask_ps(_mm256_cmp_ps(x.b, z.b, _CMP_LE_OQ));
     return (uint32_t)low | (uint32_t)high << 8;
+}
+CSD_INLINE float csd_wide_most(csd_wide x) {
+    const __m256 eight = _mm256_max_ps(x.a, x.b);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
 #elif defined(__ARM_NEON) && defined(__aarch64__)
@@ -158,6 +173,18 @@ CSD_INLINE uint32_t csd_quarter_mask(uint32x4_t yes) {
 CSD_INLINE uint32_t csd_wide_at_most(csd_wide x, csd_wide z) {
     return csd_quarter_mask(vcleq_f32(x.a, z.a)) | csd_quarter_mask(vcleq_f32(x.b, z.b)) << 4 |
            csd_quarter_mask(vcleq_f32(x.c, z.c)) << 8 | csd_quarter_mask(vcleq_f32(x.d, z.d)) << 12;
+}
+CSD_INLINE float csd_wide_most(csd_wide x) {
+    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.a, x.b), vmaxq_f32(x.c, x.d)));
+}
+#endif
+
+#if defined(CSD_HAS_DOTS) && !defined(CSD_HAS_AVX512)
+CSD_INLINE size_t csd_collect(uint32_t *to, uint32_t from, uint32_t bits) {
+    size_t count = 0;
+    for (; bits != 0; bits &= bits - 1u)
+        to[count++] = from + (uint32_t)__builtin_ctz(bits);
+    return count;
 }
 #endif
 

@@ -1,4 +1,4 @@
-/* A convolution of codes with weights i8 by tiles, as kernels/vector/conv_rows.h walks floats. Sums
+/* A convolution of codes with integer weights by tiles, as conv_rows.h walks floats. Sums
    are exact integers, so that their order is free: two channels lie together, the first one below,
    and where they are bytes two columns as well.
 
@@ -18,6 +18,10 @@ typedef struct csd_coding {
     int32_t zero;
     int bits;
 } csd_coding;
+
+/* How v becomes codes: by a division, whatever it is; by the reciprocal, where that is exact and
+   no number is NaN or too large; or as it is, where v has been divided before as well. */
+enum { CSD_WILD, CSD_TAME, CSD_DIVIDED };
 
 #if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2)
 #define CSD_HAS_CODES
@@ -89,25 +93,39 @@ CSD_INLINE void csd_code_tile(const csd_rows *t, uint8_t *codes, const csd_plane
     }
 }
 
-/* A convolution of codes: y = rectify(sum * multiplier + bias). */
+/* What becomes of the sums: floats rectify(sum * multiplier + bias); codes of those, pairs of
+   neighbours; or ints, which began as they lay there. Bytes become neither codes of 8 bits nor
+   ints. */
+enum { CSD_TO_FLOATS, CSD_TO_CODES, CSD_TO_INTS };
+
+/* A convolution of codes. Outputs are taken by two and the last alone, or by four with half the
+   rows; the weights of such outputs lie together: pair, row, word, output. */
 typedef struct csd_code_rows {
     const uint8_t *x; /* from column -left on */
     csd_planes in;    /* in pairs */
     size_t pairs;
     csd_taps taps;
-    const int32_t *weight; /* of two outputs or one: pair, row, word, output */
-    const int32_t *zeros;  /* of each output: what its weights above row 0, ..., row kh add too much */
+    const int32_t *weight;
+    const int32_t *zeros; /* of each output: what bytes above row 0, ..., row kh add too much */
     const float *multiplier, *bias, *slope;
-    float *y; /* from column 0 on */
-    csd_planes out;
+    int to, tame;
+    csd_coding coding;
+    void *y;        /* from column 0 on */
+    csd_planes out; /* in floats, ints or pairs */
     size_t outputs;
     size_t height, columns;
 } csd_code_rows;
 
-CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], const uint8_t *x,
-                              const int32_t *w, size_t q, const size_t kh, const size_t words,
-                              size_t j, const size_t rows, const size_t outputs,
-                              const size_t pair) {
+/* So many outputs are taken together where a kernel of 1 x 9 has tiles of its own. */
+CSD_INLINE size_t csd_most_sides(csd_taps taps) {
+    return taps.height == 1 && taps.width == 9 ? CSD_CODED_OUTPUTS : 2u;
+}
+
+typedef csd_ints csd_tile_ints[CSD_TILE_ROWS][CSD_TILE_OUTPUTS];
+
+CSD_INLINE void csd_add_codes(csd_tile_ints sums, const uint8_t *x, const int32_t *w, size_t q,
+                              const size_t kh, const size_t words, size_t j, const size_t rows,
+                              const size_t outputs, const size_t pair) {
     CSD_AFRESH(w);
     const csd_codes codes = csd_codes_load(x + j * csd_code_step(pair) * pair, pair);
     CSD_UNROLL
@@ -116,38 +134,59 @@ CSD_INLINE void csd_add_codes(csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS], co
             continue;
         CSD_UNROLL
         for (size_t o = 0; o < outputs; o++) {
-            sums[r][o] =
-                csd_codes_add(sums[r][o], codes, w + ((q - r) * words + j) * outputs + o, pair);
+            const csd_weights weights =
+                csd_weights_load(w + ((q - r) * words + j) * outputs + o);
+            sums[r][o] = csd_codes_add(sums[r][o], codes, weights, pair);
             CSD_INTS_NOW(sums[r][o]);
         }
     }
 }
 
-/* What output o's sum begins with. */
-CSD_INLINE int32_t csd_begin_codes(const csd_code_rows *t, size_t row, size_t o, const size_t kh) {
+/* A tap of a kernel of one row, whose weights serve all rows. */
+CSD_INLINE void csd_add_side(csd_tile_ints sums, const uint8_t *x, size_t pitch, const int32_t *w,
+                             const size_t rows, const size_t outputs, const size_t pair) {
+    csd_weights weights[CSD_TILE_OUTPUTS];
+    CSD_AFRESH(w);
+    CSD_UNROLL
+    for (size_t o = 0; o < outputs; o++)
+        weights[o] = csd_weights_load(w + o);
+    CSD_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        const csd_codes codes = csd_codes_load(x + r * pitch * pair, pair);
+        CSD_UNROLL
+        for (size_t o = 0; o < outputs; o++) {
+            sums[r][o] = csd_codes_add(sums[r][o], codes, weights[o], pair);
+            CSD_INTS_NOW(sums[r][o]);
+        }
+    }
+}
+
+/* What output o's sum begins with: halves have nothing in them beside code - zero. */
+CSD_INLINE int32_t csd_begin_codes(const csd_code_rows *t, size_t row, size_t o, const size_t kh,
+                                   const size_t pair) {
+    if (pair != 2u)
+        return 0;
     const csd_view view = csd_view_of(row, t->taps.top, kh, t->height, 1);
     const int32_t *zeros = t->zeros + o * (kh + 1u);
     return zeros[view.first] - zeros[view.end];
 }
 
-CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column, size_t o,
-                              const size_t kh, const size_t words, const size_t rows,
+/* Adds the products of one tile. kh and words are constants where they are `fixed`. */
+CSD_INLINE void csd_sum_codes(csd_tile_ints sums, const csd_code_rows *t, size_t row, size_t column,
+                              size_t o, const size_t kh, const size_t words, const size_t rows,
                               const size_t outputs, const int fixed, const size_t pair) {
-    csd_ints sums[CSD_TILE_ROWS][CSD_TILE_OUTPUTS];
     const csd_view view = csd_view_of(row, t->taps.top, kh, t->height, rows);
     const uint8_t *x =
         t->x + ((row + view.first - t->taps.top - t->in.first) * t->in.pitch + column) * pair;
     const int32_t *w = t->weight + o * t->pairs * kh * words;
-    float *y = t->y + o * t->out.plane + (row - t->out.first) * t->out.pitch + column;
-    CSD_UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        CSD_UNROLL
-        for (size_t i = 0; i < outputs; i++)
-            sums[r][i] = csd_ints_all(csd_begin_codes(t, row + r, o + i, kh));
-    }
     for (size_t p = 0; p < t->pairs; p++, x += t->in.plane * pair, w += kh * words * outputs) {
         const uint8_t *from = x;
-        if (fixed) {
+        if (fixed && kh == 1) {
+            CSD_UNROLL
+            for (size_t j = 0; j < words; j++)
+                csd_add_side(sums, x + j * csd_code_step(pair) * pair, t->in.pitch,
+                             w + j * outputs, rows, outputs, pair);
+        } else if (fixed) {
             CSD_UNROLL
             for (size_t q = 0; q < rows + kh - 1u; q++) {
                 if (q < view.first || q >= view.end)
@@ -163,21 +202,97 @@ CSD_INLINE void csd_sum_codes(const csd_code_rows *t, size_t row, size_t column,
                     csd_add_codes(sums, from, w, q, kh, words, j, rows, outputs, pair);
         }
     }
+}
+
+/* rectify(sum * multiplier + bias) of output o. */
+CSD_INLINE void csd_ints_made(csd_wide *made, csd_ints sums, const csd_code_rows *t, size_t o,
+                              const size_t pair) {
+    const csd_wide multiplier = csd_wide_all(t->multiplier[o]);
+    const csd_wide bias = csd_wide_all(t->bias[o]), slope = csd_wide_all(t->slope[o]);
+    csd_ints_floats(made, sums, pair);
     CSD_UNROLL
-    for (size_t i = 0; i < outputs; i++) {
-        const csd_wide multiplier = csd_wide_all(t->multiplier[o + i]);
-        const csd_wide bias = csd_wide_all(t->bias[o + i]), slope = csd_wide_all(t->slope[o + i]);
+    for (size_t v = 0; v < CSD_TILE_VECTORS; v++)
+        made[v] =
+            csd_wide_rectify(csd_wide_add(csd_wide_mul(made[v], multiplier), bias), slope);
+}
+
+CSD_INLINE void csd_store_floats(csd_tile_ints sums, const csd_code_rows *t, size_t row,
+                                 size_t column, size_t o, const size_t rows, const size_t outputs,
+                                 const size_t pair) {
+    float *y = (float *)t->y + o * t->out.plane + (row - t->out.first) * t->out.pitch + column;
+    CSD_UNROLL
+    for (size_t i = 0; i < outputs; i++, y += t->out.plane) {
         CSD_UNROLL
         for (size_t r = 0; r < rows; r++) {
-            csd_wide parts[CSD_TILE_VECTORS];
-            csd_ints_floats(parts, sums[r][i], pair);
+            csd_wide made[CSD_TILE_VECTORS];
+            csd_ints_made(made, sums[r][i], t, o + i, pair);
             CSD_UNROLL
-            for (size_t v = 0; v < CSD_TILE_VECTORS; v++) {
-                const csd_wide made = csd_wide_add(csd_wide_mul(parts[v], multiplier), bias);
-                csd_wide_store(y + i * t->out.plane + r * t->out.pitch + v * CSD_WIDE,
-                               csd_wide_rectify(made, slope));
-            }
+            for (size_t v = 0; v < CSD_TILE_VECTORS; v++)
+                csd_wide_store(y + r * t->out.pitch + v * CSD_WIDE, made[v]);
         }
+    }
+}
+
+CSD_INLINE void csd_store_codes(csd_tile_ints sums, const csd_code_rows *t, size_t row,
+                                size_t column, size_t o, const size_t rows, const size_t outputs,
+                                const size_t pair, const int tame, const int bits) {
+    const size_t own = csd_pair_of(bits);
+    uint8_t *y = (uint8_t *)t->y +
+                 (o / 2u * t->out.plane + (row - t->out.first) * t->out.pitch + column) * own;
+    CSD_UNROLL
+    for (size_t i = 0; i + 1u < outputs; i += 2u, y += t->out.plane * own) {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            csd_wide first[CSD_TILE_VECTORS], second[CSD_TILE_VECTORS];
+            csd_ints_made(first, sums[r][i], t, o + i, pair);
+            csd_ints_made(second, sums[r][i + 1u], t, o + i + 1u, pair);
+            csd_codes_store(y + r * t->out.pitch * own, first, second, &t->coding, tame, bits);
+        }
+    }
+}
+
+CSD_INLINE int32_t *csd_ints_of(const csd_code_rows *t, size_t row, size_t column, size_t o) {
+    return (int32_t *)t->y + o * t->out.plane + (row - t->out.first) * t->out.pitch + column;
+}
+
+/* One tile of outputs from number o on, from image row `row` on. What is `fixed` makes codes of what
+   has been divided alone. */
+CSD_INLINE void csd_make_codes(const csd_code_rows *t, size_t row, size_t column, size_t o,
+                               const size_t kh, const size_t words, const size_t rows,
+                               const size_t outputs, const int fixed, const size_t pair) {
+    csd_tile_ints sums;
+    const int to_ints = pair != 2u && t->to == CSD_TO_INTS;
+    if (to_ints) {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            CSD_UNROLL
+            for (size_t i = 0; i < outputs; i++)
+                sums[r][i] = csd_ints_load(csd_ints_of(t, row + r, column, o + i));
+        }
+    } else {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            CSD_UNROLL
+            for (size_t i = 0; i < outputs; i++)
+                sums[r][i] = csd_ints_all(csd_begin_codes(t, row + r, o + i, kh, pair));
+        }
+    }
+    csd_sum_codes(sums, t, row, column, o, kh, words, rows, outputs, fixed, pair);
+    if (to_ints) {
+        CSD_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            CSD_UNROLL
+            for (size_t i = 0; i < outputs; i++)
+                csd_ints_store(csd_ints_of(t, row + r, column, o + i), sums[r][i]);
+        }
+    } else if (t->to == CSD_TO_FLOATS) {
+        csd_store_floats(sums, t, row, column, o, rows, outputs, pair);
+    } else if (!fixed && t->tame != CSD_DIVIDED) {
+        csd_store_codes(sums, t, row, column, o, rows, outputs, pair, CSD_WILD, t->coding.bits);
+    } else if (pair != 2u && t->coding.bits == 8) {
+        csd_store_codes(sums, t, row, column, o, rows, outputs, pair, CSD_DIVIDED, 8);
+    } else {
+        csd_store_codes(sums, t, row, column, o, rows, outputs, pair, CSD_DIVIDED, 16);
     }
 }
 

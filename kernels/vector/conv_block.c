@@ -64,8 +64,51 @@ static void run_middle(const strip *s, const csd_block *b, const csd_record *r, 
 #ifdef CSD_HAS_CODES
 static uint8_t *codes_of(const strip *s) { return (uint8_t *)s->v_at; }
 
+/* Integers in all three: pairs of codes of 16 bits are x and m, and y their sums. */
+static void run_whole_expand(const strip *s, const csd_block *b, const csd_record *r,
+                             const float *record, size_t count, int tame) {
+    const csd_code_rows expand = {
+        .x = (const uint8_t *)(s->x_at + s->planes_x.margin - b->taps[0].left),
+        .in = s->planes_x,
+        .pairs = b->pairs,
+        .taps = b->taps[0],
+        .weight = (const int32_t *)(const void *)(record + r->expand),
+        .multiplier = record + r->expand_multiplier,
+        .bias = record + r->expand_bias,
+        .slope = record + r->expand_slope,
+        .to = CSD_TO_CODES,
+        .tame = tame,
+        .coding = b->coding,
+        .y = codes_of(s) + s->planes_v.margin * b->pair,
+        .out = s->planes_v,
+        .outputs = count * b->taken,
+        .height = b->height,
+        .columns = s->columns,
+    };
+    run_sides(&expand, s->v);
+}
+
+static void run_whole_project(const strip *s, const csd_block *b, const csd_record *r,
+                              const float *record, size_t count) {
+    const csd_code_rows project = {
+        .x = (const uint8_t *)(s->m_at + s->planes_m.margin - b->taps[2].left),
+        .in = s->planes_m,
+        .pairs = count * b->taken / 2u,
+        .taps = b->taps[2],
+        .weight = (const int32_t *)(const void *)(record + r->project),
+        .to = CSD_TO_INTS,
+        .y = s->y_at,
+        .out = s->planes_y,
+        .outputs = b->outputs,
+        .height = b->height,
+        .columns = s->columns,
+    };
+    run_codes(&project, s->y, 4u);
+}
+
 static void run_coded_middle(const strip *s, const csd_block *b, const csd_record *r,
-                             const float *group, size_t i) {
+                             const float *group, size_t i, int tame) {
+    const size_t first = i * b->made / (b->whole ? 2u : 1u); /* planes of pairs, or of floats */
     const csd_code_rows middle = {
         .x = codes_of(s) + (i * (b->taken / 2u) * s->planes_v.plane + s->planes_v.margin -
                             b->taps[1].left) *
@@ -78,9 +121,12 @@ static void run_coded_middle(const strip *s, const csd_block *b, const csd_recor
         .multiplier = group + r->multiplier,
         .bias = group + r->middle_bias,
         .slope = group + r->middle_slope,
-        .y = s->m_at + i * b->each * s->planes_m.plane + s->planes_m.margin,
+        .to = b->whole ? CSD_TO_CODES : CSD_TO_FLOATS,
+        .tame = tame,
+        .coding = b->coding_m,
+        .y = s->m_at + first * s->planes_m.plane + s->planes_m.margin,
         .out = s->planes_m,
-        .outputs = b->each,
+        .outputs = b->made,
         .height = b->height,
         .columns = s->columns,
     };
@@ -89,43 +135,53 @@ static void run_coded_middle(const strip *s, const csd_block *b, const csd_recor
 #endif
 
 /* v of a batch. */
-static void run_expand(const strip *s, const csd_block *b, const csd_rows *expand, int tame) {
+static void run_expand(const strip *s, const csd_block *b, const csd_record *r, const float *record,
+                       size_t count, int tame) {
+    const csd_rows expand = expand_of(s, b, r, record, count);
 #ifdef CSD_HAS_CODES
     if (b->coded) {
         const coded to = {codes_of(s) + s->planes_v.margin * b->pair, s->planes_v, b->coding, tame};
-        run_coding(expand, &to, s->v);
+        if (b->whole)
+            run_whole_expand(s, b, r, record, count, tame);
+        else
+            run_coding(&expand, &to, s->v);
         if (b->width < s->columns)
-            clear_behind(codes_of(s), &s->planes_v, s->v, expand->outputs / 2u, b->width,
-                         b->pair, csd_code_of_zero(&b->coding));
+            clear_behind(codes_of(s), &s->planes_v, s->v, expand.outputs / 2u, b->width, b->pair,
+                         csd_code_of_zero(&b->coding));
         return;
     }
 #endif
     (void)tame;
-    run_floats(expand, s->v);
+    run_floats(&expand, s->v);
     if (b->width < s->columns)
-        clear_behind(s->v_at, &s->planes_v, s->v, expand->outputs, b->width, sizeof(float), 0);
+        clear_behind(s->v_at, &s->planes_v, s->v, expand.outputs, b->width, sizeof(float), 0);
 }
 
 /* Adds a batch of groups to the strip's y. */
 static void run_batch(const strip *s, const csd_block *b, const float *record, size_t count,
                       int tame) {
     const csd_record r = csd_block_record(b, count);
-    const csd_rows expand = expand_of(s, b, &r, record, count);
     const csd_rows project = project_of(s, b, &r, record, count);
-    run_expand(s, b, &expand, tame);
+    run_expand(s, b, &r, record, count, tame);
     for (size_t i = 0; i < count; i++) {
         const float *group = record + r.group + i * r.group_words;
 #ifdef CSD_HAS_CODES
         if (b->coded) {
-            run_coded_middle(s, b, &r, group, i);
+            run_coded_middle(s, b, &r, group, i, tame);
             continue;
         }
 #endif
         run_middle(s, b, &r, group, i);
     }
     if (b->width < s->columns)
-        clear_behind(s->m_at, &s->planes_m, s->m, count * b->each, b->width,
+        clear_behind(s->m_at, &s->planes_m, s->m, count * b->made / (b->whole ? 2u : 1u), b->width,
                      sizeof(float), 0);
+#ifdef CSD_HAS_CODES
+    if (b->whole) {
+        run_whole_project(s, b, &r, record, count);
+        return;
+    }
+#endif
     run_floats(&project, s->y);
 }
 
@@ -144,11 +200,39 @@ static int is_tame(const csd_block *b, const csd_bounds *bounds, const float *x)
            v * b->coding.inverse < 536870912.0f;
 }
 
+/* What x and y begin with. */
+static void begin_strip(const strip *s, const csd_block *b, const float *x, const float *bias,
+                        const float *residual) {
+#ifdef CSD_HAS_CODES
+    if (b->whole) { /* y's sums are 0 already */
+        encode_x(s, b, x);
+        return;
+    }
+#endif
+    copy_x(s, b, x);
+    begin_y(s, b, bias, residual);
+}
+
+static void end_strip(const strip *s, const csd_block *b, float *y, const float *bias,
+                      const float *residual, float scale) {
+#ifdef CSD_HAS_CODES
+    if (b->whole) {
+        decode_y(s, b, y, bias, residual, scale);
+        return;
+    }
+#endif
+    (void)bias;
+    (void)residual;
+    (void)scale;
+    copy_y(s, b, y);
+}
+
 int CSD_FAST(conv_block)(const csd_args *args) {
     float room[ROOM + LINE / sizeof(float)];
     float *start = room + (LINE - (uintptr_t)room % LINE) % LINE / sizeof(float);
     const csd_bounds *bounds = args->prepared;
     const float *x = args->in[CSD_CONV_BLOCK_X].data;
+    const float *bias = args->in[CSD_CONV_BLOCK_BIAS].data;
     const float *residual = args->in[CSD_CONV_BLOCK_RESIDUAL].data;
     const csd_param *p = args->params;
     float *y = args->out[CSD_CONV_BLOCK_OUT_Y].data;
@@ -160,7 +244,8 @@ int CSD_FAST(conv_block)(const csd_args *args) {
         return 0;
     const size_t words = csd_block_record(&b, b.batch).words;
     for (size_t n = 0; n < b.samples; n++, x += b.inputs * plane, y += b.outputs * plane) {
-        const int tame = b.coded && is_tame(&b, bounds, x);
+        const int tame = b.whole ? (bounds->divided ? CSD_DIVIDED : CSD_WILD)
+                                 : b.coded && is_tame(&b, bounds, x) ? CSD_TAME : CSD_WILD;
         for (size_t row = 0; row < b.height; row += most) {
             const span made = {row, b.height - row < most ? b.height : row + most};
             strip s;
@@ -171,12 +256,11 @@ int CSD_FAST(conv_block)(const csd_args *args) {
                 memset(s.v_at, csd_code_of_zero(&b.coding),
                        (size_t)(s.m_at - s.v_at) * sizeof *start);
 #endif
-            copy_x(&s, &b, x);
-            begin_y(&s, &b, args->in[CSD_CONV_BLOCK_BIAS].data, residual);
+            begin_strip(&s, &b, x, bias, residual);
             const float *record = (const float *)(const void *)(bounds + 1);
             for (size_t g = 0; g < b.groups; g += b.batch, record += words)
                 run_batch(&s, &b, record, csd_batch_at(&b, g), tame);
-            copy_y(&s, &b, y);
+            end_strip(&s, &b, y, bias, residual, p[CSD_CONV_BLOCK_P_Y_SCALE].f);
         }
         for (size_t o = 0; o < b.outputs; o++)
             CSD_KERNEL(activate)

@@ -8,9 +8,15 @@
 
 #if defined(CSD_HAS_AVX512) || defined(CSD_HAS_AVX2) || defined(CSD_HAS_NEON)
 
-#define CHUNK 1024u /* inputs whose tables are there at once */
+/* Inputs whose tables are there at once: where there are no more, weights are read from end to end.
+   NEON's sums hold 1024. */
+#ifdef CSD_HAS_AVX512
+#define CHUNK 2048u
+#else
+#define CHUNK 1024u
+#endif
 #define PANEL 1024u /* outputs whose sums are */
-#define AHEAD 4096  /* bytes of weights that are asked for before they are read */
+#define AHEAD 8192  /* bytes of weights that are asked for before they are read */
 
 /* The signed sums of four inputs, of any size: a group that is not whole has inputs of 0. */
 typedef int32_t wide_table[16];

@@ -19,15 +19,22 @@
    - underflow: numbers between 1e-10 and 1e10 are taken, or else the general kernel; what then
      vanishes is below 1e-17 in |r - R| and 1e-30 in s.
 
-   One row alone waits for memory. So a large codebook for single rows has four bytes in three: the
-   two lowest bits of three bytes are a fourth one's upper six. None is cleared: each byte is the
-   number that it is, the nearest to what is wanted that ends in the bits that the fourth needs. That
-   is C; how far it is from c the bounds know. They are four times as wide, and still leave few.
+   Many books have little in some of their dimensions. Those are not scanned: with t for what is in
+   them, |r_t c_t| <= |r_t| |c_t| is added to E, whose R, C and r - R are then of the scanned ones
+   alone; |c| stays that of all, which is no less. Which are scanned, is chosen for speed when the
+   book is prepared (residual_book.h). A row that has more in the others than was thought, so that
+   more than MOST_AFTER_FEW codewords are left, is scanned again in all.
+
+   One row alone waits for memory. So a large codebook for single rows has four bytes in three where
+   all of it is scanned: the two lowest bits of three bytes are a fourth one's upper six. None is
+   cleared: each byte is the number that it is, the nearest to what is wanted that ends in the bits
+   that the fourth needs. That is C; how far it is from c the bounds know. They are four times as
+   wide, and still leave few.
 
    If more than one is left, |r - c|^2 in any order of summing is within the same y of the truth: who
    is above the least by more than 5 y is out, (1 + y)^2 / (1 - y)^2 being less than 1 + 5 y. If still
-   more than one is left, the chain itself decides, the lowest index of equal ones. If MOST or more are
-   left after the scan, the general kernel does the row. */
+   more than one is left, the chain itself decides, the lowest index of equal ones. If more than
+   MOST are left after the scan, the general kernel does the row. */
 #include "../fast.h"
 #include "byte_dots.h"
 
@@ -36,212 +43,66 @@ CSD_NOTHING_FAST(residual_quantize)
 CSD_NOTHING_PREPARED(residual_quantize)
 #else
 
-#include <float.h>
-#include <math.h>
+#include "residual_book.h"
 
 #define MOST 256u
-#define MOST_WORDS 8192u
-#define MOST_WIDTH 4096u
-#define LEAST_WORK 2048u /* words x width from which on the scan pays */
-#define LEAST_TIGHT 196608u /* and from which on four bytes in three pay: several such fill a cache */
-#define MOST_TIGHT 384u /* width up to which: bounds grow with it faster than distances differ */
-#define BIG 1e10f
-#define SMALL 1e-10f
-#define LONGER 1.001f
-#define UNIT 5.9604645e-8f
-
-/* Codewords are prepared in blocks of 16, whose bytes of four dimensions are 64, and in groups of
-   four blocks, so that a scan reads few streams. Those that fill up the last group are never near. */
-#define WORDS 16u
-#define GROUP 16u
-#define STEP (GROUP * WORDS * 4u)
-#define TIGHT (GROUP / 2u) /* blocks of a tight group */
-
-typedef struct block {
-    float scale[WORDS];  /* a */
-    float half[WORDS];   /* |c|^2 / 2 */
-    float apart[WORDS];  /* |c - C| */
-    float length[WORDS]; /* |c| */
-    int32_t start[WORDS]; /* takes CSD_DOTS_OFFSET off q */
-} block;
-
-typedef struct prepared {
-    float longest;  /* of |c| */
-    uint32_t tight; /* four bytes in three */
-    uint8_t fill[56];
-} prepared;
-
-static size_t groups_of(uint32_t words) { return (words + GROUP * WORDS - 1u) / (GROUP * WORDS); }
-static size_t steps_of(size_t width) { return (width + 3u) / 4u; }
-
-/* Of a group of blocks; sixteen dimensions are four steps, or three that hold four. */
-static size_t group_bytes(size_t width, int tight) {
-    return tight ? (width + 15u) / 16u * 3u * STEP : steps_of(width) * STEP;
-}
-
-static size_t book_bytes(uint32_t words, size_t width, int tight) {
-    return sizeof(prepared) +
-           groups_of(words) * (GROUP * sizeof(block) + group_bytes(width, tight));
-}
-
-static int takes(const float *book, size_t count) {
-    float most = 0.0f;
-    for (size_t i = 0; i < count; i++) {
-        if (!(fabsf(book[i]) <= BIG))
-            return 0;
-        most = fabsf(book[i]) > most ? fabsf(book[i]) : most;
-    }
-    return most >= SMALL;
-}
-
-/* The number nearest to x that ends in the bits `low`. */
-static int8_t nearest_ending(float x, int low) {
-    const int near = (int)rintf((x - (float)low) / 4.0f) * 4 + low;
-    return (int8_t)(near > 127 ? near - 4 : near < -128 ? near + 4 : near);
-}
-
-/* Sixteen codes for x, of which 12 to 15 are in the lowest bits of the others as csd_bytes_fourth
-   reads them. */
-static void tighten(int8_t *codes, const float *x) {
-    for (size_t e = 0; e < 4u; e++) {
-        const int before = e % 2u == 1u ? codes[8u + e - 1u] >> 6 & 3 : 0;
-        const int fourth = nearest_ending(x[12u + e], before);
-        codes[12u + e] = (int8_t)fourth;
-        for (size_t i = 0; i < 3u; i++)
-            codes[4u * i + e] = nearest_ending(x[4u * i + e], fourth >> (6u - 2u * i) & 3);
-    }
-}
-
-static void prepare_word(block *to, int8_t *bytes, size_t w, const float *c, size_t width,
-                         int tight) {
-    const size_t step = tight ? STEP / 2u : STEP, steps = tight ? 3u : 4u;
-    const size_t all = tight ? (width + 15u) / 16u * 16u : width;
-    double length = 0.0, apart = 0.0, near = 0.0;
-    float most = 0.0f;
-    int32_t sum = 0;
-    for (size_t d = 0; d < width; d++)
-        most = fabsf(c[d]) > most ? fabsf(c[d]) : most;
-    const float scale = most >= FLT_MIN * 256.0f ? most / 127.0f : 0.0f;
-    for (size_t from = 0; from < all; from += 16u, bytes += steps * step) {
-        int8_t codes[16];
-        float x[16];
-        for (size_t i = 0; i < 16u; i++)
-            x[i] = scale > 0.0f && from + i < width ? c[from + i] / scale : 0.0f;
-        for (size_t i = 0; i < 16u; i++)
-            codes[i] = (int8_t)rintf(x[i]);
-        if (tight)
-            tighten(codes, x);
-        for (size_t i = 0; i < 16u && from + i < all; i++) {
-            if (i < steps * 4u)
-                bytes[i / 4u * step + i % 4u] = codes[i];
-            sum += codes[i];
-            if (from + i >= width)
-                continue; /* where the row is 0 */
-            const double kept = (double)scale * (double)codes[i];
-            const double exact = (double)c[from + i];
-            length += exact * exact;
-            near += kept * kept;
-            apart += (exact - kept) * (exact - kept);
-        }
-    }
-    to->scale[w] = scale;
-    to->half[w] = (float)(length / 2.0);
-    to->apart[w] = (float)(sqrt(apart) + 8.0 * (double)UNIT * sqrt(near)) * LONGER;
-    to->length[w] = (float)sqrt(length) * LONGER;
-    to->start[w] = -CSD_DOTS_OFFSET * sum;
-}
-
-/* Whether rows come one by one only, and the bytes from beyond the nearest cache. */
-static int is_tight(const csd_args *args) {
-#ifdef CSD_HAS_FOURTHS
-    const csd_shape *book = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].shape;
-    return args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].shape.dims[0] < CSD_DOTS_ROWS &&
-           (size_t)book->dims[0] * book->dims[1] >= LEAST_TIGHT && book->dims[1] <= MOST_TIGHT;
-#else
-    (void)args;
-    return 0;
-#endif
-}
-
-size_t CSD_PREPARE(residual_quantize)(const csd_args *args, void *memory) {
-    const csd_input *codebook = &args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK];
-    const uint32_t words = codebook->shape.dims[0];
-    const size_t width = codebook->shape.dims[1];
-    const float *book = codebook->data;
-    const int tight = is_tight(args);
-    if (book == NULL || words > MOST_WORDS || width > MOST_WIDTH || words * width < LEAST_WORK ||
-        !takes(book, words * width))
-        return 0;
-    if (memory == NULL)
-        return book_bytes(words, width, tight);
-    prepared *head = memory;
-    block *blocks = (block *)(head + 1);
-    int8_t *bytes = (int8_t *)(blocks + groups_of(words) * GROUP);
-    memset(memory, 0, book_bytes(words, width, tight));
-    head->tight = (uint32_t)tight;
-    for (size_t w = 0; w < groups_of(words) * GROUP * WORDS; w++) {
-        block *to = blocks + w / WORDS;
-        const size_t together = (tight ? TIGHT : GROUP) * WORDS;
-        int8_t *at = bytes + w / together * (group_bytes(width, tight) / (tight ? 2u : 1u)) +
-                     w % together * 4u;
-        if (w >= words) {
-            to->half[w % WORDS] = FLT_MAX;
-            continue;
-        }
-        prepare_word(to, at, w % WORDS, book + w * width, width, tight);
-        if (to->length[w % WORDS] > head->longest)
-            head->longest = to->length[w % WORDS];
-    }
-    return book_bytes(words, width, tight);
-}
+#define MOST_AFTER_FEW 64u
 
 typedef struct query {
     float scale;  /* b */
     float length; /* |R| */
     float apart;  /* |r - R| */
-    float square; /* |r|^2 */
+    float beyond; /* |r| where it is not scanned */
+    float square; /* |r|^2 of all */
 } query;
 
-/* The row as bytes with CSD_DOTS_OFFSET added; 0 if its numbers are none that the bounds hold for. */
-static int make_query(query *q, uint8_t *codes, const float *r, size_t width, float longest) {
-    csd_wide squares = csd_wide_all(0.0f), kept = squares, left = squares;
-    float most = 0.0f, magnitudes[CSD_WIDE];
-    csd_wide magnitude = csd_wide_all(0.0f);
-    for (size_t d = 0; d < width; d += CSD_WIDE) {
-        const size_t count = width - d < CSD_WIDE ? width - d : CSD_WIDE;
-        const csd_wide x = count == CSD_WIDE ? csd_wide_load(r + d)
-                                             : csd_wide_load_first(r + d, count);
-        const csd_wide minus = csd_wide_sub(csd_wide_all(0.0f), x);
+/* Numbers of the row from dimension d on, 0 beyond its end. */
+CSD_INLINE csd_wide load_piece(const float *r, size_t d, size_t width) {
+    return width - d < PIECE ? csd_wide_load_first(r + d, width - d) : csd_wide_load(r + d);
+}
+
+/* The row as bytes with CSD_DOTS_OFFSET added, in the first `near` dimensions of the book's order; 0
+   if its numbers are none that the bounds hold for. */
+static int make_query(query *q, uint8_t *codes, const float *r, size_t width, const codebook *of,
+                      size_t near) {
+    csd_wide squares = csd_wide_all(0.0f), beyond = squares, kept = squares, left = squares;
+    csd_wide greatest = squares, greatest_beyond = squares;
+    const size_t pieces = pieces_of(near);
+    for (size_t p = 0; p < pieces; p++) {
+        const csd_wide x = load_piece(r, of->order[p] * PIECE, width);
         squares = csd_wide_fma(x, x, squares);
-        magnitude = csd_wide_max(magnitude, csd_wide_max(x, minus));
+        greatest = csd_wide_max(greatest, csd_wide_max(x, csd_wide_sub(csd_wide_all(0.0f), x)));
     }
-    csd_wide_store(magnitudes, magnitude);
-    for (size_t i = 0; i < CSD_WIDE; i++)
-        most = magnitudes[i] > most ? magnitudes[i] : most;
-    q->square = csd_wide_total(squares);
+    for (size_t p = pieces; p < pieces_of(width); p++) {
+        const csd_wide x = load_piece(r, of->order[p] * PIECE, width);
+        const csd_wide size = csd_wide_max(x, csd_wide_sub(csd_wide_all(0.0f), x));
+        beyond = csd_wide_fma(x, x, beyond);
+        greatest_beyond = csd_wide_max(greatest_beyond, size);
+    }
+    const float most = csd_wide_most(greatest);
+    q->square = csd_wide_total(csd_wide_add(squares, beyond));
     /* A NaN may be lost in a maximum, not in the sum of squares. */
-    if (!(q->square <= FLT_MAX) || !(most <= BIG))
+    if (!(q->square <= FLT_MAX) || !(most <= BIG) || !(csd_wide_most(greatest_beyond) <= BIG))
         return 0;
     q->square *= LONGER;
     q->scale = most > SMALL * SMALL ? most / (float)CSD_DOTS_MOST : 0.0f;
-    const csd_wide inverse = csd_wide_all(q->scale > 0.0f ? 1.0f / q->scale : 0.0f);
+    const csd_wide inverse = csd_wide_all(q->scale > 0.0f ? (float)CSD_DOTS_MOST / most : 0.0f);
     const csd_wide scale = csd_wide_all(q->scale), rounder = csd_wide_all(CSD_ROUNDER);
-    for (size_t d = 0; d < width; d += CSD_WIDE) {
+    for (size_t p = 0; p < pieces; p++) {
         float shifted[CSD_WIDE];
-        const size_t count = width - d < CSD_WIDE ? width - d : CSD_WIDE;
-        const csd_wide x = count == CSD_WIDE ? csd_wide_load(r + d)
-                                             : csd_wide_load_first(r + d, count);
-        const csd_wide near = csd_wide_fma(x, inverse, rounder);
-        const csd_wide code = csd_wide_sub(near, rounder);
+        const csd_wide x = load_piece(r, of->order[p] * PIECE, width);
+        const csd_wide nearest = csd_wide_fma(x, inverse, rounder);
+        const csd_wide code = csd_wide_sub(nearest, rounder);
         const csd_wide rest = csd_wide_fnma(scale, code, x);
         kept = csd_wide_fma(code, code, kept);
         left = csd_wide_fma(rest, rest, left);
-        csd_wide_store(shifted, near); /* whose low byte is the code's */
+        csd_wide_store(shifted, nearest); /* whose low byte is the code's */
         for (size_t i = 0; i < CSD_WIDE; i++)
-            codes[d + i] = (uint8_t)(csd_bits(shifted[i]) + CSD_DOTS_OFFSET);
+            codes[p * PIECE + i] = (uint8_t)(csd_bits(shifted[i]) + CSD_DOTS_OFFSET);
     }
     q->length = q->scale * sqrtf(csd_wide_total(kept)) * LONGER;
-    q->apart = sqrtf(csd_wide_total(left)) * LONGER + 4.0f * UNIT * longest + 1e-17f;
+    q->apart = sqrtf(csd_wide_total(left)) * LONGER + 4.0f * UNIT * of->longest + 1e-17f;
+    q->beyond = sqrtf(csd_wide_total(beyond)) * LONGER + (near < width ? 1e-17f : 0.0f);
     return 1;
 }
 
@@ -274,22 +135,31 @@ CSD_INLINE void add_tight(csd_dots *sums, const uint8_t *codes, const int8_t *fr
 #endif
 }
 
+/* A book and what of it to scan. */
+typedef struct part {
+    const block *blocks;
+    const int8_t *bytes;
+    size_t count; /* of blocks */
+    size_t width; /* of the bytes */
+    size_t near;  /* dimensions that are scanned */
+} part;
+
 /* S - E of `count` blocks from `at` on for `rows` queries, and in `least` of each query its S + E. */
 CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, const query *q,
-                            const uint8_t *codes, size_t code_step, const block *blocks,
-                            const int8_t *bytes, size_t at, size_t width, size_t rows,
-                            size_t count, int tight) {
+                            const uint8_t *codes, size_t code_step, const part *of, size_t at,
+                            size_t rows, size_t count, int tight) {
     csd_dots sums[CSD_DOTS_ROWS][CSD_DOTS_BLOCKS_OF_ONE];
-    const size_t steps = tight ? 0 : steps_of(width);
-    const size_t span = steps * STEP;
-    const int8_t *from = bytes + at / GROUP * span + at % GROUP * (WORDS * 4u);
+    const size_t steps = tight ? 0 : steps_of(of->near);
+    const size_t span = steps_of(of->width) * STEP;
+    const int8_t *from = of->bytes + at / GROUP * span + at % GROUP * (WORDS * 4u);
     CSD_UNROLL
     for (size_t i = 0; i < rows; i++)
         CSD_UNROLL
         for (size_t j = 0; j < count; j++)
-            sums[i][j] = csd_dots_load(blocks[at + j].start);
+            sums[i][j] = csd_dots_load(of->blocks[at + j].start);
     if (tight)
-        add_tight(sums[0], codes, bytes + at / TIGHT * (group_bytes(width, 1) / 2u), width);
+        add_tight(sums[0], codes, of->bytes + at / TIGHT * (group_bytes(of->width, 1) / 2u),
+                  of->width);
     for (size_t step = 0; step < steps; step++, from += STEP) {
         csd_shared four[CSD_DOTS_ROWS];
         CSD_UNROLL
@@ -306,50 +176,55 @@ CSD_INLINE void scan_blocks(float *scores, size_t score_step, csd_wide *least, c
     }
     CSD_UNROLL
     for (size_t j = 0; j < count; j++) {
-        const block *b = blocks + at + j;
+        const block *b = of->blocks + at + j;
         const csd_wide scale = csd_wide_load(b->scale), half = csd_wide_load(b->half);
         const csd_wide apart = csd_wide_load(b->apart), length = csd_wide_load(b->length);
+        const csd_wide beyond = csd_wide_load(b->beyond);
         CSD_UNROLL
         for (size_t i = 0; i < rows; i++) {
             const csd_wide both = csd_wide_mul(csd_wide_all(q[i].scale), scale);
             const csd_wide s = csd_wide_fnma(both, csd_dots_floats(sums[i][j]), half);
             const csd_wide e = csd_wide_fma(csd_wide_all(q[i].apart), length,
                                             csd_wide_mul(csd_wide_all(q[i].length), apart));
-            least[i] = csd_wide_min(csd_wide_add(s, e), least[i]);
-            csd_wide_store(scores + i * score_step + (at + j) * WORDS, csd_wide_sub(s, e));
+            const csd_wide all = csd_wide_fma(csd_wide_all(q[i].beyond), beyond, e);
+            least[i] = csd_wide_min(csd_wide_add(s, all), least[i]);
+            csd_wide_store(scores + i * score_step + (at + j) * WORDS, csd_wide_sub(s, all));
         }
     }
 }
 
-CSD_INLINE void scan(float *scores, size_t score_step, csd_wide *least, const query *q,
-                     const uint8_t *codes, size_t code_step, const block *blocks,
-                     const int8_t *bytes, size_t count, size_t width, size_t rows,
-                     size_t together, int tight) {
+CSD_INLINE void scan(float *scores, csd_wide *least, const query *q, const uint8_t *codes,
+                     size_t code_step, const part *of, size_t rows, size_t together, int tight) {
     size_t at = 0;
     for (size_t i = 0; i < rows; i++)
         least[i] = csd_wide_all(FLT_MAX);
-    for (; at + together <= count; at += together)
-        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, width, rows,
-                    together, tight);
-    for (; at < count; at += CSD_DOTS_BLOCKS)
-        scan_blocks(scores, score_step, least, q, codes, code_step, blocks, bytes, at, width, rows,
+    for (; at + together <= of->count; at += together)
+        scan_blocks(scores, of->count * WORDS, least, q, codes, code_step, of, at, rows, together,
+                    tight);
+    for (; at < of->count; at += CSD_DOTS_BLOCKS)
+        scan_blocks(scores, of->count * WORDS, least, q, codes, code_step, of, at, rows,
                     CSD_DOTS_BLOCKS, 0);
 }
 
-/* |r - c|^2, summed in the order that is fastest. */
-static float about(const float *r, const float *c, size_t width) {
-    csd_wide sums[2] = {csd_wide_all(0.0f), csd_wide_all(0.0f)};
-    size_t d = 0;
-    for (; d + CSD_WIDE <= width; d += CSD_WIDE) {
-        const csd_wide apart = csd_wide_sub(csd_wide_load(r + d), csd_wide_load(c + d));
-        sums[d / CSD_WIDE & 1u] = csd_wide_fma(apart, apart, sums[d / CSD_WIDE & 1u]);
+/* |r - c|^2 of four codewords, summed in the order that is fastest. */
+CSD_INLINE void measure_four(float *distances, const uint32_t *four, const float *r,
+                             const float *book, size_t width) {
+    const float *c[4];
+    csd_wide sums[4];
+    CSD_UNROLL
+    for (size_t j = 0; j < 4u; j++) {
+        c[j] = book + four[j] * width;
+        sums[j] = csd_wide_all(0.0f);
     }
-    if (d < width) {
-        const csd_wide apart = csd_wide_sub(csd_wide_load_first(r + d, width - d),
-                                            csd_wide_load_first(c + d, width - d));
-        sums[0] = csd_wide_fma(apart, apart, sums[0]);
+    for (size_t d = 0; d < width; d += CSD_WIDE) {
+        const csd_wide x = load_piece(r, d, width);
+        CSD_UNROLL
+        for (size_t j = 0; j < 4u; j++) {
+            const csd_wide apart = csd_wide_sub(x, load_piece(c[j], d, width));
+            sums[j] = csd_wide_fma(apart, apart, sums[j]);
+        }
     }
-    return csd_wide_total(csd_wide_add(sums[0], sums[1]));
+    csd_wide_totals(distances, sums[0], sums[1], sums[2], sums[3]);
 }
 
 /* The chain of the definition; eight at a time hide its latency. */
@@ -377,35 +252,41 @@ static uint32_t decide(const uint32_t *left, size_t count, const float *r, const
     return found;
 }
 
-/* The index, or MOST_WORDS if too many are left for it. */
+/* The index, or MOST_WORDS if more than `limit` are left for it. */
 static uint32_t choose(const float *scores, csd_wide least, const query *q, size_t blocks,
-                       const float *r, const float *book, size_t width) {
+                       const float *r, const float *book, size_t width, size_t limit) {
     const float relative = (float)(width + 4u) * (UNIT * 1.01f);
-    float sums[CSD_WIDE], distances[MOST], bound = FLT_MAX;
-    uint32_t left[MOST];
+    float distances[MOST + 3u];
+    uint32_t left[MOST + WORDS];
     size_t count = 0, kept = 0;
-    csd_wide_store(sums, least);
-    for (size_t i = 0; i < CSD_WIDE; i++)
-        bound = sums[i] < bound ? sums[i] : bound;
+    const float bound = -csd_wide_most(csd_wide_sub(csd_wide_all(0.0f), least));
     const float distance = q->square + 2.0f * bound;
     const float slack = relative * (distance > 0.0f ? distance : 0.0f) * 1.01f +
                         4.0f * UNIT * fabsf(bound) + 1e-30f;
     const csd_wide most = csd_wide_all(bound + slack);
-    for (size_t b = 0; b < blocks; b++) {
-        uint32_t near = csd_wide_at_most(csd_wide_load(scores + b * WORDS), most);
-        for (; near != 0; near &= near - 1u) {
-            if (count == MOST)
+    for (size_t from = 0; from < blocks; from += GROUP) {
+        uint32_t near[GROUP], some = 0;
+        CSD_UNROLL
+        for (uint32_t b = 0; b < GROUP; b++) {
+            near[b] = csd_wide_at_most(csd_wide_load(scores + (from + b) * WORDS), most);
+            some |= (uint32_t)(near[b] != 0) << b;
+        }
+        for (; some != 0; some &= some - 1u) {
+            const uint32_t b = (uint32_t)__builtin_ctz(some);
+            count += csd_collect(left + count, (uint32_t)(from + b) * WORDS, near[b]);
+            if (count > limit)
                 return MOST_WORDS;
-            left[count++] = (uint32_t)(b * WORDS) + (uint32_t)__builtin_ctz(near);
         }
     }
-    if (count == 1)
-        return left[0];
+    if (count <= 1)
+        return count == 0 ? MOST_WORDS : left[0];
+    for (size_t i = count; i % 4u != 0; i++)
+        left[i] = left[0];
     float shortest = FLT_MAX;
-    for (size_t i = 0; i < count; i++) {
-        distances[i] = about(r, book + left[i] * width, width);
+    for (size_t i = 0; i < count; i += 4u)
+        measure_four(distances + i, left + i, r, book, width);
+    for (size_t i = 0; i < count; i++)
         shortest = distances[i] < shortest ? distances[i] : shortest;
-    }
     shortest += 5.0f * relative * shortest + 1e-30f;
     for (size_t i = 0; i < count; i++)
         if (distances[i] <= shortest)
@@ -437,22 +318,39 @@ static void write_row(const csd_args *args, size_t row, uint32_t index, const fl
         codes[b] = (uint8_t)(index >> (bits - 1u - b) & 1u);
 }
 
+/* Queries of one row, or of CSD_DOTS_ROWS. */
+static void scan_rows(float *scores, csd_wide *least, const query *q, const uint8_t *codes,
+                      size_t code_step, const part *of, size_t rows, int tight) {
+    if (rows > 1u)
+        scan(scores, least, q, codes, code_step, of, CSD_DOTS_ROWS, CSD_DOTS_BLOCKS, 0);
+#ifdef CSD_HAS_FOURTHS
+    else if (tight)
+        scan(scores, least, q, codes, code_step, of, 1u, TIGHT, 1);
+#endif
+    else
+        scan(scores, least, q, codes, code_step, of, 1u, CSD_DOTS_BLOCKS_OF_ONE, 0);
+    (void)tight;
+}
+
 int CSD_FAST(residual_quantize)(const csd_args *args) {
     const csd_shape *shape = &args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].shape;
     const uint32_t words = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].shape.dims[0];
     const float *x = args->in[CSD_RESIDUAL_QUANTIZE_FEATURE].data;
-    const float *book = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].data;
+    const float *words_at = args->in[CSD_RESIDUAL_QUANTIZE_CODEBOOK].data;
     const size_t width = shape->dims[1], rows = shape->dims[0];
     const uint32_t bits = args->out[CSD_RESIDUAL_QUANTIZE_OUT_CODES].shape.dims[1];
-    const prepared *head = args->prepared;
+    const codebook *head = args->prepared;
     if (head == NULL)
         return 0;
     const block *blocks = (const block *)(head + 1);
-    const size_t count = groups_of(words) * GROUP;
-    const int8_t *bytes = (const int8_t *)(blocks + count);
+    const size_t count = groups_of(words) * GROUP, near = head->near;
+    const block *blocks_of_all = blocks + blocks_ahead(words, width, near);
+    const int8_t *bytes = (const int8_t *)(blocks_of_all + count);
+    const part few = {blocks, bytes, count, width, near};
+    const part all = {blocks_of_all, bytes, count, width, width};
     float scores[MOST_WORDS];
     uint8_t codes[2u * MOST_WIDTH];
-    const size_t code_step = (width + CSD_WIDE - 1u) / CSD_WIDE * CSD_WIDE;
+    const size_t code_step = pieces_of(width) * PIECE;
     const int several = head->tight == 0 && CSD_DOTS_ROWS * code_step <= sizeof codes &&
                         CSD_DOTS_ROWS * count * WORDS <= MOST_WORDS;
     for (size_t row = 0; row < rows;) {
@@ -462,34 +360,28 @@ int CSD_FAST(residual_quantize)(const csd_args *args) {
         const size_t most = several && rows - row >= CSD_DOTS_ROWS ? CSD_DOTS_ROWS : 1u;
         for (; taken < most; taken++)
             if (!make_query(q + taken, codes + taken * code_step, x + (row + taken) * width, width,
-                            head->longest))
+                            head, near))
                 break;
         if (taken == 0) {
             general(args, row++, width, bits);
             continue;
         }
-        if (taken == CSD_DOTS_ROWS) {
-            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width,
-                 CSD_DOTS_ROWS, CSD_DOTS_BLOCKS, 0);
-#ifdef CSD_HAS_FOURTHS
-        } else if (head->tight != 0) {
-            taken = 1;
-            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
-                 TIGHT, 1);
-#endif
-        } else {
-            taken = 1;
-            scan(scores, count * WORDS, least, q, codes, code_step, blocks, bytes, count, width, 1u,
-                 CSD_DOTS_BLOCKS_OF_ONE, 0);
-        }
+        taken = taken == CSD_DOTS_ROWS ? taken : 1u;
+        scan_rows(scores, least, q, codes, code_step, &few, taken, head->tight != 0);
         for (size_t i = 0; i < taken; i++, row++) {
             const float *r = x + row * width;
-            const uint32_t index = choose(scores + i * count * WORDS, least[i], q + i, count, r,
-                                          book, width);
+            float *own = scores + i * count * WORDS;
+            uint32_t index = choose(own, least[i], q + i, count, r, words_at, width,
+                                    near < width ? MOST_AFTER_FEW : MOST);
+            if (index >= words && near < width &&
+                make_query(q + i, codes, r, width, head, width)) {
+                scan_rows(own, least + i, q + i, codes, code_step, &all, 1u, 0);
+                index = choose(own, least[i], q + i, count, r, words_at, width, MOST);
+            }
             if (index >= words)
                 general(args, row, width, bits);
             else
-                write_row(args, row, index, r, book + index * width, width, bits);
+                write_row(args, row, index, r, words_at + index * width, width, bits);
         }
     }
     return 1;

@@ -15,6 +15,7 @@
 typedef struct csd_ints {
     __m512i a, b;
 } csd_ints, csd_codes;
+typedef __m512i csd_weights;
 #define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+v"((x).a), "+v"((x).b))
 
 /* What a code that is a byte has as zero. */
@@ -31,11 +32,24 @@ CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
     __asm__("" : "+v"(y.a), "+v"(y.b));
     return y;
 }
-/* sum + codes weights; `word` has the weights of two channels, of bytes in two columns each. */
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
-                                  const size_t pair) {
+/* Codes of 16 bits leave 32 sums in order. */
+CSD_INLINE csd_ints csd_ints_load(const int32_t *p) {
+    const csd_ints y = {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 16)};
+    return y;
+}
+CSD_INLINE void csd_ints_store(int32_t *p, csd_ints x) {
+    _mm512_storeu_si512(p, x.a);
+    _mm512_storeu_si512(p + 16, x.b);
+}
+/* The weights of two channels, of bytes in two columns each. */
+CSD_INLINE csd_weights csd_weights_load(const int32_t *word) {
     __m512i weights = _mm512_set1_epi32(*word);
     __asm__("" : "+v"(weights));
+    return weights;
+}
+/* sum + codes weights. */
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, csd_weights weights,
+                                  const size_t pair) {
     const csd_ints bytes = {_mm512_dpbusd_epi32(sum.a, codes.a, weights),
                             _mm512_dpbusd_epi32(sum.b, codes.b, weights)};
     const csd_ints halves = {_mm512_dpwssd_epi32(sum.a, codes.a, weights),
@@ -56,8 +70,10 @@ CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
 }
 
 /* The nearest integers of v / scale, below 2^31. `tame`: none is NaN or too large, and the
-   reciprocal of the scale is exact. */
+   reciprocal of the scale is exact, or v has been divided by it. */
 CSD_INLINE __m512i csd_nearest_codes(csd_wide v, const csd_coding *coding, const int tame) {
+    if (tame == CSD_DIVIDED)
+        return _mm512_cvtps_epi32(v);
     if (tame)
         return _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(coding->inverse)));
     const __m512 ratio = _mm512_div_ps(v, _mm512_set1_ps(coding->scale));
@@ -105,6 +121,7 @@ CSD_INLINE void csd_codes_store(uint8_t *to, const csd_wide *a, const csd_wide *
 typedef struct csd_ints {
     __m256i a, b;
 } csd_ints, csd_codes;
+typedef __m256i csd_weights;
 #define CSD_INTS_NOW(x) __asm__ __volatile__("" : "+x"((x).a), "+x"((x).b))
 
 CSD_INLINE csd_ints csd_ints_all(int32_t x) {
@@ -117,11 +134,21 @@ CSD_INLINE csd_codes csd_codes_load(const uint8_t *p, const size_t pair) {
                          _mm256_loadu_si256((const __m256i *)(const void *)(p + 32))};
     return y;
 }
-/* sum + codes weights; `word` has the weights of two channels. */
-CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, const int32_t *word,
+CSD_INLINE csd_ints csd_ints_load(const int32_t *p) {
+    const csd_ints y = {_mm256_loadu_si256((const __m256i *)(const void *)p),
+                        _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
+    return y;
+}
+CSD_INLINE void csd_ints_store(int32_t *p, csd_ints x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, x.a);
+    _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.b);
+}
+/* The weights of two channels. */
+CSD_INLINE csd_weights csd_weights_load(const int32_t *word) { return _mm256_set1_epi32(*word); }
+/* sum + codes weights. */
+CSD_INLINE csd_ints csd_codes_add(csd_ints sum, csd_codes codes, csd_weights weights,
                                   const size_t pair) {
     (void)pair;
-    const __m256i weights = _mm256_set1_epi32(*word);
     const csd_ints y = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(codes.a, weights)),
                         _mm256_add_epi32(sum.b, _mm256_madd_epi16(codes.b, weights))};
     return y;
@@ -133,6 +160,8 @@ CSD_INLINE void csd_ints_floats(csd_wide *y, csd_ints x, const size_t pair) {
 }
 
 CSD_INLINE __m256i csd_nearest_codes(__m256 v, const csd_coding *coding, const int tame) {
+    if (tame == CSD_DIVIDED)
+        return _mm256_cvtps_epi32(v);
     if (tame)
         return _mm256_cvtps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(coding->inverse)));
     const __m256 ratio = _mm256_div_ps(v, _mm256_set1_ps(coding->scale));

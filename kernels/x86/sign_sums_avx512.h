@@ -48,8 +48,9 @@ CSD_INLINE __m512i pair_sums(__m512i plus, __m512i minus, int first) {
         _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(minus, b), 0xCCCCCCCCCCCCCCCCu, plus, b));
 }
 
+/* Meanwhile it asks for the weights that are read first, as many as later are asked for ahead. */
 static chunk_facts build_tables(table *tables, const csd_input *x, size_t at, size_t count,
-                                int32_t zero) {
+                                int32_t zero, const uint16_t *weights) {
     const __m512i zeros = _mm512_set1_epi16((short)zero), one = _mm512_set1_epi16(1);
     const __m512i highs = _mm512_set_epi16(7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4, 4, 4, 3, 3, 3,
                                            3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
@@ -58,7 +59,11 @@ static chunk_facts build_tables(table *tables, const csd_input *x, size_t at, si
     __m512i most = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
     __mmask32 beyond = 0;
     chunk_facts facts;
+    const char *first = (const char *)weights;
     for (size_t i = 0; i < count; i += 32u, tables += 8) {
+        CSD_UNROLL
+        for (size_t line = 0; line < AHEAD * 32u / CHUNK; line += 64u, first += 64)
+            _mm_prefetch(first, _MM_HINT_T0);
         const __m512i words = load_step(x, at + i, count - i, zeros, &beyond);
         const __m512i half = _mm512_srai_epi16(words, 1), size = _mm512_abs_epi16(words);
         const __m512i plus = _mm512_sub_epi16(words, half);
@@ -206,7 +211,8 @@ static void add_chunk(int32_t *sums, size_t from, size_t count, size_t outputs, 
     const size_t run = inputs - at < CHUNK ? inputs - at : CHUNK;
     const size_t steps = csd_sign_steps(inputs), here = csd_sign_steps(run);
     const size_t tiles = csd_sign_tiles(outputs), begin = from / CSD_SIGN_TILE;
-    const chunk_facts facts = build_tables(tables.narrow, x, row + at, run, zero);
+    const uint16_t *first = csd_sign_at(words, begin, tiles, steps, at / CSD_SIGN_STEP);
+    const chunk_facts facts = build_tables(tables.narrow, x, row + at, run, zero, first);
     const int narrow = facts.most <= 65530u;
     if (!narrow) {
         int32_t numbers[CHUNK];

@@ -66,7 +66,7 @@ typedef struct csd_op_rule {
 static const csd_field csd_header_fields[] = {
     {"magic", 1112101699u, 1112101699u, 0, 4, CSD_KIND_EXACT},
     {"major", 1u, 1u, 4, 2, CSD_KIND_EXACT},
-    {"minor", 0u, 6u, 6, 2, CSD_KIND_COUNT},
+    {"minor", 0u, 7u, 6, 2, CSD_KIND_COUNT},
     {"header_size", 80u, 80u, 16, 4, CSD_KIND_EXACT},
     {"section_count", 1u, 64u, 20, 4, CSD_KIND_COUNT},
     {"arena_align", 16u, 4096u, 32, 4, CSD_KIND_COUNT},
@@ -413,6 +413,9 @@ static const csd_param_rule csd_conv_block_params[] = {
     {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* code_scale */
     {CSD_PARAM_I32_RANGE, (uint32_t)0, 255}, /* code_zero */
     {CSD_PARAM_U32_RANGE, 8u, 16u}, /* code_bits */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* x_scale */
+    {CSD_PARAM_F32_POSITIVE, 0u, 0u}, /* m_scale */
+    {CSD_PARAM_F32_FINITE, 0u, 0u}, /* y_scale */
 };
 
 static const csd_param_rule csd_bits_network_params[] = {
@@ -482,7 +485,7 @@ static const csd_op_rule csd_op_rules[CSD_OP_LAST + 1u] = {
     {2, 2, 0, 0, 2, 0, 0, 0, {2, 2}, {4, 2}, NULL}, /* RESIDUAL_QUANTIZE */
     {2, 1, 1, 0, 2, 0, 0, 0, {4, 2}, {2}, csd_residual_dequantize_params}, /* RESIDUAL_DEQUANTIZE */
     {2, 2, 0, 0, 0, 0, 0, 0, {2, 2}, {2, 2}, NULL}, /* ZERO_FORCING */
-    {8, 2, 12, 224, 126, 0, 0, 0, {2, 2, 2, 10, 2, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
+    {8, 2, 15, 224, 126, 0, 0, 0, {2, 18, 2, 10, 18, 2, 2, 2}, {2, 2}, csd_conv_block_params}, /* CONV_BLOCK */
     {7, 1, 7, 36, 126, 0, 0, 0, {4, 8, 32, 2, 8, 32, 2}, {2}, csd_bits_network_params}, /* BITS_NETWORK */
     {2, 1, 0, 0, 2, 0, 0, 0, {2, 2}, {4}, NULL}, /* QUANTIZE_LOGIT */
 };

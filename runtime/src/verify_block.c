@@ -14,14 +14,17 @@ static int kernel_fits(csd_tensor_ref weight, uint32_t outputs, uint32_t inputs,
            pads[0].u < weight->dims[2] && pads[1].u < weight->dims[3];
 }
 
-/* Floats for a group's planes, before and after `middle`, and for its weights unless they are
-   floats. A tensor has less than 2^31 bytes. */
-static uint64_t scratch_floats(csd_tensor_ref x, csd_tensor_ref middle) {
-    const uint64_t channels = middle->dims[1];
-    const uint64_t planes = 2u * channels * x->dims[2] * x->dims[3];
-    if (middle->dtype == CSD_F32)
-        return planes;
-    return planes + channels * channels * middle->dims[2] * middle->dims[3];
+/* Floats for a group's planes, before and after `middle`; where the second are not yet needed, the
+   codes of x. A tensor has less than 2^31 bytes. */
+static uint64_t scratch_floats(csd_tensor_ref x, csd_tensor_ref middle, int whole) {
+    const uint64_t plane = (uint64_t)x->dims[2] * x->dims[3], planes = middle->dims[1] * plane;
+    const uint64_t codes = whole ? (x->dims[1] * plane + 1u) / 2u : 0;
+    return planes + (codes > planes ? codes : planes);
+}
+
+/* A power of two that is a normal number, and so is its reciprocal. */
+static int is_exact_scale(csd_param scale) {
+    return (scale.u & 0x007FFFFFu) == 0 && scale.u >> 23 > 0 && scale.u >> 23 < 254u;
 }
 
 /* Finite and positive: from the least subnormal to below infinity. */
@@ -41,8 +44,11 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
     csd_tensor_ref scratch = o->out[CSD_CONV_BLOCK_OUT_SCRATCH];
     const csd_param *p = o->params;
     const uint32_t wide = expand->dims[0], groups = p[CSD_CONV_BLOCK_P_GROUPS].u;
-    const int coded = middle->dtype == CSD_I8;
+    const int coded = middle->dtype == CSD_I8, whole = expand->dtype == CSD_I16;
+    const uint32_t rows = whole ? 6u : coded ? 5u : 4u;
     const uint32_t bits = p[CSD_CONV_BLOCK_P_CODE_BITS].u;
+    if (whole != (o->in[CSD_CONV_BLOCK_PROJECT]->dtype == CSD_I16) || (whole && !coded))
+        return CSD_BAD_DTYPE;
     if (x->rank != 4 || y->rank != 4 || x->dims[0] != y->dims[0] || !csd_is_number(x->dims[2]) ||
         !csd_is_number(x->dims[3]) || x->dims[2] != y->dims[2] || x->dims[3] != y->dims[3] ||
         (x->dims[2] == 1 && x->dims[3] == 1))
@@ -52,15 +58,20 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
         !kernel_fits(middle, wide, wide / groups, p + CSD_CONV_BLOCK_P_PAD_TOP_2) ||
         !kernel_fits(o->in[CSD_CONV_BLOCK_PROJECT], y->dims[1], wide,
                      p + CSD_CONV_BLOCK_P_PAD_TOP_3) ||
-        channels->rank != 2 || channels->dims[0] != (coded ? 5u : 4u) ||
-        channels->dims[1] != wide || !csd_is_vector(o->in[CSD_CONV_BLOCK_BIAS], y->dims[1]) ||
+        channels->rank != 2 || channels->dims[0] != rows || channels->dims[1] != wide ||
+        !csd_is_vector(o->in[CSD_CONV_BLOCK_BIAS], y->dims[1]) ||
         (residual != NULL && !csd_same_shape(residual, y)) ||
         !csd_activation_fits(p[CSD_CONV_BLOCK_P_ACTIVATION], o->in[CSD_CONV_BLOCK_SLOPE],
                              y->dims[1]))
         return CSD_BAD_SHAPE;
     if (scratch->storage != CSD_STORAGE_ARENA || scratch->rank != 1 ||
-        !csd_is_number(scratch->dims[0]) || scratch->dims[0] != scratch_floats(x, middle))
+        !csd_is_number(scratch->dims[0]) || scratch->dims[0] != scratch_floats(x, middle, whole))
         return CSD_BAD_SHAPE;
+    if (whole ? !is_exact_scale(p[CSD_CONV_BLOCK_P_X_SCALE]) ||
+                    !is_exact_scale(p[CSD_CONV_BLOCK_P_M_SCALE])
+              : p[CSD_CONV_BLOCK_P_X_SCALE].f != 1.0f || p[CSD_CONV_BLOCK_P_M_SCALE].f != 1.0f ||
+                    p[CSD_CONV_BLOCK_P_Y_SCALE].f != 1.0f)
+        return CSD_BAD_PARAM;
     if (!coded)
         return p[CSD_CONV_BLOCK_P_CODE_SCALE].f == 1.0f &&
                        p[CSD_CONV_BLOCK_P_CODE_ZERO].i == 0 && bits == 8
@@ -71,5 +82,5 @@ csd_status csd_check_conv_block(const csd_operands *o, const csd_part *part) {
     if (middle->nbytes / wide > (bits == 8 ? MOST_PRODUCTS_OF_8 : MOST_PRODUCTS_OF_16))
         return CSD_BAD_SHAPE;
     const csd_param *multipliers = (const csd_param *)csd_constant(channels, part) + 4u * wide;
-    return are_positive(multipliers, wide) ? CSD_OK : CSD_FIELD_RANGE;
+    return are_positive(multipliers, (rows - 4u) * wide) ? CSD_OK : CSD_FIELD_RANGE;
 }

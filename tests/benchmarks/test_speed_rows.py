@@ -11,12 +11,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from hand_plan import HandPlan
+
 from benchmarks.__main__ import ROWS, arguments
 from benchmarks.rows import codebooks, misses, peers, roofline
 from benchmarks.rows.low_bit import low_bit_forms
 from benchmarks.rows.measure import OURS, Check, Cold, Peer, Row, figures_of, holds, take_turns
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.compile import compile_model
+from csideploy.export.plan import Op
 from csideploy.export.residual_models import quantizer_model
 from csideploy.link_source import Bits, from_zoo
 
@@ -100,6 +103,30 @@ def test_work_of_a_bundle_by_kind_of_instruction() -> None:
     slow = roofline.Machine({roofline.DOT8: 1e12}, {**machine.read, "DRAM": 1e6}, 512)
     assert roofline.limit(slow, work, cold=True)["binds"] == "DRAM bandwidth"
     assert roofline.limit(roofline.Machine({}, machine.read, 128), work)["seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "bits", "work"),
+    [
+        (np.float32, np.float32, 8, {roofline.PAIRS: 12 * (24 + 48 + 12)}),
+        (np.int8, np.float32, 8, {roofline.DOT8: 12 * 48, roofline.PAIRS: 12 * (24 + 12)}),
+        (np.int8, np.float32, 16, {roofline.DOT16: 12 * 48, roofline.PAIRS: 12 * (24 + 12)}),
+        (np.int8, np.int16, 8, {roofline.DOT8: 12 * 48, roofline.DOT16: 12 * (24 + 12)}),
+        (np.int8, np.int16, 16, {roofline.DOT16: 12 * (24 + 48 + 12)}),
+    ],
+)
+def test_work_of_a_block_by_its_weights(
+    inner: type, outer: type, bits: int, work: dict[str, float]
+) -> None:
+    hand = HandPlan()
+    rows = 4 + (inner is np.int8) + (outer is np.int16)
+    constants = [((4, 2, 1, 3), outer), ((rows, 4), np.float32), ((4, 2, 3, 2), inner)]
+    constants.append(((1, 4, 3, 1), outer))
+    held = [hand.constant(str(i), np.ones(*c)) for i, c in enumerate(constants)]
+    made = [hand.output("y", ("n", 1, 3, 4)), hand.arena("scratch", (48,))]
+    operands = [hand.input("x", ("n", 2, 3, 4)), *held, None, None, None]
+    hand.step(Op.CONV_BLOCK, operands, made, groups=2, code_bits=bits)
+    assert roofline.work_of(write_bundle(hand.plan())).operations == work
 
 
 def test_an_index_that_is_not_the_nearest_fails() -> None:

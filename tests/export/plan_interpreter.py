@@ -173,7 +173,13 @@ def conv_block(t: dict[str, NDArray[Any]], p: dict[str, Any]) -> NDArray[Any]:
         return conv2d(x, t[role], window)
 
     rows = t["channels"].reshape(-1, t["channels"].shape[1], 1, 1)
-    v = convolve(t["x"], "expand", 1) + rows[0]
+
+    def code16(values: NDArray[Any]) -> NDArray[Any]:
+        return np.clip(np.rint(values), -32768, 32767)
+
+    whole = len(rows) > 5
+    x = code16(t["x"] / p["x_scale"]) if whole else t["x"]
+    v = convolve(x, "expand", 1) * (rows[5] if whole else 1.0) + rows[0]
     v = np.where(v < 0, v * rows[1], v)
     if len(rows) > 4:
         codes = np.rint(v / p["code_scale"]) + p["code_zero"]
@@ -182,7 +188,8 @@ def conv_block(t: dict[str, NDArray[Any]], p: dict[str, Any]) -> NDArray[Any]:
     m = convolve(v, "middle", 2, p["groups"])
     m = (m * rows[4] if len(rows) > 4 else m) + rows[2]
     m = np.where(m < 0, m * rows[3], m)
-    y = convolve(m, "project", 3)
+    m = code16(m / p["m_scale"]) if whole else m
+    y = convolve(m, "project", 3) * (p["y_scale"] if whole else 1.0)
     y = y + t["bias"].reshape(1, -1, 1, 1) if "bias" in t else y
     return activate(y + t.get("residual", 0.0), p, t)
 

@@ -48,6 +48,12 @@ class Built:
             "weight_scale": 0.02,
             "kind": np.uint8,
             "scale": 0.125,
+            "more": 0.0,
+            "edges": (),
+            "turned": False,
+            "x_scale": 2.0**-8,
+            "m_scale": 2.0**-5,
+            "edge_scales": (2.0**-11, 2.0**-7),
             **changes,
         }
         self.nodes: list[Any] = []
@@ -69,10 +75,21 @@ class Built:
             shape = (outputs, inputs, kh, kw)
             codes = np.random.default_rng(1).integers(-127, 128, shape).astype(np.int8)
             scale = np.broadcast_to(np.float32(self.how["weight_scale"]), outputs)
-            scale = np.ascontiguousarray(scale * np.linspace(1, 2, outputs, dtype=np.float32))
+            each = np.linspace(1, 2, outputs, dtype=np.float32)
+            if self.how["edges"]:  # so that the sums are exact in float32, too
+                each = np.exp2(np.arange(outputs, dtype=np.float32) % 2)
+            scale = np.ascontiguousarray(scale * each)
             ends = [self.constant("w.c", codes), self.constant("w.s", scale)]
             weight = self.node("DequantizeLinear", ends, "w.q", axis=0)
-        bias = self.constant(f"b{place}", whole(9 + place, outputs))
+        if f"w{place}" in self.how["edges"]:
+            scale = np.float32(self.how["edge_scales"][place // 2])
+            codes = np.rint(self.constants.pop(weight) / scale.reshape(-1, *[1] * 3))
+            ends = [self.constant(f"w{place}.c", codes.astype(np.int16))]
+            ends.append(self.constant(f"w{place}.s", scale))
+            axis = {"axis": 0} if scale.ndim else {}
+            weight = self.node("DequantizeLinear", ends, f"w{place}.q", **axis)
+        more = np.float32(self.how["more"] if place == 1 else 0)
+        bias = self.constant(f"b{place}", whole(9 + place, outputs) + more)
         pads = [(kh - 1) // 2, (kw - 1) // 2, kh // 2, kw // 2]
         own = {"pads": pads, **attributes}
         return self.node("Conv", [x, weight, bias], f"conv{place}", **own)
@@ -89,21 +106,34 @@ class Built:
         q = self.node("QuantizeLinear", [x, *ends], "codes")
         return self.node("DequantizeLinear", [q, *ends], "decoded")
 
+    def wide_codes(self, x: str) -> str:
+        """What is read through codes of 16 bits, where `edges` says so."""
+        role = "x" if x == "x" else "m"
+        if role not in self.how["edges"]:
+            return x
+        ends = [self.constant(f"{role}.s", np.float32(self.how[f"{role}_scale"]))]
+        ends.append(self.constant(f"{role}.z", np.int16(0)))
+        q = self.node("QuantizeLinear", [x, *ends], f"{role}.codes")
+        back = self.node("DequantizeLinear", [q, *ends], f"{role}.decoded")
+        if role == "x" and self.how["turned"]:
+            return self.node("Transpose", [back], "turned", perm=[0, 1, 3, 2])
+        return back
+
     def model(self) -> ModelProto:
         wide, outputs = self.how["wide"], self.how["outputs"]
         first, second = self.how["between"]
-        v = self.activation(first, self.convolution(0, "x", wide, SHAPE[1]), wide)
+        v = self.activation(first, self.convolution(0, self.wide_codes("x"), wide, SHAPE[1]), wide)
         if self.how["coded"]:
             v = self.codes(v)
         groups, own = self.how["groups"], self.how["middle"]
         m = self.convolution(1, v, wide, wide // groups, group=groups, **own)
         m = self.activation(second, m, wide)
-        z = self.convolution(2, m, outputs, wide)
+        z = self.convolution(2, self.wide_codes(m), outputs, wide)
         if self.how["residual"]:
             z = self.node("Add", [z, "x"], "sum")
         self.node("PRelu", [z, self.constant("slope", whole(5, outputs, 1, 1))], "y")
         if (again := self.how["read_again"]) is not None:
-            again = {"v": v, "m": m}[again]
+            again = {"v": v, "m": m}.get(again, again)
             self.outputs.append(self.node("Neg", [again], "again"))
         return model(self.nodes, {"x": SHAPE}, self.outputs, self.constants)
 
@@ -197,6 +227,8 @@ def judge_codes(plan: Plan, made: ModelProto) -> None:
     x = np.random.default_rng(3).integers(-16, 17, (5, *SHAPE[1:])).astype(np.float32) / 8
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    # It would round a bias in front of a ReLU and codes to whole units.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(
         made.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -240,6 +272,100 @@ def test_codes_that_do_not_fit_stay_float(changes: dict[str, Any]) -> None:
         judge_codes(plan, made)
 
 
+ALL = ("x", "m", "w0", "w2")
+
+
+def multipliers(plan: Plan) -> Array:
+    """Of the first convolution: the last row of what a block has a number a channel of."""
+    (step,) = plan.steps
+    rows = plan.tensors[step.inputs[2] or 0]
+    assert rows.shape == (6, WIDE)
+    return np.frombuffer(bytes(plan.weights), np.float32, 6 * WIDE, rows.place)[-WIDE:]
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("between", [("PRelu", "LeakyRelu"), ("", "PRelu"), ("Relu", "Relu")])
+@pytest.mark.parametrize(("kind", "zero"), [(np.uint8, 100), (np.int16, 0)])
+def test_integers_from_end_to_end(
+    kind: Any, zero: int, between: tuple[str, str], residual: bool
+) -> None:
+    """x stays a float tensor: the residual reads it. Behind a ReLU, or nothing, a bias of whole
+    codes would make the middle a QCONV2D."""
+    how = {"kind": kind, "zero": zero, "between": between, "residual": residual}
+    how["more"] = 2.0**-14  # a quarter of a code
+    made = Built(coded=True, edges=ALL, weight_scale=2.0**-9, **how).model()
+    plan = compiled(made)
+    assert ops(plan) == ["CONV_BLOCK"]
+    (step,) = plan.steps
+    types = [plan.tensors[i].dtype for i in step.inputs[:5] if i is not None]
+    assert types == [DType.F32, DType.I16, DType.F32, DType.I8, DType.I16]
+    scales = [step.params[f"{role}_scale"] for role in ("x", "m", "y")]
+    assert scales == [2.0**-8, 2.0**-5, 2.0**-12]
+    assert (multipliers(plan) == 2.0**-19).all()
+    judge_codes(plan, made)
+
+
+def test_scales_an_output_of_the_first_one() -> None:
+    scales = 2.0 ** (-11.0 + np.arange(WIDE) % 3)
+    made = Built(coded=True, edges=ALL, weight_scale=2.0**-9, edge_scales=(scales, 2.0**-7)).model()
+    plan = compiled(made)
+    assert (multipliers(plan) == np.float32(2.0**-8 * scales)).all()
+    judge_codes(plan, made)
+
+
+def test_codes_of_x_that_another_reads() -> None:
+    made = Built(coded=True, edges=ALL, weight_scale=2.0**-9, read_again="x.decoded").model()
+    plan = compiled(made)
+    assert sorted(ops(plan)) == ["CONV_BLOCK", "DEQUANTIZE", "QUANTIZE", "UNARY"]
+    block = next(step for step in plan.steps if step.op is Op.CONV_BLOCK)
+    assert plan.tensors[block.inputs[0] or 0].name == "x"
+
+
+def test_x_that_is_there_as_codes_alone() -> None:
+    """The block reads what DEQUANTIZE makes of them, and has the same codes again."""
+    made = Built(coded=True, edges=ALL, weight_scale=2.0**-9, turned=True, residual=False).model()
+    plan = compiled(made)
+    assert ops(plan) == ["QUANTIZE", "TRANSPOSE", "DEQUANTIZE", "CONV_BLOCK"]
+    assert plan.tensors[plan.steps[3].inputs[1] or 0].dtype is DType.I16
+    judge_codes(plan, made)
+
+
+@pytest.mark.parametrize(
+    ("edges", "is_block"),
+    [(("w0", "w2"), True), (("x", "w0", "w2"), True), (("x", "w0"), True), (("x",), True),
+     (("m", "w0", "w2"), False), (("x", "m", "w2"), False), (("x", "m", "w0"), False)],
+)  # fmt: skip
+def test_some_of_it_is_the_middle_alone(edges: tuple[str, ...], is_block: bool) -> None:
+    made = Built(coded=True, edges=edges, weight_scale=2.0**-9).model()
+    plan = compiled(made)
+    assert ("CONV_BLOCK" in ops(plan)) == is_block
+    for step in plan.steps:
+        if step.op is Op.CONV_BLOCK:
+            types = [plan.tensors[i].dtype for i in step.inputs[1:5] if i is not None]
+            assert types == [DType.F32, DType.F32, DType.I8, DType.F32]
+    judge_codes(plan, made)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"x_scale": 3.0 * 2.0**-9}, {"m_scale": 0.03}, {"x_scale": 2.0**-127, "judged": False},
+     {"edge_scales": (2.0**-15, 2.0**-7)}, {"edge_scales": (2.0**-11, 2.0**-12)},
+     {"edge_scales": (2.0**-11, 2.0 ** -np.arange(6.0, 8.0))}, {"coded": False},
+     {"read_again": "m.decoded"}],
+)  # fmt: skip
+def test_edges_that_do_not_fit_stay_apart(changes: dict[str, Any]) -> None:
+    """No power of two; one whose reciprocal is not exact; sums beyond int32; two scales of what is
+    one sum; no codes in the middle; read again."""
+    how = {"coded": True, "edges": ALL, "weight_scale": 2.0**-9, **changes}
+    judged = how.pop("judged", "read_again" not in how)
+    made = Built(**how).model()
+    plan = compiled(made)
+    assert "CONV_BLOCK" not in ops(plan)
+    assert ops(plan).count("CONV2D") == 3
+    if judged:
+        judge_codes(plan, made)
+
+
 def test_names_are_what_the_layers_share() -> None:
     (step,) = compiled(Built().model()).steps
     assert step.name == "block"
@@ -261,7 +387,7 @@ def test_the_graph_checker_knows_a_block() -> None:
         graph.values[name] = value(name, *shape, data=np.ones(shape, np.float32))
     pads = {f"pad_{side}_{i}": 0 for i in (1, 2, 3) for side in ("top", "left")}
     how = {"groups": 2, **pads, "activation": 0, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0}
-    how["code_bits"] = 8
+    how |= {"code_bits": 8, "x_scale": 1.0, "m_scale": 1.0, "y_scale": 1.0}
     block = Node(Op.CONV_BLOCK, "b", ["x", *shapes, "", "", ""], ["y", "s"], how)
     graph.nodes = [block]
     check_graph(graph, "a pass")

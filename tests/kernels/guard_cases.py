@@ -360,7 +360,7 @@ def quantize_codebook(rng: Random) -> Case:
 
 
 def residual_quantize(rng: Random) -> Case:
-    """1 to 11 bits; some words stand twice, some samples are words."""
+    """1 to 11 bits; some words stand twice, some samples are words, some dimensions are small."""
     bits, width = int(rng.integers(1, 11)), int(rng.choice([128, 256, int(rng.integers(1, 150))]))
     batch = _batch(rng)
     if rng.random() < 0.15:  # a large codebook, whose bytes stand closer for single rows
@@ -369,6 +369,10 @@ def residual_quantize(rng: Random) -> Case:
     if rng.random() < 0.5:
         book[rng.integers(len(book), size=3)] = book[0]
     x = _odd(rng, _floats(rng, batch, width))
+    if rng.random() < 0.3:  # little in some dimensions, which are not scanned then
+        few = np.arange(width) // 16 % int(rng.integers(2, 5)) > 0
+        book[:, few] *= np.float32(1e-3)
+        x[:, few] *= np.float32(10.0 ** rng.integers(-4, 1))
     x[0] = book[-1] if rng.random() < 0.5 else x[0]
     results = [((len(x), bits), np.uint8), (x.shape, np.float32)]
     return Case(Op.RESIDUAL_QUANTIZE, [x, book], (1,), results)
@@ -390,27 +394,34 @@ def table_precoder(rng: Random) -> Case:
 
 
 def conv_block(rng: Random) -> Case:
-    """Three convolutions, the one in the middle in float or in integers."""
+    """Three convolutions: in float, the one in the middle in integers, or all."""
     groups, per_group = int(rng.choice([40, 1, 3, 8])), int(rng.choice([2, 2, 1, 3]))
     wide, inputs, outputs = groups * per_group, int(rng.choice([2, 2, 3])), int(rng.choice([2, 1]))
     kernels = [(1, 9), (7, 7), (9, 1)]
     if rng.random() < 0.3:
         kernels = [tuple(int(v) for v in rng.choice([1, 3, 5], 2)) for _ in range(3)]
     image = [32, 32] if rng.random() < 0.5 else rng.integers((2, 2), (12, 50)).tolist()
-    n, whole = min(_batch(rng), 2), bool(rng.random() < 0.5)
+    n, whole = min(_batch(rng), 2), bool(rng.random() < 0.6)
+    ends = whole and bool(rng.random() < 0.5)
     rows = [_floats(rng, wide) for _ in range(4)]
     if whole:
         rows.append(np.abs(_floats(rng, wide)) * np.float32(0.01))
+    if ends:
+        rows.append(np.abs(_floats(rng, wide)) * np.float32(1e-6))
+
+    def outer(*shape: int) -> Array:
+        return _codes(rng, np.int16, *shape) if ends else _floats(rng, *shape)
+
     middle_shape = (wide, per_group, *kernels[1])
     middle = _codes(rng, np.int8, *middle_shape) if whole else _floats(rng, *middle_shape)
     act, slope = _activation(rng, outputs)
     y = (n, outputs, *image)
     operands = [
         _floats(rng, n, inputs, *image),
-        _floats(rng, wide, inputs, *kernels[0]),
+        outer(wide, inputs, *kernels[0]),
         np.stack(rows),
         middle,
-        _floats(rng, outputs, wide, *kernels[2]),
+        outer(outputs, wide, *kernels[2]),
         _floats(rng, outputs) if rng.random() < 0.7 else None,
         slope,
         _floats(rng, *y) if rng.random() < 0.5 else None,
@@ -418,11 +429,12 @@ def conv_block(rng: Random) -> Case:
     code = {"code_scale": float(rng.choice([1.0, 0.125, 0.1])), "code_zero": _code(rng, np.uint8)}
     if rng.random() < 0.5:
         code |= {"code_zero": 0, "code_bits": 16}
-    params = {"groups": groups, **act, **(code if whole else {})}
+    scales = {"x_scale": 2.0**-12, "m_scale": 0.125, "y_scale": 1e-6} if ends else {}
+    params = {"groups": groups, **act, **(code if whole else {}), **scales}
     for i, kernel in enumerate(kernels, 1):
         params |= {f"pad_top_{i}": kernel[0] // 2, f"pad_left_{i}": kernel[1] // 2}
-    size = 2 * per_group * image[0] * image[1]
-    size += per_group**2 * kernels[1][0] * kernels[1][1] if whole else 0
+    planes, codes = per_group * image[0] * image[1], -(-inputs * image[0] * image[1] // 2)
+    size = planes + max(planes, codes if ends else 0)
     return Case(
         Op.CONV_BLOCK, operands, (1, 2, 3, 4, 5, 6), [(y, np.float32)], params, scratch=size
     )

@@ -52,8 +52,10 @@ def plan(weights: list[Array | None], rows: int, n_max: int = 2, **limits: Any) 
     return hand.plan()
 
 
-def check(weights: list[Array | None], rows: int, payload: Array, **limits: Any) -> Array:
-    made = plan(weights, rows, **limits)
+def check(
+    weights: list[Array | None], rows: int, payload: Array, n_max: int = 2, **limits: Any
+) -> Array:
+    made = plan(weights, rows, n_max, **limits)
     with np.errstate(over="ignore"):
         expected = np.asarray(run_plan(made, [payload])["y"], F32)
     for isa in instruction_sets():
@@ -88,6 +90,16 @@ def test_sizes_of_radio_units(bits: int, hidden: int, outputs: int) -> None:
     rng = np.random.default_rng(bits)
     y = check(network(rng, bits, hidden, outputs), 168, payload_of(rng, 2, 168, bits))
     assert len(np.unique(y)) > 100
+
+
+@pytest.mark.parametrize(("bits", "rows"), [(64, 21), (75, 8), (300, 42), (75, 21), (300, 21)])
+def test_many_samples(bits: int, rows: int) -> None:
+    """Samples with a pad behind each (the last two cases) and without; blocks that span them."""
+    rng = np.random.default_rng(rows)
+    weights, payload = network(rng, bits, 36, 32), payload_of(rng, 11, rows, bits)
+    y = check(weights, rows, payload, n_max=11)
+    one = check(weights, rows, payload[7:8], n_max=1)
+    np.testing.assert_array_equal(y[7:8], one)
 
 
 @pytest.mark.parametrize("bits", [64, 300, 512])

@@ -1,5 +1,6 @@
 """CONV_BLOCK: the bits of its three convolutions in sequence; with an int8 middle and codes of 8 or
-16 bits, of integer sums in NumPy between the first and the last."""
+16 bits, of integer sums in NumPy between the first and the last; with integers in all three, of
+integer sums alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from csideploy.export.plan import Activation, Op
 from csideploy.runtime import Part
 
 F32 = np.float32
+Y_SCALE = 1e-8
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Shape:
     has_residual: bool = True
     scale: float = 0.25
     zero: int = 3
+    x_scale: float = 2.0**-12
+    m_scale: float = 2.0**-9
     seed: int = 7
 
 
@@ -61,15 +65,18 @@ def shapes(draw: Any) -> Shape:
         has_residual=draw(st.booleans()),
         scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-11, 1e-4])),
         zero=number(0, 255),
+        x_scale=draw(st.sampled_from([2.0**-14, 2.0**-12, 1.0])),
+        m_scale=draw(st.sampled_from([2.0**-12, 2.0**-5, 2.0**3])),
         seed=number(0, 2**32 - 1),
     )
 
 
 class Block:
-    """Random weights and inputs of a shape; its codes have `bits`, 0 for a middle of floats."""
+    """Random weights and inputs of a shape; its codes have `bits`, 0 for a middle of floats, and
+    `whole` means integers in all three convolutions."""
 
-    def __init__(self, shape: Shape, bits: int) -> None:
-        self.shape, self.bits, self.coded = shape, bits, bits > 0
+    def __init__(self, shape: Shape, bits: int, whole: bool = False) -> None:
+        self.shape, self.bits, self.coded, self.whole = shape, bits, bits > 0, whole
         self.zero = shape.zero if bits == 8 else 0
         self.wide = wide = shape.groups * shape.per_group
         rng = np.random.default_rng(shape.seed)
@@ -80,12 +87,17 @@ class Block:
         self.x = real(shape.n, shape.inputs, *shape.image)
         self.rest = real(shape.n, shape.outputs, *shape.image) if shape.has_residual else None
         self.expand = real(wide, shape.inputs, *shape.kernels[0])
-        self.channels = real(5 if bits else 4, wide)
+        self.channels = real(4 + self.coded + whole, wide)
         self.channels[4:] = np.exp(self.channels[4:] - 6)
         self.middle = real(wide, shape.per_group, *shape.kernels[1])
         if bits:
             self.middle = rng.integers(-128, 128, self.middle.shape).astype(np.int8)
         self.project = real(shape.outputs, wide, *shape.kernels[2])
+        if whole:  # sums of about 2^26 to 2^31, some of them beyond
+            for name in ("expand", "project"):
+                size = getattr(self, name).shape
+                setattr(self, name, rng.integers(-32768, 32768, size).astype(np.int16))
+            self.channels[5] *= F32(2.0**-18)
         self.bias = real(shape.outputs) if shape.has_bias else None
         self.slope = real(shape.slopes) if shape.act == Activation.PRELU else None
 
@@ -106,13 +118,17 @@ class Block:
             None if (value := getattr(self, name)) is None else hand.constant(name, value)
             for name in named
         ]
-        room = 2 * per * h * w + self.coded * per * self.middle[0].size
+        room = 2 * per * h * w
+        if self.whole:
+            room = per * h * w + max(per * h * w, -(-s.inputs * h * w // 2))
         made = [hand.output("y", ("n", s.outputs, h, w)), hand.arena("scratch", (room,))]
         how: dict[str, Any] = {"activation": s.act, "alpha": 0.3, "groups": s.groups}
         for i, (top, left) in enumerate(s.pads, 1):
             how |= {f"pad_top_{i}": top, f"pad_left_{i}": left}
         if self.coded:
             how |= {"code_scale": s.scale, "code_zero": self.zero, "code_bits": self.bits}
+        if self.whole:
+            how |= {"x_scale": s.x_scale, "m_scale": s.m_scale, "y_scale": Y_SCALE}
         hand.step(Op.CONV_BLOCK, [x, *held, r], made, **how)
         return write_bundle(hand.plan())
 
@@ -139,6 +155,8 @@ class Block:
         return Part(write_bundle(hand.plan()), isa="reference").run(*arrays)[0]
 
     def expected(self) -> Array:
+        if self.whole:
+            return self.expected_of_integers()
         prelu: dict[str, Any] = {"activation": Activation.PRELU}
         bias, slope, *second = self.channels
         v = self.convolve(self.x, self.expand, 0, bias=bias, slope=slope, **prelu)
@@ -150,39 +168,78 @@ class Block:
         end: dict[str, Any] = {"activation": self.shape.act, "alpha": 0.3, "slope": self.slope}
         return self.convolve(middle, self.project, 2, bias=self.bias, residual=self.rest, **end)
 
+    def sums(self, codes: Array, weight: Array, place: int) -> Array:
+        """Of codes times weights, in int64; modulo 2^32, which int32 holds."""
+        (h, w), (kh, kw) = self.shape.image, self.shape.kernels[place]
+        top, left = self.shape.pads[place]
+        padded = np.pad(codes, ((0, 0), (0, 0), (top, kh - 1 - top), (left, kw - 1 - left)))
+        sums = np.zeros((len(codes), len(weight), h, w), np.int64)
+        per = weight.shape[1]
+        for (o, c, i, j), tap in np.ndenumerate(weight):
+            channel = (o // per * per if place == 1 else 0) + c
+            sums[:, o] += int(tap) * padded[:, channel, i : i + h, j : j + w]
+        return (sums + 2**31) % 2**32 - 2**31
+
+    def coded_as(self, v: Array, scale: float, bits: int, zero: int = 0) -> Array:
+        least, most = (0, 255) if bits == 8 else (-32768, 32767)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = np.nan_to_num(v / F32(scale), nan=0.0, posinf=1e9, neginf=-1e9)
+        whole = np.rint(np.clip(ratio, -1e9, 1e9)).astype(np.int64)
+        return np.asarray(np.clip(whole + zero, least, most) - zero)
+
     def decoded(self, v: Array) -> Array:
         """Codes and sums in integers, two roundings to float32 behind them."""
-        s, zero = self.shape, self.zero
-        least, most = (0, 255) if self.bits == 8 else (-32768, 32767)
-        ratio = np.nan_to_num(v / F32(s.scale), nan=0.0, posinf=1e9, neginf=-1e9)
-        codes = np.clip(np.rint(ratio).astype(np.int64) + zero, least, most) - zero
-        (h, w), (kh, kw), (top, left) = s.image, s.kernels[1], s.pads[1]
-        padded = np.pad(codes, ((0, 0), (0, 0), (top, kh - 1 - top), (left, kw - 1 - left)))
-        sums = np.zeros((len(v), self.wide, h, w), np.int64)
-        for (o, c, i, j), tap in np.ndenumerate(self.middle):
-            channel = o // s.per_group * s.per_group + c
-            sums[:, o] += int(tap) * padded[:, channel, i : i + h, j : j + w]
-        _, _, bias, slope, multiplier = (row[:, None, None] for row in self.channels)
-        made = sums.astype(F32) * multiplier + bias
+        codes = self.coded_as(v, self.shape.scale, self.bits, self.zero)
+        _, _, bias, slope, multiplier = (row[:, None, None] for row in self.channels[:5])
+        made = self.sums(codes, self.middle, 1).astype(F32) * multiplier + bias
         return np.where(made < 0, slope * made, made)
 
+    def expected_of_integers(self) -> Array:
+        s = self.shape
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = self.coded_as(self.x, s.x_scale, 16)
+            bias, slope, multiplier = (self.channels[i][:, None, None] for i in (0, 1, 5))
+            v = self.sums(x, self.expand, 0).astype(F32) * multiplier + bias
+            m = self.decoded(np.where(v < 0, slope * v, v))
+            y = self.sums(self.coded_as(m, s.m_scale, 16), self.project, 2).astype(F32)
+            y = y * F32(Y_SCALE)
+            bias = np.zeros(s.outputs, F32) if self.bias is None else self.bias
+            y = y + (bias[:, None, None] + (F32(0) if self.rest is None else self.rest))
+        return self.activated(y)
 
-@pytest.mark.parametrize("bits", [0, 8, 16])
+    def activated(self, y: Array) -> Array:
+        """ACTIVATION as a part of its own, on the scalar kernels."""
+        hand = HandPlan(n_max=2)
+        shape = ("n", *y.shape[1:])
+        slope = None if self.slope is None else hand.constant("slope", self.slope)
+        how = {"activation": self.shape.act, "alpha": 0.3}
+        hand.step(Op.ACTIVATION, [hand.input("x", shape), slope], [hand.output("y", shape)], **how)
+        return Part(write_bundle(hand.plan()), isa="reference").run(y)[0]
+
+
+FORMS = [(0, False), (8, False), (16, False), (8, True), (16, True)]
+"""Bits of the codes, and whether all three convolutions have integers."""
+
+
+@pytest.mark.parametrize(("bits", "whole"), FORMS)
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes())
-def test_it_is_three_convolutions(bits: int, shape: Shape) -> None:
-    block = Block(shape, bits)
+def test_it_is_three_convolutions(bits: int, whole: bool, shape: Shape) -> None:
+    block = Block(shape, bits, whole)
     expected = block.expected()
     for isa in (None, "reference"):
         assert same_bits(block.run(isa), expected)
 
 
-@pytest.mark.parametrize("bits", [0, 8, 16])
-def test_numbers_that_are_none(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "whole"), FORMS)
+def test_numbers_that_are_none(bits: int, whole: bool) -> None:
     """Infinities and NaN reach the pixels whose windows hold them; as codes they saturate."""
-    block = Block(Shape(), bits)
+    block = Block(Shape(), bits, whole)
     block.x[0, 0, 2, 3], block.x[1, 1, 0, 0] = np.inf, np.nan
-    block.expand[1, 0, 0, 0] = -np.inf
+    if whole:
+        block.channels[0, 1], block.channels[2, 2], block.channels[3, 3] = -np.inf, np.nan, np.inf
+    else:
+        block.expand[1, 0, 0, 0] = -np.inf
     expected = block.expected()
     assert np.isnan(expected).any() == (bits == 0)
     for isa in (None, "reference"):

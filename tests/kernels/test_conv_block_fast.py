@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from one_step import Array, same_bits
-from test_conv_block import Block, Shape
+from test_conv_block import FORMS, Block, Shape
 
 from csideploy.export.plan import Activation
 from csideploy.runtime import Part, instruction_sets
@@ -66,6 +66,8 @@ def taken_shapes(draw: Any) -> Shape:
         has_residual=draw(st.booleans()),
         scale=draw(st.sampled_from([1.0, 0.25, 0.03, 2.0**-11, 2.0**-149, 2.0**127])),
         zero=number(0, 255),
+        x_scale=draw(st.sampled_from([2.0**-14, 2.0**-126, 1.0, 2.0**126])),
+        m_scale=draw(st.sampled_from([2.0**-12, 2.0**-126, 2.0**3, 2.0**126])),
         seed=number(0, 2**32 - 1),
     )
 
@@ -75,7 +77,8 @@ def spoil(block: Block, rng: np.random.Generator, weights: bool) -> None:
     odd = np.array([np.inf, -np.inf, np.nan, 3e38, -3e38, -0.0, 1e-45], np.float32)
     places: list[Array] = [block.x]
     if weights:
-        places += [block.expand, block.channels[:4], block.project]
+        places += [block.channels[:4]]
+        places += [] if block.whole else [block.expand, block.project]
     if block.rest is not None:
         places.append(block.rest)
     for array in places:
@@ -83,22 +86,24 @@ def spoil(block: Block, rng: np.random.Generator, weights: bool) -> None:
         array.reshape(-1)[at] = rng.choice(odd, 2)
 
 
-@pytest.mark.parametrize("bits", [0, 8, 16])
+@pytest.mark.parametrize(("bits", "whole"), FORMS)
 @settings(max_examples=60, deadline=None)
 @given(shape=taken_shapes(), bad=st.sampled_from(["none", "inputs", "weights"]))
-def test_every_instruction_set_gives_the_same_bits(bits: int, shape: Shape, bad: str) -> None:
-    block = Block(shape, bits)
+def test_every_instruction_set_gives_the_same_bits(
+    bits: int, whole: bool, shape: Shape, bad: str
+) -> None:
+    block = Block(shape, bits, whole)
     if bad != "none":
         spoil(block, np.random.default_rng(shape.seed), bad == "weights")
     compare(block)
 
 
-@pytest.mark.parametrize("bits", [0, 8, 16])
-def test_the_field_is_fast(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "whole"), FORMS)
+def test_the_field_is_fast(bits: int, whole: bool) -> None:
     """Its shape is taken, in one strip; tall images go by several, the last of them lower."""
-    block = Block(FIELD, bits)
+    block = Block(FIELD, bits, whole)
     compare(block)
-    tall = Block(dataclasses.replace(FIELD, n=1, image=(83, 31)), bits)
+    tall = Block(dataclasses.replace(FIELD, n=1, image=(83, 31)), bits, whole)
     compare(tall)
     for isa in WITH_VECTORS:
         assert is_prepared(block, isa)
@@ -106,9 +111,9 @@ def test_the_field_is_fast(bits: int) -> None:
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, -0.5, 3.0, -np.inf, np.nan])
-@pytest.mark.parametrize("bits", [0, 8, 16])
-def test_every_slope(bits: int, slope: float) -> None:
-    block = Block(dataclasses.replace(FIELD, n=1), bits)
+@pytest.mark.parametrize(("bits", "whole"), FORMS)
+def test_every_slope(bits: int, whole: bool, slope: float) -> None:
+    block = Block(dataclasses.replace(FIELD, n=1), bits, whole)
     block.channels[1], block.channels[3] = slope, slope
     compare(block)
 
@@ -121,6 +126,22 @@ def test_codes_at_both_ends(bits: int) -> None:
     block.x *= np.float32(1e6)
     compare(block)
     block.middle[:] = -128
+    compare(block)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("scale", [2.0**-61, 2.0**-60, 2.0**-9, 0.3, 2.0**60, 2.0**61])
+def test_scales_that_may_divide_before(bits: int, scale: float) -> None:
+    """Multipliers and biases are divided by a power of two once where that is exact."""
+    shape = dataclasses.replace(FIELD, n=1, scale=scale, m_scale=2.0**-3 if scale == 0.3 else scale)
+    block = Block(shape, bits, True)
+    for row in (0, 2, 4, 5):
+        block.channels[row] *= np.float32(scale)
+    compare(block)
+    block.channels[1, ::3] = 1e-45
+    block.channels[3, ::3] = 2.0**60
+    compare(block)
+    block.channels[[0, 2], 1] = 1e-40
     compare(block)
 
 

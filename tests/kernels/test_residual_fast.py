@@ -119,3 +119,66 @@ def test_what_is_not_finite(bad: float, at: int) -> None:
 def test_a_row_on_a_codeword() -> None:
     book = normal(6, 1024, 256)
     check(book, book[[0, 1, 63, 64, 255, 256, 1022, 1023]])
+
+
+def small(width: int) -> NDArray[np.bool_]:
+    """The dimensions in which `uneven` books have little: a third of them, sixteen at a time."""
+    return (np.arange(width) // 16) % 3 == 1
+
+
+def uneven(seed: int, words: int, width: int) -> Array:
+    """What is scanned in part: a tenth as large where it is small."""
+    return (normal(seed, words, width) * np.where(small(width), 0.1, 1.0)).astype(F32)
+
+
+@pytest.mark.parametrize("width", [64, 131, 256, 400])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_books_that_are_little_in_some_dimensions(width: int, seed: int) -> None:
+    """Those of which a part is scanned, for rows like them."""
+    book = uneven(seed, 1024, width)
+    mixed = np.random.default_rng(seed).permuted(book[:9], axis=0)
+    check(book, np.concatenate([uneven(seed, 1033, width)[1024:], mixed, book[[0, 511, 1023]]]))
+
+
+def test_words_that_are_equal_in_what_is_scanned() -> None:
+    """A few, and so many that all must be scanned; rows that have more in the other dimensions than
+    the book, some of which the general kernel does."""
+    few = small(256)
+    for equal in (3, 100, 300, 1024):
+        book, rows = uneven(4, 1024, 256), uneven(4, 1030, 256)[1020:]
+        book[:equal, ~few] = book[0, ~few]
+        rows[:, ~few] = book[0, ~few] + F32(1e-3) * rows[:, ~few]
+        for scale in (1.0, 30.0, 1e6):
+            check(book, (rows * np.where(few, F32(scale), F32(1))).astype(F32))
+        check(book, (rows * few).astype(F32))
+        check((book * np.where(few, F32(1e-6), F32(1))).astype(F32), rows)
+
+
+@pytest.mark.parametrize("width", [128, 256])
+@pytest.mark.parametrize("along", [1.0, 4.0, 16.0])
+@pytest.mark.parametrize("group", [2, 128])
+def test_what_is_not_scanned_decides(width: int, along: float, group: int) -> None:
+    """Groups of words that are a little off a row where the book is large; where it is small the
+    row is `along` times one of them and the first word its opposite: there the bound of a product,
+    which is all that the scan knows, is reached. Of the large groups too many are left, so that
+    all dimensions must be scanned."""
+    book = uneven(7, 1024, width)
+    few, rng = small(width), np.random.default_rng(width)
+    rows = []
+    for first in range(0, 512, group):
+        words, centre = book[first : first + group], book[first].copy()
+        words[0, few] = -words[1, few]
+        gain = 2 * along * np.square(words[1, few], dtype=np.float64).sum()
+        off = rng.normal(size=words.shape) * ~few
+        off *= np.sqrt(2 * gain) / np.linalg.norm(off, axis=1, keepdims=True)
+        off *= np.sqrt(rng.uniform(0.1, 1.2, (group, 1)))
+        off[0] = 0
+        words[:, ~few] = (centre + off)[:, ~few]
+        rows += [np.where(few, along * word, centre) for word in words[1:9]]
+    check(book, np.array(rows, F32))
+
+
+def test_rows_that_are_not_finite_beyond() -> None:
+    book, rows = uneven(5, 512, 128), uneven(6, 9, 128)
+    rows[[1, 5, 6], 16] = np.nan, np.inf, 1e30
+    check(book, rows)

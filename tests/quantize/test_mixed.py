@@ -64,11 +64,13 @@ def test_the_grouped_layer_is_the_heavy_one() -> None:
     assert [layer.name for layer in heavy_layers(prepare(block()))] == ["pairs"]
 
 
-def test_only_its_input_and_weights_are_codes(written: ModelProto) -> None:
-    """Codes of scale 1 in front of it, a float bias, and floats everywhere else."""
+def test_what_are_codes(written: ModelProto) -> None:
+    """Codes of scale 1 in front of it, a float bias, and the edges beside it."""
     nodes = list(written.graph.node)
     made = {name: node for node in nodes for name in node.output}
-    (quantizer,) = (node for node in nodes if node.op_type == "QuantizeLinear")
+    quantizers = [node for node in nodes if node.op_type == "QuantizeLinear"]
+    assert [node.input[0] for node in quantizers] == ["x", "p", "q"]
+    quantizer = quantizers[1]
     stored = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
     assert quantizer.input[0] == "p"
     assert stored[quantizer.input[1]] == 1.0

@@ -61,17 +61,17 @@ def test_the_ue_is_floats_and_then_integers(packages: tuple[LinkPackage, LinkPac
 
 
 def test_the_bs_holds_its_work_in_integers(packages: tuple[LinkPackage, LinkPackage]) -> None:
-    """Integers up to behind the FC layer, then blocks of which the middle reads codes.
-
-    A block whose codes are 16 bits may be QUANTIZE, DEQUANTIZE and float steps.
-    """
+    """Integers up to behind the FC layer, then blocks of integers."""
     plan = _plan(packages[1], "bs")
     ops = [step.op for step in plan.steps]
     assert ops[2] in (Op.QLINEAR, Op.QBINARY_LINEAR)
     assert ops[3] is Op.DEQUANTIZE
+    assert Op.QUANTIZE not in ops
     blocks = [step for step in plan.steps if step.op is Op.CONV_BLOCK]
-    coded = [step for step in blocks if plan.tensors[step.inputs[3] or 0].dtype is DType.I8]
-    assert len(coded) + ops.count(Op.QUANTIZE) == 2
+    assert len(blocks) == 2
+    for step in blocks:
+        weights = [plan.tensors[step.inputs[place] or 0].dtype for place in (1, 3, 4)]
+        assert weights == [DType.I16, DType.I8, DType.I16]
     if ops[2] is Op.QLINEAR:
         # Half a link's bytes are this layer's.
         assert plan.weights.nbytes < 0.3 * _plan(packages[0], "bs").weights.nbytes
@@ -84,14 +84,19 @@ def test_the_choice_is_written_down(packages: tuple[LinkPackage, LinkPackage]) -
     about = manifest["quantization"]
     assert about["precision"] == "mixed"
     assert about["loss_db"] <= 0.08
-    names = [row["layer"] for row in about["layers"]]
-    assert names == [
+    own = [row for row in about["layers"] if row["kind"] == "layer"]
+    assert [row["layer"] for row in own] == [
         "encoder.fc",
         "decoder.fc",
         "decoder.convolutions.1.body.conv7x7",
         "decoder.convolutions.2.body.conv7x7",
     ]
-    assert all(row["bits"] in (8, 16) for row in about["layers"])
+    assert all(row["bits"] in (8, 16) for row in own)
+    edges = [row["layer"] for row in about["layers"] if row["kind"] == "edge"]
+    assert edges == [
+        f"decoder.convolutions.{i}.{name}" for i in (1, 2) for name in ("body.conv1x9", "conv9x1")
+    ]
+    assert {row["bits"] for row in about["layers"] if row["kind"] == "edge"} == {16}
 
 
 def test_codes_and_loss(packages: tuple[LinkPackage, LinkPackage]) -> None:

@@ -304,27 +304,34 @@ def forced(hand: HandPlan, h: int, loading: int) -> None:
 
 def blocks(hand: HandPlan, c: Constants, x: int) -> None:
     """Three convolutions by groups, the second one with float32 and with int8 weights: for codes of
-    8 and of 16 bits."""
-    for bits in (0, 8, 16):
-        coded = bits > 0
-        name, rows = {0: ("block", 4), 8: ("block.q", 5), 16: ("block.q16", 5)}[bits]
+    8 and of 16 bits, and with integers before and behind it."""
+    for name, bits, rows in (
+        ("block", 0, 4), ("block.q", 8, 5), ("block.q16", 16, 5), ("block.i", 8, 6),
+    ):  # fmt: skip
+        coded, whole = bits > 0, rows == 6
         channels = c.rng.normal(scale=0.3, size=(rows, 4)).astype(np.float32)
         channels[4:] = 0.01 * np.abs(channels[4:]) + 0.001
+        channels[5:] *= 1e-5
+
+        def ends(name: str, *shape: int, whole: bool = whole) -> int:
+            return c.whole(name, np.int16, -9999, 9999, *shape) if whole else c.f32(name, *shape)
+
         middle = c.whole(f"{name}.2", np.int8, -127, 128, 4, 2, 3, 1) if coded else None
         weights = [
-            c.f32(f"{name}.1", 4, 2, 1, 3),
+            ends(f"{name}.1", 4, 2, 1, 3),
             hand.constant(f"{name}.channels", channels),
             c.f32(f"{name}.2", 4, 2, 3, 1) if middle is None else middle,
-            c.f32(f"{name}.3", 2, 4, 2, 3),
+            ends(f"{name}.3", 2, 4, 2, 3),
         ]
         pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_top_3": 1, "pad_left_3": 1}
         how: dict[str, Any] = {"code_scale": 0.05, "code_zero": 90} if coded else {}
         how |= {"code_scale": 0.0002, "code_zero": 0, "code_bits": 16} if bits == 16 else {}
-        ends = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
+        how |= {"x_scale": 2.0**-12, "m_scale": 2.0**-11, "y_scale": 1e-7} if whole else {}
+        rest = [None, None, None] if coded else [c.f32("block.b", 2), c.f32("block.s", 2), x]
         how |= {"groups": 2, "activation": Activation.NONE if coded else Activation.PRELU}
         made = [hand.output(f"{name}.y", IMAGE)]
-        made.append(hand.arena(f"{name}.scratch", (2 * 2 * 12 + 12 * coded,)))
-        hand.step(Op.CONV_BLOCK, [x, *weights, *ends], made, **pads, **how)
+        made.append(hand.arena(f"{name}.scratch", (2 * 2 * 12,)))
+        hand.step(Op.CONV_BLOCK, [x, *weights, *rest], made, **pads, **how)
 
 
 def network(hand: HandPlan, c: Constants, air: int) -> None:

@@ -1,4 +1,5 @@
-"""Every rule of the verifier for CONV_BLOCK, with a float32 and with an int8 middle."""
+"""Every rule of the verifier for CONV_BLOCK, with a float32 and with an int8 middle,
+and with integers around that."""
 
 from typing import Any
 
@@ -12,7 +13,7 @@ from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import Activation, Op
 from csideploy.runtime import Part
 
-F32, I8 = np.float32, np.int8
+F32, I8, I16 = np.float32, np.int8, np.int16
 B = Op.CONV_BLOCK
 
 
@@ -49,28 +50,34 @@ SOUND: Sound = {
             **{"pad_top_1": 0, "pad_left_1": 2, "pad_top_2": 2, "pad_left_2": 1},
             **{"pad_top_3": 2, "pad_left_3": 0},
             **{"activation": Activation.NONE, "alpha": 0.0, "code_scale": 1.0, "code_zero": 0},
-            "code_bits": 8,
+            **{"code_bits": 8, "x_scale": 1.0, "m_scale": 1.0, "y_scale": 1.0},
         },
     ),
 }
 CODED: dict[str, Any] = {
     "channels": ones(5, 4),
     "middle": ones(4, 2, 3, 2, dtype=I8),
-    "scratch": room(48 + 24),
     "code_scale": 0.5,
     "code_zero": 128,
 }
 
 
+WHOLE: dict[str, Any] = {
+    **CODED,
+    "channels": ones(6, 4),
+    "expand": ones(4, 2, 1, 3, dtype=I16),
+    "project": ones(3, 4, 3, 1, dtype=I16),
+    **{"x_scale": 2.0**-12, "m_scale": 2.0**-9, "y_scale": -3.0},
+}
 WIDE_CODES: dict[str, Any] = {**CODED, "code_zero": 0, "code_bits": 16}
 
 
-def coded_of(products: int) -> dict[str, Any]:
+def coded_of(products: int, dtype: Any = F32) -> dict[str, Any]:
     """One group of one channel whose sums have so many products."""
     return {
         **{"groups": 1, "expand": ones(1, 2, 1, 3), "channels": ones(5, 1)},
-        **{"middle": ones(1, 1, 1, products, dtype=I8), "project": ones(3, 1, 3, 1)},
-        **{"scratch": room(24 + products), "pad_top_2": 0, "code_scale": 0.5},
+        **{"middle": ones(1, 1, 1, products, dtype=I8), "project": ones(3, 1, 3, 1, dtype=dtype)},
+        **{"scratch": room(24), "pad_top_2": 0, "code_scale": 0.5},
     }
 
 
@@ -79,6 +86,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "codes": CODED,
     "the least zero": {**CODED, "code_zero": 0},
     "codes of 16 bits": WIDE_CODES,
+    "integers": WHOLE,
+    "integers around codes of 16 bits": {**WHOLE, "code_zero": 0, "code_bits": 16},
+    "the least and the greatest scale": {**WHOLE, "x_scale": 2.0**-126, "m_scale": 2.0**126},
+    "no scale behind": {**WHOLE, "y_scale": 0.0},
+    "more codes than planes": {**WHOLE, **coded_of(9, dtype=I16), "channels": ones(6, 1),
+                               "x": image(3, 3, 4), "expand": ones(1, 3, 1, 3, dtype=I16),
+                               "scratch": room(12 + 18)},
     "the most products of 16 bits": {**coded_of(511), "code_bits": 16},
     "the greatest zero": {**CODED, "code_zero": 255},
     "one slope": {"activation": Activation.PRELU, "slope": ones(1)},
@@ -134,7 +148,23 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "scratch is an output": ({"scratch": Tensor((48,), F32)}, SHAPE),
     "scratch of rank 2": ({"scratch": Held((48, 1), F32)}, SHAPE),
     "scratch too small": ({"scratch": room(47)}, SHAPE),
-    "scratch of codes too small": ({**CODED, "scratch": room(71)}, SHAPE),
+    "scratch of codes too small": ({**CODED, "scratch": room(47)}, SHAPE),
+    "rows of integers": ({**WHOLE, "channels": ones(5, 4)}, SHAPE),
+    "rows without integers": ({**CODED, "channels": ones(6, 4)}, SHAPE),
+    "scratch of integers too small": ({**WHOLE, "x": image(8, 3, 4), "scratch": room(48),
+                                       "expand": ones(4, 8, 1, 3, dtype=I16)}, SHAPE),
+    "integers in front alone": ({**WHOLE, "project": ones(3, 4, 3, 1)}, "BAD_DTYPE"),
+    "integers behind alone": ({**WHOLE, "expand": ones(4, 2, 1, 3)}, "BAD_DTYPE"),
+    "integers around floats": ({**WHOLE, "middle": ones(4, 2, 3, 2)}, "BAD_DTYPE"),
+    "weights of 8 bits in front": ({**WHOLE, "expand": ones(4, 2, 1, 3, dtype=I8)}, "BAD_DTYPE"),
+    "x_scale without integers": ({**CODED, "x_scale": 0.5}, PARAM),
+    "m_scale without integers": ({"m_scale": 0.5}, PARAM),
+    "y_scale without integers": ({**CODED, "y_scale": 0.5}, PARAM),
+    "x_scale no power": ({**WHOLE, "x_scale": 0.75}, PARAM),
+    "m_scale no power": ({**WHOLE, "m_scale": 0.1}, PARAM),
+    "x_scale too small": ({**WHOLE, "x_scale": 2.0**-127}, PARAM),
+    "m_scale too great": ({**WHOLE, "m_scale": 2.0**127}, PARAM),
+    "last multiplier 0": ({**WHOLE, "channels": ones(6, 4, last=0)}, RANGE),
     "scale without codes": ({"code_scale": 2.0}, PARAM),
     "zero without codes": ({"code_zero": 1}, PARAM),
     "16 bits without codes": ({"code_bits": 16}, PARAM),
@@ -171,6 +201,8 @@ def test_parameters_have_limits() -> None:
         ("code_bits", 17),
         ("code_bits", 7),
         ("code_scale", 0.0),
+        ("x_scale", 0.0),
+        ("m_scale", -1.0),
     ):
         with pytest.raises(FormatError, match=r"legal is|not above 0"):
             changed(SOUND, B, **{**CODED, name: value})

@@ -96,18 +96,23 @@ def _wide_tier() -> bytes:
     return write_bundle(hand.plan())
 
 
-def _coded_block(**how: Any) -> bytes:
-    """Codes between the convolutions of a block, and rows of more than one tile."""
+def _coded_block(*, whole: bool = False, **how: Any) -> bytes:
+    """Codes between the convolutions of a block, and rows of more than one tile; `whole`: integers
+    in all three."""
     hand = HandPlan(n_max=2)
     c = Constants(hand)
+
+    def ends(name: str, *shape: int) -> int:
+        return c.whole(name, np.int16, -32767, 32768, *shape) if whole else c.f32(name, *shape)
+
     operands = [
         hand.input("x", ("n", 2, 3, 45)),
-        c.f32("expand", 4, 2, 1, 3),
-        c.scales("channels", 5, 4),
+        ends("expand", 4, 2, 1, 3),
+        c.scales("channels", 5 + whole, 4),
         c.whole("middle", np.int8, -127, 128, 4, 2, 3, 3),
-        c.f32("project", 2, 4, 3, 1),
+        ends("project", 2, 4, 3, 1),
     ]
-    made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45 + 36,))]
+    made = [hand.output("y", ("n", 2, 3, 45)), hand.arena("scratch", (4 * 3 * 45,))]
     pads = {"pad_left_1": 1, "pad_top_2": 1, "pad_left_2": 1, "pad_top_3": 1}
     hand.step(Op.CONV_BLOCK, operands, made, groups=2, **how, **pads)
     return write_bundle(hand.plan())
@@ -146,6 +151,9 @@ def wide_seeds() -> dict[str, bytes]:
         ),
         "wide_conv_block": _coded_block(code_scale=0.02, code_zero=128),
         "wide_conv_block_16": _coded_block(code_scale=0.0002, code_bits=16),
+        "wide_conv_block_whole": _coded_block(
+            whole=True, code_scale=9e3, code_zero=99, x_scale=2.0**-12, m_scale=1.0, y_scale=1e-6
+        ),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
             [("i8", 39, 22), ("i32", 39), ("scale", 39), ("i8", 19, 39), ("i32", 19),

@@ -1,0 +1,177 @@
+"""Training that goes on from a trained link: a zoo entry or weights, in floats or with integers."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from csideploy import systems
+from csideploy.errors import FormatError, InputError
+from csideploy.onnx_oracle import Oracle
+from csideploy.training import integers, train
+from csideploy.training.checkpoint import load_checkpoint, load_parts
+from csideploy.training.data import read
+from csideploy.zoo import FILES, folder
+
+OPTIONS: dict[str, Any] = {"seed": 3, "threads": 1, "device": "cpu", "quiet": True, "batch": 8}
+
+
+@pytest.fixture(scope="module", params=["bacrnet1x", "bacrnet1x-both", "bacrnet10x"])
+def entry(request: pytest.FixtureRequest) -> Path:
+    return folder() / str(request.param)
+
+
+def link_of(entry: Path) -> Any:
+    binarize = "both" if entry.name.endswith("both") else "encoder"
+    return systems.build(entry.name.split("-")[0], cr=4, bits=4, binarize=binarize)
+
+
+def samples(csi_file: Path, count: int) -> torch.Tensor:
+    return read(csi_file, torch.device("cpu")).first(count)
+
+
+def test_entry_as_a_link(entry: Path, csi_file: Path) -> None:
+    link = link_of(entry)
+    load_parts(link, entry, bits=4)
+    x = samples(csi_file, 40)
+    ue, bs = (Oracle((entry / name).read_bytes(), name=name) for name in FILES)
+    payload = ue.run(x.numpy())["payload"]
+    with torch.no_grad():
+        codes = link.eval().quantizer.codes(link.encoder(x))
+        made = link(x)
+    # Of 20,480 codes those on a threshold may fall to either side by a rounding.
+    sent = ue.run(x.numpy())["codes"]
+    assert (codes.numpy() != sent).sum() <= 2
+    expected = bs.run(payload)["h"]
+    same = (codes.numpy() == sent).all(1)
+    # Sums of 98 to 2048 products in another order.
+    np.testing.assert_allclose(made.numpy()[same], expected[same], rtol=0, atol=1e-5)
+
+
+def test_integers_are_those_of_the_exporter(csi_file: Path) -> None:
+    """The layer computes what int8 weights and codes in float64 do."""
+    link = link_of(folder() / "bacrnet1x")
+    load_parts(link, folder() / "bacrnet1x", bits=4)
+    x = samples(csi_file, 60)
+    before = link.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    integers.put(link, x, seed=0)
+    layer = link.decoder.convolutions[1].body[1][0]
+    assert isinstance(layer, integers.IntegerConvolution)
+    seen: list[torch.Tensor] = []
+    layer.register_forward_hook(lambda _, given, made: seen.extend((given[0], made)))
+    with torch.no_grad():
+        link.eval()(x[:4])
+    v, made = (tensor.double().numpy() for tensor in seen[:2])
+    step = layer.log_step.detach().exp().double().numpy()
+    codes = np.clip(np.rint(v / step[:, None, None]), -32, 223)
+    assert len(np.unique(codes)) > 50
+    weight = layer.weight.detach().double().numpy()
+    expected = np.zeros_like(made)
+    for output in range(8):
+        group = output // 2 * 2
+        rows = weight[output] * step[group : group + 2, None, None]
+        scale = np.abs(rows).max() / 127
+        whole = np.rint(rows / scale)
+        assert np.abs(whole).max() == 127
+        padded = np.pad(codes[:, group : group + 2], ((0, 0), (0, 0), (3, 3), (3, 3)))
+        for i, j in np.ndindex(7, 7):
+            window = padded[:, :, i : i + 32, j : j + 32]
+            expected[:, output] += scale * np.einsum("ncij,c->nij", window, whole[:, i, j])
+    # float32 rounds v / step: a code next to a half may move by one, in few places.
+    error = np.abs(made - expected) / np.abs(expected).max()
+    assert np.median(error) < 1e-6
+    assert (error > 1e-4).mean() < 0.01
+
+    integers.take_out(link)
+    after = link.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_gradients_of_a_step() -> None:
+    """Inside the range r(q) - q, at its ends their codes; of the value 1 or 0."""
+    of = nn.Conv2d(2, 2, (1, 1), groups=1, bias=False)
+    layer = integers.IntegerConvolution(of, torch.tensor([0.5, 0.25]))
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(2).view(2, 2, 1, 1))
+    x = torch.tensor([[1.2, 40.0], [-3.3, -100.0]]).T.reshape(2, 2, 1, 1).requires_grad_()
+    layer(x).sum().backward()
+    # Rows of x are samples: (1.2, -3.3) lies inside both ranges, (40, -100) in that of channel 0.
+    expected = [[1.0, 1.0], [1.0, 0.0]]
+    assert x.grad is not None
+    assert x.grad.reshape(2, 2).tolist() == expected
+    q = np.array([1.2 / 0.5, 40 / 0.5])
+    inside = (np.rint(q) - q).sum()
+    across = np.rint(-13.2) + 13.2 - 32
+    assert layer.log_step.grad is not None
+    found = (layer.log_step.grad / layer.log_step.detach().exp()).tolist()
+    assert found == pytest.approx([inside, across], rel=1e-5)
+
+
+def test_int8_recipe_leaves_the_encoder(csi_file: Path, tmp_path: Path) -> None:
+    start = folder() / "bacrnet1x"
+    options = {**OPTIONS, "recipe": "int8", "start_from": start, "epochs": 0.5}
+    done = train("bacrnet1x", data=csi_file, out=tmp_path / "run", **options)
+    both = b"".join((start / name).read_bytes() for name in FILES)
+    assert done.metadata["start_from"] == hashlib.sha256(both).hexdigest()
+    link, _ = load_checkpoint(done.weights)
+    first = link_of(start)
+    load_parts(first, start, bits=4)
+    for name, value in first.encoder.state_dict().items():
+        assert torch.equal(value, link.encoder.state_dict()[name]), name
+    moved = [
+        name
+        for name, value in first.decoder.named_parameters()
+        if not torch.equal(value, link.decoder.get_parameter(name))
+    ]
+    assert len(moved) == len(list(first.decoder.parameters()))
+    # Killed between checkpoints or not, a run with integers is resumed with their steps.
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert not any("log_step" in name for name in state["link"])
+
+    weights = tmp_path / "run" / "weights.safetensors"
+    further = train(
+        "bacrnet1x", data=csi_file, out=tmp_path / "further",
+        **{**options, "recipe": "further", "start_from": weights, "epochs": 0.1},
+    )  # fmt: skip
+    assert load_file(further.weights).keys() == load_file(weights).keys()
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "says"),
+    [
+        ("bacrnet1x", {"start_from": None}, "--recipe int8 needs --start-from"),
+        ("bacrnet2x", {}, "its system is bacrnet1x, not bacrnet2x"),
+        ("bacrnet1x", {"cr": 8}, "its cr is 4, not 8"),
+        ("bacrnet1x", {"bits": 2}, "2 bits a feature"),
+        ("bacrnet1x", {"binarize": "both"}, "its binarize is encoder, not both"),
+        ("bacrnet1x", {"recipe": "zoo-cpu"}, "--start-from goes with"),
+        ("crnet", {}, "not crnet"),
+        ("bacrnet1x", {"method": "lloyd"}, "--method goes with"),
+    ],
+)
+def test_bad_starts(
+    csi_file: Path, tmp_path: Path, system: str, changes: dict[str, Any], says: str
+) -> None:
+    options = {**OPTIONS, "recipe": "int8", "start_from": folder() / "bacrnet1x", **changes}
+    with pytest.raises(InputError, match=says):
+        train(system, data=csi_file, out=tmp_path / "run", **options)
+
+
+def test_broken_entry(csi_file: Path, tmp_path: Path) -> None:
+    start = folder() / "bacrnet1x"
+    for name in (*FILES, "card.json"):
+        (tmp_path / name).write_bytes((start / name).read_bytes())
+    (tmp_path / "ue.onnx").write_bytes(b"no network")
+    link = link_of(start)
+    with pytest.raises(FormatError, match=r"ue\.onnx: not an ONNX file"):
+        load_parts(link, tmp_path, bits=4)
+    (tmp_path / "ue.onnx").write_bytes((start / "bs.onnx").read_bytes())
+    with pytest.raises(InputError, match="not the encoder of bacrnet1x"):
+        load_parts(link, tmp_path, bits=4)
