@@ -63,7 +63,7 @@ def train(
         epochs: of all stages together; None: the recipe's own.
         minutes: instead: as many epochs as they hold, from the start to the end of the last stage,
             at the speed that is measured first; they are kept, so that a resumed run has the same.
-        recipe: "paper-001", "paper-002", "zoo-cpu" or "zoo-gpu".
+        recipe: a name of `training.recipes.RECIPES`.
         batch: samples a step over all devices; None: the recipe's own.
         method: of recipe paper-001 (`training.methods`); None: "proposed".
         rate: highest learning rate of the last stage; None: the recipe's own.

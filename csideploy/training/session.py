@@ -149,7 +149,7 @@ def train(
                 "epochs": epochs,
                 "batch": batch,
                 "rate": rate,
-                "start-from": start_from,
+                "start-from": _portable(start_from),
                 "length": None if length == 1 else length,
             }
             metadata["command"] = command_of(metadata, paths, out, asked)
@@ -177,6 +177,11 @@ def _measured(link: Link, path: Path, budgets: tuple[int, ...]) -> dict[str, Any
         }
         link.at(link.bits)
     return found
+
+
+def _portable(path: Path | None) -> Path | None:
+    """As it stands in a command for others: no folders of this machine."""
+    return path if path is None or not path.is_absolute() else Path(path.name)
 
 
 def _check_minutes(minutes: float, epochs: float | None) -> None:
