@@ -11,9 +11,12 @@ from safetensors.torch import load_file
 
 from csideploy import registry
 from csideploy.errors import InputError
-from csideploy.training import checkpoint, closed_form, load_checkpoint, train
+from csideploy.registry import Feature, Quantizer
+from csideploy.training import checkpoint, closed_form, train
 from csideploy.training.budget import Budget, Cost, epochs_within
-from csideploy.training.loop import Run
+from csideploy.training.data import read
+from csideploy.training.devices import Place
+from csideploy.training.loop import Options, Run
 from csideploy.training.progress import Progress
 from csideploy.training.recipes import Recipe, Stage, recipe
 
@@ -136,12 +139,26 @@ def same(one: Path, other: Path) -> None:
         assert torch.equal(tensor, right[name]), name
 
 
-def test_a_measured_budget(csi_file: Path, tmp_path: Path) -> None:
-    """Nothing is replaced here; the clock is a real one, so only a few steps are sure."""
-    made = train("acrnet1x", data=csi_file, out=tmp_path / "run", minutes=0.1, **TINY)
-    _, metadata = load_checkpoint(tmp_path / "run")
-    assert metadata["training"]["budget"] == made.metadata["training"]["budget"]
-    assert metadata["training"]["budget"]["epochs"] > 0
+@pytest.mark.parametrize(
+    ("quantizer", "changes"),
+    [("uniform", {}), ("codebook", {"refits": 1.0}), ("uniform", {"integers": True})],
+)
+def test_a_cost_is_measured(
+    csi_file: Path, tmp_path: Path, quantizer: Quantizer, changes: dict[str, Any]
+) -> None:
+    stage = Stage("s", 1, 16, (1e-3, 1e-5), frozen_norm=True, loss="nmse", average=0.9, **changes)
+    options = Options(
+        registry.get("acrnet1x"), 64, 2, "none", Recipe("r", (stage,), quantizer), 0,
+        Feature(quantizer),
+    )  # fmt: skip
+    place = Place(torch.device("cpu"))
+    data = read(csi_file, place.device)
+    run = Run(options, data, place, tmp_path, checkpoint_seconds=1e9, validations=1)
+    cost = run._cost(stage, 0.0)
+    assert cost.step > 0
+    assert cost.around > cost.step
+    assert cost.fit > 0
+    assert run.link is None
 
 
 @pytest.mark.parametrize(
