@@ -70,6 +70,7 @@ class Link(nn.Module):
         feature: how the feature is quantized.
         quantizer: None where the feature travels as floats (bits=None).
         bypass: let the feature through unquantized, for stages that train the float link first.
+        unit_steps: the decoder was trained with integers: `training.integers.take_out`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Link(nn.Module):
         self.feature = Feature()
         self.quantizer: Quantizer | None = None if bits is None else UniformQuantizer(bits)
         self.bypass = False
+        self.unit_steps = False
 
     def quantize_by(self, feature: Feature) -> None:
         """Take another quantizer than the uniform one behind a sigmoid; float features need none.

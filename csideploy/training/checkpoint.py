@@ -110,6 +110,7 @@ def load_checkpoint(path: Path) -> tuple[Link, dict[str, Any]]:
         link.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError) as error:
         raise FormatError(f"{file}: weights that do not fit the system they name") from error
+    link.unit_steps = bool(metadata.get("unit_steps"))
     return link.eval(), metadata
 
 

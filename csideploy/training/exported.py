@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from onnx import ModelProto
 
 from csideploy.export.functions import attach_functions
+from csideploy.export.quantize.channel_steps import UNIT_STEPS
 from csideploy.export.torch_onnx import export_part
 from csideploy.export.vector_interface import append_vector_quantizer, prepend_vector_dequantizer
 from csideploy.quantizers.learned import CodebookQuantizer
@@ -43,6 +44,8 @@ def export_trained(link: Link, *, half_weights: bool = False) -> Exported:
     bs = export_part(
         link.decoder, "bs", bits=bits, features=link.features, half_weights=half_weights
     )
+    if link.unit_steps:
+        bs.metadata_props.add(key=UNIT_STEPS, value="1")
     if isinstance(quantizer, CodebookQuantizer):
         codebooks = {budget: quantizer.book(budget) for budget in quantizer.budgets}
     elif isinstance(quantizer, VectorQuantizer):

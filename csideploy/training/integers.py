@@ -65,11 +65,18 @@ class IntegerConvolution(nn.Conv2d):
         """(n, C, angle, delay) -> the same shape."""
         step = self.log_step.exp()
         codes = _nearest((x / step.view(1, -1, 1, 1)).clamp(-ZERO, 255 - ZERO))
-        # Channel j of a group meets column j of each of the group's outputs.
-        each = self.weight.shape[1]
-        rows = step.view(self.groups, 1, each).expand(-1, self.out_channels // self.groups, -1)
-        weight = _rounded(self.weight * rows.reshape(self.out_channels, each, 1, 1))
+        weight = _rounded(self.weight * _by_output(step, self))
         return F.conv2d(codes, weight, padding=self.padding, groups=self.groups)
+
+
+def _by_output(step: Tensor, of: nn.Conv2d) -> Tensor:
+    """(C,) -> (outputs, channels of a group, 1, 1).
+
+    Channel j of a group meets column j of each of the group's outputs.
+    """
+    each = of.weight.shape[1]
+    rows = step.view(of.groups, 1, each).expand(-1, of.out_channels // of.groups, -1)
+    return rows.reshape(of.out_channels, each, 1, 1)
 
 
 class IntegerLinear(nn.Linear):
@@ -117,14 +124,27 @@ def put_empty(link: Link) -> None:
         layer[0] = IntegerConvolution(convolution, ones)
 
 
+@torch.no_grad()
 def take_out(link: Link) -> None:
-    """The link as it was built, with what the weights have learned."""
+    """The link as it was built, with what the weights have learned.
+
+    What a grouped convolution reads is then in units of the learned steps: the batch norm in front
+    is divided by them, a PReLU keeps a factor, and the weights behind are multiplied. So the
+    function is the same, and the exporter need not be told the steps.
+    """
     if isinstance(link.decoder.fc, IntegerLinear):
         link.decoder.fc = _plain_linear(link.decoder.fc)
-    for layer in _layers(link):
+    for before, layer in _pairs(link):
         convolution = layer[0]
         if isinstance(convolution, IntegerConvolution):
+            step = convolution.log_step.exp()
+            norm = before[1]
+            assert isinstance(norm, nn.BatchNorm2d)
+            norm.weight.div_(step)
+            norm.bias.div_(step)
+            convolution.weight.mul_(_by_output(step, convolution))
             layer[0] = _plain_convolution(convolution)
+            link.unit_steps = True
 
 
 def _is_float(link: Link) -> bool:
@@ -146,17 +166,20 @@ def _plain_convolution(of: nn.Conv2d) -> nn.Conv2d:
     return plain
 
 
+def _pairs(link: Link) -> list[tuple[nn.Sequential, nn.Sequential]]:
+    """Of each block of the decoder: the layer with the grouped convolution, and that in front."""
+    found = []
+    for block in link.decoder.convolutions.children():
+        if isinstance(block, Residual):
+            before, layer = block.body
+            assert isinstance(before, nn.Sequential)
+            assert isinstance(layer, nn.Sequential)
+            found.append((before, layer))
+    return found
+
+
 def _layers(link: Link) -> list[nn.Sequential]:
-    """The layers of the decoder whose first part is a grouped convolution."""
-    blocks = [b for b in link.decoder.convolutions.children() if isinstance(b, Residual)]
-    layers = [layer for block in blocks for layer in block.body.children()]
-    return [
-        layer
-        for layer in layers
-        if isinstance(layer, nn.Sequential)
-        and isinstance(layer[0], nn.Conv2d)
-        and layer[0].groups > 1
-    ]
+    return [layer for _, layer in _pairs(link)]
 
 
 @torch.no_grad()

@@ -203,6 +203,7 @@ class Run:
         described["recipe"]["stages"] = stages[: self.options.recipe.stages.index(stage) + 1]
         return {
             **described,
+            **({"unit_steps": True} if stage.integers else {}),
             "data": self.data.description,
             "training": {
                 "minutes": round(self.position.seconds / 60, 1),

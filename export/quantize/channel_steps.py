@@ -9,6 +9,9 @@ point alone, an eighth of the codes being for what is below 0: a PReLU leaves li
 Each step is that of least mean square error over the values seen, so that a few large values are
 cut off where that pays: sparse CSI has them. 16 bits need no such care: the same channels, and a
 power of two that keeps all that was seen, a quarter more than that too.
+
+A network that was trained with such codes has learned its steps. It comes with its channels in
+units of them, and says so (`UNIT_STEPS`): every step is 1 then.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from csideploy.export.quantize.equalize import scalable_pairs, scale_channels, with_constants
 from csideploy.export.quantize.prepare import Network
 from csideploy.export.quantize.ranges import Scale, power_of_two, sixteen
 from csideploy.onnx_oracle import Given, Oracle, samples
 
+UNIT_STEPS = "csideploy.unit_steps"
+"""Key of an ONNX file's metadata: what its grouped convolutions read is in units of the steps."""
 ZERO = 32
 """The zero point where a channel goes below 0."""
 SHARES = np.geomspace(0.1, 1.0, 16)
@@ -35,6 +41,11 @@ KEPT = 1 << 16
 Values = NDArray[np.float32]
 
 
+def has_learned(model: ModelProto) -> bool:
+    """Whether a file says that its steps are 1."""
+    return any(entry.key == UNIT_STEPS for entry in model.metadata_props)
+
+
 def own_steps(
     network: Network,
     layers: Collection[str],
@@ -42,6 +53,7 @@ def own_steps(
     *,
     importance: Sequence[Values] | None = None,
     seed: int,
+    learned: bool = False,
 ) -> tuple[Network, dict[str, dict[int, Scale]]]:
     """Give the channels in front of layers their own steps.
 
@@ -51,6 +63,7 @@ def own_steps(
         chunks: calibration inputs.
         importance: what the square of an error counts in each sample, (n,) chunk by chunk.
         seed: of the sample of values.
+        learned: the steps are 1 already, with `ZERO`.
 
     Returns:
         A copy with the steps folded in, and by the name of the tensor that such a layer reads its
@@ -70,7 +83,7 @@ def own_steps(
     scales: dict[str, dict[int, Scale]] = {}
     for first, second, name in found.values():
         low = seen[name].low
-        steps, zero = _choose(seen[name])
+        steps, zero = (np.ones_like(low), ZERO) if learned else _choose(seen[name])
         scale_channels(weights, network, first, second, steps)
         ends = (float((low / steps).min()), float((seen[name].high / steps).max()))
         scales[name] = {8: Scale(1.0, zero, 8), 16: power_of_two(sixteen(*ends))}

@@ -27,7 +27,7 @@ from onnx import ModelProto, NodeProto
 
 from csideploy.errors import InputError, UnsupportedError
 from csideploy.export.functions import DOMAIN
-from csideploy.export.quantize.channel_steps import own_steps
+from csideploy.export.quantize.channel_steps import has_learned, own_steps
 from csideploy.export.quantize.choose import BUDGET_DB, Chunks, Row, Step
 from csideploy.export.quantize.correct import corrections
 from csideploy.export.quantize.edges import Edge, kept, own_edges
@@ -146,6 +146,7 @@ class MixedStudy:
                 "out: its scales are kept"
             )
         self.network = prepare(model)
+        self.learned = has_learned(model)
         self.trials, self.side = chunks[:trials], side
         self.layers = heavy_layers(self.network)
         self.bits = dict.fromkeys((layer.name for layer in self.layers), 8)
@@ -156,7 +157,7 @@ class MixedStudy:
             return
         grouped = [layer.name for layer in self.layers if layer.grouped]
         self.network, steps = own_steps(
-            self.network, grouped, chunks, importance=importance, seed=seed
+            self.network, grouped, chunks, importance=importance, seed=seed, learned=self.learned
         )
         self.network, self.edges = own_edges(self.network, grouped, chunks)
         self.beside = {name: list(edges) for name, edges in self.edges.items()}
@@ -183,7 +184,8 @@ class MixedStudy:
         if not self.layers:
             return
         weighted = [self.nodes[n.name] for n in self.layers if not self.nodes[n.name].domain]
-        shifts = mean_shift(self.network, weighted, self.trials) if weighted else {}
+        correcting = weighted and not self.learned
+        shifts = mean_shift(self.network, weighted, self.trials) if correcting else {}
         tried = {
             (layer.name, bits): self._experiment(layer, bits, shifts.get(layer.name))
             for layer in self.layers
@@ -232,7 +234,11 @@ class MixedStudy:
         self.bits[name] = 16 if sixteen_next else FLOAT
 
     def model(self, *, advance: Step) -> ModelProto:
-        """The network with the chosen layers in integers, their biases corrected."""
+        """The network with the chosen layers in integers, their biases corrected.
+
+        Those of a network that was trained with integers are right as they are: to correct them
+        towards what floats make would undo what it has learned.
+        """
         layers = self.integers()
         if not layers:
             return self.network.model
@@ -242,18 +248,19 @@ class MixedStudy:
             ends = {result_of(self.network, self.nodes[n]) for n in layers}
             if bits or not ends.isdisjoint(point.tensors):
                 scales[point.name] = _at(self.scales[point.name], max(bits, default=16))
-        shifts = corrections(
-            self.network,
-            self.points,
-            scales,
-            self.trials,
-            advance=advance,
-            chosen=layers,
-            edges=kept(self.edges, layers),
-        )
-        return emit(
-            self.network, self.points, scales, shifts, layers, edges=kept(self.edges, layers)
-        )
+        edges = kept(self.edges, layers)
+        shifts = {}
+        if not self.learned:
+            shifts = corrections(
+                self.network,
+                self.points,
+                scales,
+                self.trials,
+                advance=advance,
+                chosen=layers,
+                edges=edges,
+            )
+        return emit(self.network, self.points, scales, shifts, layers, edges=edges)
 
     def rows(self) -> list[Row]:
         """The table, in the order of the graph."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,10 +13,13 @@ from torch import nn
 
 from csideploy import systems
 from csideploy.errors import FormatError, InputError
+from csideploy.export.quantize.channel_steps import has_learned
+from csideploy.export.quantize.mixed import MixedStudy
 from csideploy.onnx_oracle import Oracle
 from csideploy.training import integers, train
 from csideploy.training.checkpoint import load_checkpoint, load_parts
 from csideploy.training.data import read
+from csideploy.training.exported import export_trained
 from csideploy.zoo import FILES, folder
 
 OPTIONS: dict[str, Any] = {"seed": 3, "threads": 1, "device": "cpu", "quiet": True, "batch": 8}
@@ -88,10 +92,56 @@ def test_integers_are_those_of_the_exporter(csi_file: Path) -> None:
     assert np.median(error) < 1e-6
     assert (error > 1e-4).mean() < 0.01
 
+    # Taken out, the function of the floats is what it was, in units of the steps.
+    with torch.no_grad():
+        layer.log_step += 0.1 * torch.randn(8, generator=torch.Generator().manual_seed(1))
+        stepped = link(x[:8])
+        scaled = layer.log_step.exp()
     integers.take_out(link)
-    after = link.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert link.unit_steps
+    assert before.keys() == link.state_dict().keys()
+    read = layer_input(link, x[:4])
+    with torch.no_grad():
+        original = link_of(folder() / "bacrnet1x")
+        load_parts(original, folder() / "bacrnet1x", bits=4)
+        # Divided and multiplied once each: float32's rounding of what lies within 0..1.
+        torch.testing.assert_close(link(x[:8]), original.eval()(x[:8]), rtol=0, atol=2e-6)
+    unscaled = layer_input(original, x[:4])
+    torch.testing.assert_close(
+        read * scaled.view(1, -1, 1, 1), unscaled, rtol=1e-4, atol=1e-4 * float(unscaled.max())
+    )
+
+    # The exporter's integers are those of the layer: the same output, in ONNX Runtime.
+    trained = export_trained(link)
+    assert has_learned(onnx.load_model_from_string(trained.bs))
+    payload = Oracle(trained.ue, name="ue").run(x[:8].numpy())["payload"]
+    study = MixedStudy(
+        onnx.load_model_from_string(trained.bs), [payload], trials=1, seed=0, side="bs"
+    )
+    study.sweep(
+        ("h",), lambda _, out: float(((out["h"] - x[:8].numpy()) ** 2).mean()), advance=idle
+    )
+    integer = Oracle(study.model(advance=idle).SerializeToString(), name="bs").run(payload)["h"]
+    assert study.integers()
+    off = np.abs(integer - stepped.numpy())
+    # Edges and sums have 16 bits: most outputs differ by less than a hundredth of the 8-bit noise.
+    noise = np.abs(stepped.numpy() - link(x[:8]).detach().numpy())
+    assert np.median(off) < 0.2 * np.median(noise)
+
+
+def layer_input(link: Any, x: torch.Tensor) -> torch.Tensor:
+    """What the first grouped convolution of a link's decoder reads."""
+    seen: list[torch.Tensor] = []
+    layer = link.decoder.convolutions[1].body[1][0]
+    handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    with torch.no_grad():
+        link.eval()(x)
+    handle.remove()
+    return seen[0]
+
+
+def idle() -> None:
+    """No bar."""
 
 
 def test_gradients_of_a_step() -> None:
