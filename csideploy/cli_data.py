@@ -260,8 +260,15 @@ def train(
         Binarize | None, typer.Option(help="Layers with 1-bit weights; the system's, if left out.")
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="The recipe's, if left out.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Instead: as many epochs as they hold, the learning rate to its end."),
+    ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="paper-001, paper-002 or zoo-cpu; paper-002 if left out.")
+        str | None,
+        typer.Option(
+            help="paper-001, paper-002, zoo-cpu, zoo-gpu, further or int8; paper-002 if left out."
+        ),
     ] = None,
     method: Annotated[
         str | None,
@@ -287,6 +294,12 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
     test_data: Annotated[
         Path | None, typer.Option(help="CSI to measure the finished link on.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="CSI to measure it on besides, with figures of its own.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="A result file that gets a line: see docs/plan.md.")
     ] = None,
     snr: Annotated[
         str,
@@ -329,6 +342,9 @@ def train(
     """Train a system by its recipe; TensorBoard log, checkpoints, exact resume.
 
     Example: csideploy train bacrnet1x --data indoor.npz --epochs 10 --out run
+
+    As far as 12 minutes lead, with a line in a result file: csideploy train bacrnet10x --recipe
+    zoo-gpu --minutes 12 --data indoor.npz --test-data held.npz --results results.jsonl --out run
 
     One link for several scenarios or numbers of subcarriers: --data a.npz --data b.npz.
 
@@ -449,6 +465,7 @@ def train(
         bits=budgets[-1] if budgets else None,
         binarize=None if binarize is None else binarize.value,
         epochs=epochs,
+        minutes=minutes,
         recipe=recipe,
         batch=batch,
         method=method,
@@ -461,6 +478,8 @@ def train(
         seed=seed,
         resume=resume,
         test_data=test_data,
+        reference=reference,
+        results=results,
     )
     if as_json:
         print_json({"weights": str(result.weights), **result.metadata})
@@ -473,10 +492,13 @@ _OF_LINKS = (
     "cr",
     "binarize",
     "epochs",
+    "minutes",
     "recipe",
     "start_from",
     "length",
     "test_data",
+    "reference",
+    "results",
 )
 _NOT_OF_FRONTHAUL = (*_OF_LINKS, "method", "batch", "device", "resume", "length", "iterations")
 _NOT_OF_TRANSCEIVER = (
@@ -484,9 +506,12 @@ _NOT_OF_TRANSCEIVER = (
     "bits",
     "binarize",
     "epochs",
+    "minutes",
     "recipe",
     "length",
     "test_data",
+    "reference",
+    "results",
     "channel",
 )
 _OF_PRECODERS = ("snr", "users", "iterations", "settings")

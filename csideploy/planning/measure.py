@@ -22,10 +22,9 @@ from csideploy.errors import CsideployError, InputError
 from csideploy.feedback import decode, encode
 from csideploy.link_export import Wanted, export_link
 from csideploy.link_source import Bits
-from csideploy.outputs import file_aside
 from csideploy.package import open_package
 from csideploy.planning.commands import zoo_options
-from csideploy.planning.results import ResultLine, TestSet, as_line, read_results
+from csideploy.planning.results import ResultLine, TestSet, append
 from csideploy.progress import Advance, quiet
 
 PRECISIONS = ("fp32", "auto", "int8")
@@ -99,25 +98,6 @@ def measured(
             ),
         }
     )
-
-
-def _package(line: ResultLine) -> dict[str, object]:
-    """What was measured, and on what."""
-    apart = {"payload_bits", "nmse_db", "sgcs", "rho", "weights", "command"}
-    return line.model_dump(exclude=apart)
-
-
-def append(path: Path, line: ResultLine) -> None:
-    """Put a line at the end of a result file; an older one of the same package goes.
-
-    Raises:
-        InputError: the file is no result file. OutputError: it cannot be written.
-    """
-    there = read_results(path) if path.exists() else []
-    kept = [older for older in there if _package(older) != _package(line)]
-    text = "".join(as_line(whole) + "\n" for whole in [*kept, line])
-    with file_aside(path) as file:
-        file.write(text.encode())
 
 
 def main(

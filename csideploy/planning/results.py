@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from csideploy import registry
 from csideploy.errors import InputError
+from csideploy.outputs import file_aside
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1)]
@@ -40,14 +41,27 @@ class TestSet(_Strict):
 
 
 class Training(_Strict):
-    """How the weights came about. minutes: of wall time; data_sha256: as `TestSet.sha256`."""
+    """How the weights came about.
+
+    minutes: of wall time, on `device` ("cpu", "cuda"); data_sha256: as `TestSet.sha256`.
+    """
 
     samples: Count
     epochs: Annotated[float, Field(ge=0)]
     recipe: Annotated[str, Field(min_length=1)]
     seed: int
     minutes: Annotated[float, Field(ge=0)] | None = None
+    device: Annotated[str, Field(min_length=1)] | None = None
     data_sha256: Sha256
+
+
+class Reference(_Strict):
+    """The same link on another file, for the record alone: nothing is chosen by it."""
+
+    nmse_db: float
+    sgcs: Annotated[float, Field(ge=0, le=1)]
+    rho: Annotated[float, Field(ge=0, le=1)] | None = None
+    test: TestSet
 
 
 class ResultLine(_Strict):
@@ -60,6 +74,7 @@ class ResultLine(_Strict):
         precision: what was measured ran in; activation: of the convolutions, if not the system's.
         nmse_db: as `csideploy decode --reference` prints it; sgcs, rho: likewise.
         test, train: what it was measured on, how it was trained (None: the zoo's card says it).
+        reference: figures on a second file, if there is one.
         checkpoint: the name of a zoo entry, or a path of weights beside the result file; None: the
             weights are not at hand and `command` trains them.
         weights: of a zoo entry, the sha256 of its files when it was measured, as its card has them.
@@ -80,6 +95,7 @@ class ResultLine(_Strict):
     rho: Annotated[float, Field(ge=0, le=1)] | None = None
     test: TestSet
     train: Training | None = None
+    reference: Reference | None = None
     checkpoint: Annotated[str, Field(min_length=1)] | None = None
     weights: dict[str, Sha256] | None = None
     command: Annotated[str, Field(min_length=1)]
@@ -146,6 +162,25 @@ def read_results(path: Path) -> list[ResultLine]:
         if line.strip():
             found.append(_parse(line, f"{path}, line {number}"))
     return found
+
+
+def package_of(line: ResultLine) -> dict[str, object]:
+    """What was measured, and on what: all but the figures and how they are had again."""
+    apart = {"payload_bits", "nmse_db", "sgcs", "rho", "reference", "weights", "command"}
+    return line.model_dump(exclude=apart)
+
+
+def append(path: Path, line: ResultLine) -> None:
+    """Put a line at the end of a result file; an older one of the same package goes.
+
+    Raises:
+        InputError: the file is no result file. OutputError: it cannot be written.
+    """
+    there = read_results(path) if path.exists() else []
+    kept = [older for older in there if package_of(older) != package_of(line)]
+    text = "".join(as_line(whole) + "\n" for whole in [*kept, line])
+    with file_aside(path) as file:
+        file.write(text.encode())
 
 
 def _parse(line: str, where: str) -> ResultLine:

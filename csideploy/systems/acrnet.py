@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from csideploy.registry import SystemSpec
@@ -20,6 +21,32 @@ from csideploy.systems.link import Link, convolution, initialise
 
 SLOPE = 0.3
 """First value of the PReLU slopes."""
+
+
+class GroupedConvolution(nn.Conv2d):
+    """A grouped convolution that in training may compute several groups as one.
+
+    Attributes:
+        merged: how many, their weights being block-diagonal; see `training.grouping`.
+    """
+
+    merged = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As of nn.Conv2d, up to the order of sums."""
+        if self.merged == 1 or not self.training:
+            return super().forward(x)
+        whole, count = self.groups // self.merged, self.merged
+        inner = self.in_channels // self.groups
+        # [outer group, group, output, group, input, height, width], zero where groups differ.
+        blocks = self.weight.reshape(whole, count, -1, 1, inner, *self.kernel_size)
+        unit = torch.eye(count, dtype=blocks.dtype, device=blocks.device)
+        weight = (blocks * unit.view(1, count, 1, count, 1, 1, 1)).reshape(
+            self.out_channels, count * inner, *self.kernel_size
+        )
+        return nn.functional.conv2d(
+            x, weight, self.bias, self.stride, self.padding, self.dilation, whole
+        )
 
 
 class ConvolutionBlock(nn.Sequential):
@@ -34,8 +61,13 @@ class ConvolutionBlock(nn.Sequential):
     def __init__(
         self, inputs: int, outputs: int, kernel: tuple[int, int], *, groups: int = 1
     ) -> None:
+        padding = (kernel[0] // 2, kernel[1] // 2)
         super().__init__(
-            convolution(inputs, outputs, kernel, groups=groups),
+            convolution(inputs, outputs, kernel)
+            if groups == 1
+            else GroupedConvolution(
+                inputs, outputs, kernel, padding=padding, groups=groups, bias=False
+            ),
             nn.BatchNorm2d(outputs),
             nn.PReLU(outputs, init=SLOPE),
         )
@@ -53,12 +85,15 @@ class Residual(nn.Module):
 
     Attributes:
         whole: as of a ConvolutionBlock.
+        bf16: in training, the wide layers (body and last) run in bfloat16. The straight path stays
+            in float32: bfloat16 keeps 8 bits of x, of which the 0.5 takes nearly all.
     """
 
     whole: Callable[[Residual, Tensor], Tensor | None] | None = None
 
     def __init__(self, body: nn.Sequential, last: nn.Conv2d) -> None:
         super().__init__()
+        self.bf16 = False
         self.body = body
         self.last = last
         self.norm = nn.BatchNorm2d(2)
@@ -66,9 +101,15 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 2, angle, delay) -> the same shape."""
-        out = None if self.whole is None else self.whole(self, x)
-        if out is None:
-            out = self.activation(self.norm(self.last(self.body(x))) + x)
+        whole = None if self.whole is None else self.whole(self, x)
+        if whole is not None:
+            return whole
+        if self.bf16 and self.training:
+            with torch.autocast(x.device.type, torch.bfloat16):
+                change = self.last(self.body(x)).float()
+        else:
+            change = self.last(self.body(x))
+        out: Tensor = self.activation(self.norm(change) + x)
         return out
 
 

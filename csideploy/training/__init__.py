@@ -27,6 +27,7 @@ def train(
     bits: int | None = 4,
     binarize: str | None = None,
     epochs: float | None = None,
+    minutes: float | None = None,
     recipe: str = "paper-002",
     batch: int | None = None,
     method: str | None = None,
@@ -39,6 +40,8 @@ def train(
     seed: int = 0,
     resume: bool = False,
     test_data: Path | None = None,
+    reference: Path | None = None,
+    results: Path | None = None,
     checkpoint_seconds: float = 60.0,
     validations: int = 20,
     quiet: bool = False,
@@ -58,7 +61,9 @@ def train(
         bits: of a feature; None sends floats.
         binarize: "none", "encoder" or "both"; None: the system's default.
         epochs: of all stages together; None: the recipe's own.
-        recipe: "paper-001", "paper-002" or "zoo-cpu".
+        minutes: instead: as many epochs as they hold, from the start to the end of the last stage,
+            at the speed that is measured first; they are kept, so that a resumed run has the same.
+        recipe: a name of `training.recipes.RECIPES`.
         batch: samples a step over all devices; None: the recipe's own.
         method: of recipe paper-001 (`training.methods`); None: "proposed".
         rate: highest learning rate of the last stage; None: the recipe's own.
@@ -72,6 +77,8 @@ def train(
         resume: go on from the folder's checkpoint; bit for bit the run that was never stopped, on
             the same CPU with the same number of threads.
         test_data: CSI to measure the finished link on.
+        reference: CSI to measure it on besides; its figures are kept apart.
+        results: a result file (docs/plan.md) that gets a line of the test data's figures.
         checkpoint_seconds: time between checkpoints.
         validations: measurements on the validation rows a stage.
         quiet: print nothing.

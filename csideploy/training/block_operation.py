@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from csideploy.runtime.isa import choose, instruction_sets
-from csideploy.systems.acrnet import ConvolutionBlock, Residual
+from csideploy.systems.acrnet import ConvolutionBlock, GroupedConvolution, Residual
 from csideploy.training.integers import IntegerConvolution
 
 try:
@@ -151,6 +151,8 @@ def head(x: Tensor, layer: Layer, *, isa: str | None = None) -> Tensor:
     return _apply(x, torch.cat([layer.weight.flatten(), layer.bias, layer.slope]), _block.HEAD, isa)
 
 
+_GROUPED = (nn.Conv2d, GroupedConvolution, IntegerConvolution)
+
 _Part = tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module]
 """Convolution, norm and activation of a layer."""
 
@@ -199,7 +201,7 @@ def _fits(module: Residual | ConvolutionBlock) -> bool:
         wide % 2 == 0
         and len(parts) == len(kernels)
         and all(
-            type(convolution) in (nn.Conv2d, *([IntegerConvolution] if kernel[3] == 7 else []))
+            type(convolution) in (_GROUPED if kernel[3] == 7 else (nn.Conv2d,))
             and convolution.weight.shape == kernel
             and convolution.bias is None
             and convolution.padding == (kernel[2] // 2, kernel[3] // 2)

@@ -151,7 +151,7 @@ def _pixel_rows(strong: Tensor, mixing: Tensor) -> Tensor:
     """Strong pixels on the first columns of `mixing`, the others on the spare ones but the last."""
     used, m = len(strong), len(mixing)
     column = used + torch.arange(ELEMENTS) % (m - used - 1)
-    column[strong] = torch.arange(used)
+    column[strong.cpu()] = torch.arange(used)
     return mixing[:, column]
 
 
@@ -190,6 +190,6 @@ def _binary_decoder(
     wanted = target[:, strong] - middle[strong]
     scale = (projected[:, :used] * wanted * weight).sum() / power
     chosen = torch.full((ELEMENTS,), len(mixing) - 1)
-    chosen[strong] = torch.arange(used)
+    chosen[strong.cpu()] = torch.arange(used)
     fc.weight.copy_(scale * signs.T[chosen])
     fc.bias.copy_(middle - fc.weight @ centre)

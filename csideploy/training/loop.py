@@ -7,12 +7,13 @@ optimizer and its place in the recipe; a resumed run repeats the arithmetic of o
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from csideploy import registry, systems
@@ -21,13 +22,13 @@ from csideploy.quantizers.learned import CodebookQuantizer
 from csideploy.registry import Feature, SystemSpec
 from csideploy.systems.link import Link
 from csideploy.training import checkpoint, closed_form, codebooks, components, identity, integers
-from csideploy.training.block_operation import fast_blocks
+from csideploy.training.budget import Budget, Cost, epochs_within, measure_cost
 from csideploy.training.data import TrainingData, order
 from csideploy.training.devices import Place
 from csideploy.training.evaluate import validation_nmse_db
-from csideploy.training.objective import follow, loss_of, optimizer, prepare
 from csideploy.training.progress import Progress
 from csideploy.training.recipes import Recipe, Stage
+from csideploy.training.stepper import Stepper
 
 CLOSED_FORM_SAMPLES = 20_000
 _CALIBRATION_SAMPLES = 1000
@@ -92,7 +93,9 @@ class Run:
         self.validations = validations
         self.position = Position()
         self.link: Link | None = None
-        self.saved_optimizer: dict[str, Any] | None = None
+        self.budget: Budget | None = None
+        self._saved: dict[str, Any] | None = None
+        self._begun: Link | None = None
 
     def resume(self) -> None:
         """Take up the state in the run's folder.
@@ -102,9 +105,14 @@ class Run:
         """
         path = self.out / checkpoint.CHECKPOINT
         state = checkpoint.read_checkpoint(path)
+        kept = dict(state["options"])
+        with suppress(TypeError):
+            # What stages of that time did not know has its default.
+            stages = [Stage(**one).describe() for one in kept["recipe"]["stages"]]
+            kept["recipe"] = {**kept["recipe"], "stages": stages}
         now = {**self.options.describe(), "data": self.data.description["sha256"]}
         for key, value in now.items():
-            if checkpoint.plain(state["options"].get(key)) != checkpoint.plain(value):
+            if checkpoint.plain(kept.get(key)) != checkpoint.plain(value):
                 raise InputError(
                     f"{path}: that run has another {key} than this one; "
                     "repeat its options, or name another --out"
@@ -116,8 +124,49 @@ class Run:
         if self.options.recipe.stages[stage].integers and self.position.step > 0:
             integers.put_empty(self.link)
         self.link.load_state_dict(state["link"])
-        self.saved_optimizer = state["optimizer"]
+        self._saved = None if state["optimizer"] is None else state
+        self.budget = Budget.of(state)
         torch.set_rng_state(state["random"])
+
+    def fit_budget(self, minutes: float, begun: float, progress: Progress) -> None:
+        """Choose the recipe's epochs so that the last stage ends when the minutes do.
+
+        The first stage begins here; its link is kept. Speeds are those of other links, which are
+        thrown away, so that a run of that many epochs gives the same weights.
+
+        Args:
+            minutes: from `begun` to the end of the last stage.
+            begun: `time.monotonic()` of when they began.
+            progress: says what came out.
+
+        Raises:
+            InputError: the minutes do not suffice for what surrounds the steps.
+        """
+        recipe = self.options.recipe
+        self._begun = self._begin(recipe.stages[0], None)
+        random = torch.get_rng_state()
+        costs = [self._cost(stage, 0.6 * minutes / len(recipe.stages)) for stage in recipe.stages]
+        torch.set_rng_state(random)
+        left = 60 * minutes - (time.monotonic() - begun)
+        epochs = epochs_within(left, recipe, costs, self.data.training_rows)
+        self.options = replace(self.options, recipe=recipe.scaled(epochs))
+        self.budget = Budget(minutes, epochs)
+        progress.say(f"{minutes:g} minutes: {epochs:g} epochs in all")
+
+    def _cost(self, stage: Stage, seconds: float) -> Cost:
+        """What a stage costs here, measured for at least some seconds."""
+        link = self._build(stage)
+        if stage.feature == "quantized":
+            self._fit(stage, link)
+        if stage.integers:
+            integers.put_empty(link)
+        return measure_cost(
+            self.stepper(stage, link),
+            self.data,
+            lambda: self._fit(stage, link),
+            seconds=min(max(seconds, 0.2), 10.0),
+            validations=self.validations,
+        )
 
     def train(self, progress: Progress) -> Link:
         """Run the stages that are left; returns the trained link, in evaluation mode."""
@@ -125,10 +174,9 @@ class Run:
         while self.position.stage < len(stages):
             stage = stages[self.position.stage]
             if self.position.step == 0:
-                self.link = self._begin(stage, self.link)
+                self.link, self._begun = self._begun or self._begin(stage, self.link), None
             assert self.link is not None
-            with fast_blocks(self.link):
-                self._run_stage(stage, self.link, progress)
+            self._run_stage(stage, self.link, progress)
             self._fit(stage, self.link)
             self.link.bypass = False
             for name, budget in _budgets(self.link):
@@ -164,6 +212,7 @@ class Run:
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
                 "validation_nmse_db": dict(self.position.validation),
+                **({} if self.budget is None else {"budget": self.budget.describe()}),
             },
         }
 
@@ -220,11 +269,11 @@ class Run:
         rows = self.data.training_rows
         steps = stage.steps(rows)
         per_epoch = max(1, rows // stage.batch)
-        adam = optimizer(stage, link)
-        if self.saved_optimizer is not None:
-            adam.load_state_dict(self.saved_optimizer)
-            self.saved_optimizer = None
-        model = self._distributed(stage, link)
+        stepper = self.stepper(stage, link)
+        if self._saved is not None:
+            stepper.restore(self._saved)
+            self._saved = None
+        average = stepper.average
         validate_every = max(1, steps // self.validations)
         # A stage that goes around the quantizer has no use for codebooks before its end.
         refits = stage.refits if stage.feature == "quantized" else 0
@@ -236,57 +285,41 @@ class Run:
             step = self.position.step
             if step // per_epoch != epoch:
                 epoch = step // per_epoch
+                # Drawn on the host, so that every device sees the same order; moved once an epoch.
                 sequence = order(
                     rows, seed=self.options.seed, stage=self.position.stage, epoch=epoch
-                )
+                ).to(self.place.device)
             begin = step % per_epoch * stage.batch
             chosen = sequence[begin : begin + stage.batch][self.place.rank :: self.place.world]
             rate = stage.rate(step, steps)
-            for group in adam.param_groups:
-                group["lr"] = rate * group["factor"]
-            prepare(link, stage, step)
-            loss = self._step(stage, model, link, adam, self.data.batch(chosen))
+            loss = stepper.step(step, rate, chosen)
             self.position.step += 1
             if refit_every and self.position.step % refit_every == 0 and self.position.step < steps:
                 self._fit(stage, link)
+            validates = self.position.step % validate_every == 0 and self.place.leads
+            saves = self.place.leads and time.monotonic() - saved >= self.checkpoint_seconds
+            if validates or saves or self.position.step == steps:
+                stepper.wait()
             now = time.monotonic()
             self.position.seconds += now - clock
             clock = now
             progress.step(self.position.step, loss, rate)
-            if self.position.step % validate_every == 0 and self.place.leads:
-                progress.validation(
-                    self.position.step,
-                    validation_nmse_db(link.at(link.bits), self.data.validation()),
-                )
-            if self.place.leads and time.monotonic() - saved >= self.checkpoint_seconds:
-                self._save(adam)
+            if validates:
+                with nullcontext() if average is None else average.in_place():
+                    value = validation_nmse_db(link.at(link.bits), self.data.validation())
+                progress.validation(self.position.step, value)
+            if saves:
+                self._save(stepper)
                 saved = time.monotonic()
-            clock = time.monotonic()
+            if validates or saves:
+                # What stands between is no training.
+                clock = time.monotonic()
+        if average is not None:
+            average.hand_over()
 
-    def _step(
-        self,
-        stage: Stage,
-        model: nn.Module,
-        link: Link,
-        optimizer: torch.optim.Optimizer,
-        x: Tensor,
-    ) -> Tensor:
-        link.train()
-        if stage.frozen_norm:
-            for module in link.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        cuda = self.place.device.type == "cuda"
-        # bfloat16 pays on GPUs only; the CPU's convolutions are no faster with it.
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=cuda):
-            out = model(x).float()
-        loss = loss_of(link, stage, out, x)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        follow(link, stage, optimizer.param_groups[0]["lr"])
-        final: Tensor = loss.detach()
-        return final
+    def stepper(self, stage: Stage, link: Link) -> Stepper:
+        """What makes the steps of a stage."""
+        return Stepper(stage, link, self._distributed(stage, link), self.data, self.place)
 
     def _distributed(self, stage: Stage, link: Link) -> nn.Module:
         if self.place.world == 1:
@@ -297,7 +330,7 @@ class Run:
         ids = [self.place.device.index] if self.place.device.type == "cuda" else None
         return DistributedDataParallel(link, device_ids=ids)
 
-    def _save(self, optimizer: torch.optim.Optimizer | None) -> None:
+    def _save(self, stepper: Stepper | None) -> None:
         assert self.link is not None
         state = {
             "position": dict(self.position.__dict__),
@@ -305,7 +338,8 @@ class Run:
                 {**self.options.describe(), "data": self.data.description["sha256"]}
             ),
             "link": self.link.state_dict(),
-            "optimizer": None if optimizer is None else optimizer.state_dict(),
+            **({"optimizer": None} if stepper is None else stepper.state()),
+            "budget": None if self.budget is None else self.budget.describe(),
             "random": torch.get_rng_state(),
         }
         checkpoint.save_checkpoint(self.out / checkpoint.CHECKPOINT, state)

@@ -16,6 +16,8 @@ quantization loss, and their own step (`CodebookQuantizer.follow`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -71,15 +73,23 @@ def follow(link: Link, stage: Stage, rate: float) -> None:
         link.quantizer.follow(CODEBOOK_RATE * rate / stage.rates[0])
 
 
+DECAY = 0.01
+"""Weight decay of "adamw", of matrices and kernels in float. 1-bit layers have none: their scale is
+the mean magnitude of the latent weights, and a decay would shrink what the layer passes on."""
+
+
 def optimizer(stage: Stage, link: Link) -> torch.optim.Adam:
-    """Adam (papers 001 and 002) with own rates for the encoder, the FC layers and the codebook."""
+    """The stage's, with own rates for the encoder, the FC layers and the codebook.
+
+    Every group has its `factor` of the stage's rate beside it.
+    """
     encoder = list(link.encoder.fc.parameters())
     convolutions = list(link.encoder.convolutions.parameters())
     decoder = list(link.decoder.fc.parameters())
     books: list[nn.Parameter] = [] if link.quantizer is None else list(link.quantizer.parameters())
     named = {id(parameter) for parameter in encoder + convolutions + decoder + books}
     others = [parameter for parameter in link.parameters() if id(parameter) not in named]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": others, "factor": 1.0},
         {"params": convolutions, "factor": stage.encoder},
         {"params": encoder, "factor": stage.encoder_fc},
@@ -88,4 +98,27 @@ def optimizer(stage: Stage, link: Link) -> torch.optim.Adam:
     if isinstance(link.quantizer, VectorQuantizer):
         spread = float(link.quantizer.spread)
         groups.append({"params": books, "factor": VECTOR_RATE * spread / stage.rates[0]})
-    return torch.optim.Adam(groups, lr=stage.rates[0], betas=(0.9, 0.999), fused=True)
+    if stage.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=stage.rates[0], betas=(0.9, 0.999), fused=True)
+    return torch.optim.AdamW(
+        _with_decay(groups, link), lr=stage.rates[0], betas=(0.9, 0.999), fused=True
+    )
+
+
+def _with_decay(groups: list[dict[str, Any]], link: Link) -> list[dict[str, Any]]:
+    """Every group in two: what decays, and what does not."""
+    kept = {
+        id(module.get_parameter("weight"))
+        for module in link.modules()
+        if type(module).__name__ == "BinaryLinear"
+    }
+    if link.quantizer is not None:
+        kept |= {id(parameter) for parameter in link.quantizer.parameters()}
+    made = []
+    for group in groups:
+        decays = [p for p in group["params"] if p.dim() > 1 and id(p) not in kept]
+        chosen = {id(p) for p in decays}
+        others = [p for p in group["params"] if id(p) not in chosen]
+        made.append({**group, "params": decays, "weight_decay": DECAY})
+        made.append({**group, "params": others, "weight_decay": 0.0})
+    return made

@@ -7,13 +7,15 @@ number of samples, so that a run is the same however fast the machine is.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from csideploy.errors import InputError
 from csideploy.registry import Quantizer, SystemSpec
 
 Start = Literal["scratch", "closed-form", "widen", "components", "weights"]
+
+_LATER = ("optimizer", "clip", "average", "precision", "integers")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Stage:
         allocated: share the bits out among the outputs; else each gets B.
         refits: fits of the codebooks an epoch; one more stands at each end of a stage.
         decay: of the rate after the warm-up: "cosine" (paper 002), "exponential" (paper 001).
+        optimizer: "adam" (papers 001 and 002) or "adamw", see `training.objective`.
+        clip: largest norm of the gradient over all weights together; 0: as it comes.
+        average: decay of the moving average of the weights that the stage ends in; 0: the weights
+            of the last step. See `training.average`.
+        precision: of products on CUDA; on the CPU all is float32. "bf16" runs the whole link in
+            bfloat16, "mixed" only the wide layers of the decoder's blocks, "fp32" nothing.
         integers: round the decoder as `--precision mixed` will (`training.integers`).
     """
 
@@ -66,7 +74,17 @@ class Stage:
     allocated: bool = True
     refits: float = 0.0
     decay: Literal["cosine", "exponential"] = "cosine"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    clip: float = 0.0
+    average: float = 0.0
+    precision: Literal["bf16", "mixed", "fp32"] = "bf16"
     integers: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values; what came later than the first cards is left out where it does nothing."""
+        whole = asdict(self)
+        unset = {one.name: one.default for one in fields(self) if one.name in _LATER}
+        return {name: value for name, value in whole.items() if unset.get(name, ...) != value}
 
     def steps(self, samples: int) -> int:
         """Optimizer steps for that many training samples."""
@@ -91,21 +109,32 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages in order, and the quantizer that they train through.
-
-    Optimizer: Adam with beta 0.9 and 0.999 (papers 001 and 002).
-    """
+    """Stages in order, and the quantizer that they train through."""
 
     name: str
     stages: tuple[Stage, ...]
     quantizer: Quantizer = "uniform"
 
+    @property
+    def epochs(self) -> float:
+        """Of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def scaled(self, epochs: float) -> Recipe:
+        """With so many epochs in all; every stage shrinks or grows in proportion."""
+        scale = epochs / self.epochs
+        stages = tuple(replace(stage, epochs=stage.epochs * scale) for stage in self.stages)
+        return replace(self, stages=stages)
+
     def describe(self) -> dict[str, Any]:
         """For cards and weights: plain values."""
-        return asdict(self)
+        stages = tuple(stage.describe() for stage in self.stages)
+        return {"name": self.name, "stages": stages, "quantizer": self.quantizer}
 
 
-RECIPES = ("paper-001", "paper-002", "zoo-cpu", "further", "int8")
+_GPU_BATCH = 1000
+
+RECIPES = ("paper-001", "paper-002", "zoo-cpu", "zoo-gpu", "further", "int8")
 
 
 def recipe(
@@ -124,6 +153,7 @@ def recipe(
     Args:
         name: "paper-002": Adam, batch 200, warm-up in 30 of 2500 epochs, cosine from 4e-3 to 5e-5.
             "zoo-cpu": closed form, then the decoder at width 1, then at the system's width.
+            "zoo-gpu": the same way in large batches, for an accelerator.
             "paper-001": a method of `training.methods`. "further" and "int8" go on from weights of
             the same link, the latter with integers in the decoder and the encoder as it is.
         spec: of the system that will be trained.
@@ -162,10 +192,13 @@ def recipe(
         )
     elif name == "paper-002":
         stages = (Stage("paper", 2500, 200, (4e-3, 5e-5), warmup=30 / 2500),)
-    elif name == "zoo-cpu" or name in _GOING_ON:
+    elif name in ("zoo-cpu", "zoo-gpu") or name in _GOING_ON:
         if spec.family != "acrnet":
             raise InputError(f"recipe {name} is for ACRNet and BACRNet, not {spec.name}")
-        stages = _zoo_cpu(spec, binarize) if name == "zoo-cpu" else (_going_on(name, binarize),)
+        if name in _GOING_ON:
+            stages = (_going_on(name, binarize),)
+        else:
+            stages = (_zoo_cpu if name == "zoo-cpu" else _zoo_gpu)(spec, binarize)
     else:
         raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
     if epochs is not None and not 0 < epochs < math.inf:
@@ -178,11 +211,9 @@ def recipe(
         last = stages[-1]
         lowest = last.rates[1] * rate / last.rates[0]
         stages = (*stages[:-1], replace(last, rates=(rate, lowest)))
-    scale = 1.0 if epochs is None else epochs / sum(stage.epochs for stage in stages)
-    changed = tuple(
-        replace(stage, epochs=stage.epochs * scale, batch=batch or stage.batch) for stage in stages
-    )
-    return Recipe(name if method is None else f"{name} {method}", changed, quantizer)
+    changed = tuple(replace(stage, batch=batch or stage.batch) for stage in stages)
+    found = Recipe(name if method is None else f"{name} {method}", changed, quantizer)
+    return found if epochs is None else found.scaled(epochs)
 
 
 _GOING_ON = ("further", "int8")
@@ -237,3 +268,27 @@ def _zoo_cpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
         decoder_fc=0.01 if binarize == "both" else common.decoder_fc,
     )
     return (common, wide)
+
+
+def _zoo_gpu(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
+    """`zoo-cpu` for a device that is fast and wants much to do at once; see `--minutes`.
+
+    Rates are those of `zoo-cpu` at batch 50, times sqrt(batch / 50): Adam's steps have a length of
+    their own, so a batch of n times the samples, taken n times more rarely, must go sqrt(n) times
+    as far for the same noise. The average of the weights takes the noise away that is left.
+    """
+    narrow, *wider = _zoo_cpu(spec, binarize)
+    stages = [replace(narrow, epochs=100.0)]
+    stages += [replace(stage, epochs=200.0) for stage in wider]
+    grown = (_GPU_BATCH / narrow.batch) ** 0.5
+    return tuple(
+        replace(
+            stage,
+            batch=_GPU_BATCH,
+            rates=(stage.rates[0] * grown, stage.rates[1] * grown),
+            clip=1.0,
+            average=0.999,
+            precision="mixed",
+        )
+        for stage in stages
+    )

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from csideploy.errors import InputError
-from csideploy.planning.measure import append
-from csideploy.planning.results import ResultLine, as_line, read_results
+from csideploy.planning.results import ResultLine, append, as_line, read_results
 
 LINE: dict[str, Any] = {
     "system": "bacrnet1x",
