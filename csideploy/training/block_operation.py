@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from csideploy.runtime.isa import choose, instruction_sets
 from csideploy.systems.acrnet import ConvolutionBlock, GroupedConvolution, Residual
@@ -213,7 +214,9 @@ def _fits(module: Residual | ConvolutionBlock) -> bool:
 
 def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
     """What the module makes of x, or None where only torch can do it."""
-    if torch.compiler.is_compiling():  # a tracer sees torch's operations
+    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
+        return None  # who traces or counts sees torch's operations
+    if isinstance(module, Residual) and module.bf16:
         return None
     parts = _parts(module)
     for part in parts:
