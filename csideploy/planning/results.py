@@ -88,7 +88,7 @@ class ResultLine(_Strict):
     binarize: Literal["none", "encoder", "both"]
     quantizer: Literal["uniform", "codebook", "vector", "round"] = "uniform"
     payload_bits: Count | None = None
-    precision: Literal["fp32", "auto", "int8"] = "fp32"
+    precision: Literal["fp32", "auto", "int8", "mixed"] = "fp32"
     activation: Literal["prelu", "lrelu", "sprelu"] | None = None
     nmse_db: float
     sgcs: Annotated[float, Field(ge=0, le=1)]

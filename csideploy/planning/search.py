@@ -20,7 +20,7 @@ from csideploy.planning.latency import Devices
 from csideploy.planning.limits import Limit
 from csideploy.registry import BINARIZE, BITS, COMPRESSIONS
 
-PRECISIONS = ("fp32", "auto", "int8")
+PRECISIONS = ("fp32", "auto", "int8", "mixed")
 WIDTHS = range(1, 21)
 
 

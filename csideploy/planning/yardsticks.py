@@ -2,11 +2,10 @@
 
     python -m csideploy.planning.yardsticks [--json]
 
-Published figures are those of paper 002 (Lu et al.), NMSE in dB on its indoor COST2100 set. Ours are
-the best lines of `zoo/results.jsonl` on 20,000 generated indoor channels, and the same weights on
-the reference channels, which nothing was trained on, calibrated with or chosen by. A row's precision
-is that of the bundles that ran. Where a smaller network of ours is the better one it is still
-measured by its own row; a row with no line says so.
+Published figures are those of paper 002 (Lu et al.), NMSE in dB on its indoor COST2100 set. Ours
+are the best lines of `zoo/results.jsonl` on 20,000 generated indoor channels, and the same weights
+on the reference channels, which nothing was trained on, calibrated with or chosen by. A row's
+precision is that of the bundles that ran. A row with no line says so.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ YARDSTICKS = (
 
 
 def best_line(stick: Yardstick, lines: Sequence[ResultLine]) -> ResultLine | None:
-    """The least NMSE of the link on the 20,000 channels, in whatever precision; None: not trained."""
+    """The least NMSE of the link on the 20,000 channels, of any precision; None: not trained."""
     fitting = [
         line
         for line in lines

@@ -37,6 +37,13 @@ def test_epochs_scale_the_whole_schedule() -> None:
     assert sum(stage.epochs for stage in stages) == pytest.approx(2)
 
 
+def test_wide_recipe() -> None:
+    narrow, wide = find("zoo-wide").stages
+    assert (narrow.epochs, wide.epochs) == (2, 4)
+    assert (narrow.width, wide.start) == (1, "widen")
+    assert len(find("zoo-wide", "bacrnet1x").stages) == 1
+
+
 def test_zoo_stages_are_shared() -> None:
     # bacrnet1x's own run must be the first stage of bacrnet10x's, weights and all.
     assert find("zoo-cpu", "bacrnet1x").stages == find("zoo-cpu", "bacrnet10x").stages[:1]
