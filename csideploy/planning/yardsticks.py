@@ -1,11 +1,12 @@
-"""The published figures of ACRNet and BACRNet beside ours: the table of `docs/published.md`.
+"""The published figures of ACRNet and BACRNet beside ours: a table of the README.
 
     python -m csideploy.planning.yardsticks [--json]
 
 Published figures are those of paper 002 (Lu et al.), NMSE in dB on its indoor COST2100 set. Ours
 are the best lines of `zoo/results.jsonl` on 20,000 generated indoor channels, and the same weights
 on the reference channels, which nothing was trained on, calibrated with or chosen by. A row's
-precision is that of the bundles that ran. A row with no line says so.
+precision is that of the bundles that ran; how much a UE stores is that of its fp32 bundle. A row
+with no line says so.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import Annotated
 
 import typer
 
-from csideploy import zoo
+from csideploy import registry, zoo
 from csideploy.cli_shell import print_json
 from csideploy.errors import CsideployError
+from csideploy.planning.footprints import Footprints
 from csideploy.planning.results import ResultLine, read_results
 
 SAMPLES = 20_000
+BITS = 4
+"""Of a feature, for the size of a link that sends floats."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,11 @@ def best_line(stick: Yardstick, lines: Sequence[ResultLine]) -> ResultLine | Non
 
 def rows(lines: Sequence[ResultLine]) -> list[dict[str, object]]:
     """A row a yardstick: what is published, and ours with how it was trained."""
+    footprints = Footprints.load()
     found: list[dict[str, object]] = []
     for stick in YARDSTICKS:
         line = best_line(stick, lines)
-        row: dict[str, object] = asdict(stick)
+        row: dict[str, object] = asdict(stick) | {"ue_bytes": _ue_bytes(stick, footprints)}
         if line is not None:
             row |= {
                 "nmse_db": line.nmse_db,
@@ -97,6 +102,14 @@ def rows(lines: Sequence[ResultLine]) -> list[dict[str, object]]:
             }
         found.append(row)
     return found
+
+
+def _ue_bytes(stick: Yardstick, footprints: Footprints) -> int:
+    """Without a quantizer a bundle is smaller by a step or two, some 200 bytes."""
+    spec = registry.get(stick.system)
+    link = footprints.of_system(spec, stick.cr, stick.bits or BITS, stick.binarize)
+    assert link is not None
+    return link["ue"].bundle_bytes
 
 
 def _training(line: ResultLine) -> dict[str, object]:
@@ -113,10 +126,10 @@ def _training(line: ResultLine) -> dict[str, object]:
 def markdown(table: Sequence[dict[str, object]]) -> str:
     """The table of the docs."""
     head = (
-        "| system | 1-bit FC | 1/cr | bits a feature | published | linear code, our data | ours | "
-        "on the reference | precision | epochs, CPU minutes |"
+        "| system | 1-bit FC | 1/cr | bits a feature | UE stores | published "
+        "| linear code, our data | ours | on the reference | precision | epochs, CPU minutes |"
     )
-    lines = [head, "|" + "---|" * 10]
+    lines = [head, "|" + "---|" * 11]
     for row in table:
         bits = "float" if row["bits"] is None else row["bits"]
         linear = "" if row["linear"] is None else f"{row['linear']:.2f} ({row['linear_code']})"
@@ -132,11 +145,16 @@ def markdown(table: Sequence[dict[str, object]]) -> str:
             ]
         one_bit = {"none": "", "encoder": "UE", "both": "UE, BS"}[str(row["binarize"])]
         cells = [
-            f"`{row['system']}`", one_bit, f"1/{row['cr']}", str(bits),
+            f"`{row['system']}`", one_bit, f"1/{row['cr']}", str(bits), _kib(row["ue_bytes"]),
             f"{row['published']:.2f} ({row['source']})", linear, *ours,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _kib(count: object) -> str:
+    assert isinstance(count, int)
+    return f"{count / 1024:,.0f} KiB"
 
 
 def main(

@@ -18,7 +18,7 @@ from csideploy.channels.generate import generate_file
 from csideploy.metrics import nmse, to_db
 from csideploy.onnx_oracle import Oracle
 from csideploy.planning.measure import measured
-from csideploy.planning.results import ResultLine, TestSet
+from csideploy.planning.results import ResultLine, TestSet, read_results
 from csideploy.planning.yardsticks import YARDSTICKS, best_line, markdown, rows
 
 LINE: dict[str, Any] = {
@@ -81,9 +81,15 @@ def test_table() -> None:
     text = markdown(table)
     assert text.count("not trained") == len(YARDSTICKS) - 1
     (printed,) = (part for part in text.splitlines() if "**" in part)
-    expected = "| `bacrnet10x` | UE | 1/4 | 2 | -15.68 (table V) | -13.41"
+    expected = "| `bacrnet10x` | UE | 1/4 | 2 | 135 KiB | -15.68 (table V) | -13.41"
     assert printed.startswith(expected)
     assert printed.endswith("| **-13.00** | -12.50 | fp32 | 3, 6 |")
+
+
+def test_the_readme_has_the_table_of_today() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    table = markdown(rows(read_results(zoo.folder() / "results.jsonl")))
+    assert table in readme.read_text(encoding="utf-8"), "python -m csideploy.planning.yardsticks"
 
 
 def test_command(tmp_path: Path) -> None:
