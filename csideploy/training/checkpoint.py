@@ -23,6 +23,7 @@ from csideploy.outputs import file_aside
 from csideploy.registry import Feature
 from csideploy.systems.link import Link
 from csideploy.training.entry_weights import load_entry
+from csideploy.training.integers import plain_units
 from csideploy.zoo import CARD, FILES, read_card
 
 CHECKPOINT = "checkpoint.pt"
@@ -141,6 +142,8 @@ def load_parts(link: Link, path: Path, *, bits: int | None = None) -> None:
     _check_same(link, path, metadata, bits)
     link.encoder.load_state_dict(source.encoder.state_dict())
     link.decoder.load_state_dict(source.decoder.state_dict())
+    if source.unit_steps:
+        plain_units(link, folded=False)
 
 
 def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | None) -> None:

@@ -19,7 +19,9 @@ from csideploy.onnx_oracle import Oracle
 from csideploy.training import integers, train
 from csideploy.training.checkpoint import load_checkpoint, load_parts
 from csideploy.training.data import read
+from csideploy.training.evaluate import validation_nmse_db
 from csideploy.training.exported import export_trained
+from csideploy.training.publish import publish
 from csideploy.zoo import FILES, folder
 
 OPTIONS: dict[str, Any] = {"seed": 3, "threads": 1, "device": "cpu", "quiet": True, "batch": 8}
@@ -191,6 +193,36 @@ def test_int8_recipe_leaves_the_encoder(csi_file: Path, tmp_path: Path) -> None:
         **{**options, "recipe": "further", "start_from": weights, "epochs": 0.1},
     )  # fmt: skip
     assert load_file(further.weights).keys() == load_file(weights).keys()
+
+
+def test_going_on_from_int8_weights(csi_file: Path, tmp_path: Path) -> None:
+    """Weights in units of steps get usual sizes back, so that Adam's steps do not destroy them."""
+    options = {**OPTIONS, "start_from": folder() / "bacrnet1x", "epochs": 0.5}
+    int8 = train("bacrnet1x", data=csi_file, out=tmp_path / "int8", **options, recipe="int8")
+    trained, _ = load_checkpoint(int8.weights)
+    assert trained.unit_steps
+    entry = publish(int8.weights, tmp_path / "zoo", test_data=csi_file, command="again")
+    x = samples(csi_file, 20)
+    before, validated = link_of(folder() / "bacrnet1x"), read(csi_file, torch.device("cpu"))
+    load_parts(before, folder() / "bacrnet1x", bits=4)
+    start = validation_nmse_db(trained, validated.validation())
+    for source in (int8.weights, entry):
+        link = link_of(folder() / "bacrnet1x")
+        load_parts(link, source, bits=4)
+        with torch.no_grad():
+            # An entry's decoder has weights of float16: 11 bits of what differs from 0.5 by 0.1.
+            atol = 2e-6 if source == int8.weights else 2e-3
+            torch.testing.assert_close(link.eval()(x), trained(x), rtol=0, atol=atol)
+        for name, value in link.decoder.named_parameters():
+            if name.endswith("body.1.0.weight"):
+                # A channel's factor is that of the float link, or the root of 17 off at most.
+                usual = before.decoder.get_parameter(name).detach().abs().mean()
+                assert 0.2 < float(value.detach().abs().mean() / usual) < 5
+        options = {**OPTIONS, "start_from": source, "epochs": 0.5}
+        out = tmp_path / f"further-{source.name}"
+        done = train("bacrnet1x", data=csi_file, out=out, **options, recipe="further")
+        # 24 steps of 8 samples cost this float link 1 dB, and one in units of steps 10.
+        assert done.metadata["training"]["validation_nmse_db"]["further"] < start + 2
 
 
 @pytest.mark.parametrize(
