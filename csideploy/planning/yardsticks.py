@@ -79,15 +79,18 @@ def comparable(lines: Sequence[ResultLine], entries: Mapping[str, ZooEntry]) -> 
         for line in lines
         if (line.test.scenario, line.test.samples, line.test.seed) == (SCENARIO, SAMPLES, SEED)
         and line.activation is None
-        and (
-            line.checkpoint not in entries
-            or line.weights in (None, entries[line.checkpoint].card["sha256"])
-        )
+        and not _outdated(line, entries)
     ]
     # Of as many lines the newer set: the generator may have changed.
     counts = Counter(line.test.sha256 for line in reversed(fitting))
     (chosen, _), *_ = counts.most_common(1) or [("", 0)]
     return [line for line in fitting if line.test.sha256 == chosen]
+
+
+def _outdated(line: ResultLine, entries: Mapping[str, ZooEntry]) -> bool:
+    """Whether it was measured with older weights of a zoo entry."""
+    entry = entries.get(line.checkpoint or "")
+    return entry is not None and line.weights not in (None, entry.card["sha256"])
 
 
 def best_line(stick: Yardstick, lines: Sequence[ResultLine]) -> ResultLine | None:

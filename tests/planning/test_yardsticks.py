@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from csideploy import registry, zoo
 from csideploy.channels.conventions import from_input, to_input
@@ -17,6 +19,7 @@ from csideploy.channels.files import read_csi
 from csideploy.channels.generate import generate_file
 from csideploy.metrics import nmse, to_db
 from csideploy.onnx_oracle import Oracle
+from csideploy.planning import measure
 from csideploy.planning.measure import measured
 from csideploy.planning.results import ResultLine, TestSet, read_results
 from csideploy.planning.yardsticks import (
@@ -27,6 +30,8 @@ from csideploy.planning.yardsticks import (
     markdown,
     rows,
 )
+from csideploy.training import train
+from csideploy.training.publish import publish
 
 LINE: dict[str, Any] = {
     "system": "bacrnet10x",
@@ -173,14 +178,45 @@ def test_command(tmp_path: Path) -> None:
     assert failed.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("bits", [4, None])
-def test_measured_through_bundles(tmp_path: Path, bits: int | None) -> None:
-    """The bundles' figures are those of the entry's ONNX files, on both files of CSI."""
-    entry = next(e for e in zoo.entries() if e.quantizer == "uniform" and e.card["bits"] == bits)
-    paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
-    tests = []
+@pytest.fixture(scope="module")
+def csi_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("csi")
+    paths = [folder / "a.npz", folder / "b.npz"]
     for seed, path in enumerate(paths, 20):
         generate_file(path, "indoor", 40, seed=seed)
+    return paths
+
+
+@pytest.fixture
+def float_zoo(tmp_path: Path, csi_files: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A zoo of one link with float features, hardly trained."""
+    options: dict[str, Any] = {"cr": 64, "recipe": "zoo-cpu", "epochs": 0.2, "bits": None}
+    out = tmp_path / "run"
+    run = train("bacrnet1x", data=csi_files[0], out=out, batch=16, quiet=True, **options)
+    publish(run.weights, tmp_path / "zoo", test_data=csi_files[0], command="retrain it")
+    monkeypatch.setenv(zoo.FOLDER_VARIABLE, str(tmp_path / "zoo"))
+    return tmp_path / "zoo"
+
+
+def test_measured_through_bundles(csi_files: list[Path]) -> None:
+    """The bundles' figures are those of the entry's ONNX files, on both files of CSI."""
+    check_measured(zoo.find("bacrnet1x"), 4, csi_files)
+
+
+def test_float_features_measured_through_bundles(csi_files: list[Path], float_zoo: Path) -> None:
+    (entry,) = zoo.entries()
+    assert entry.path.parent == float_zoo
+    line = check_measured(entry, None, csi_files)
+    csi = read_csi(csi_files[0])
+    mixed = measured(entry, None, "mixed", [(csi, line.test)])
+    # 8 bits in places; a link of so few numbers and steps has an error of its own of -1 dB.
+    assert mixed.nmse_db == pytest.approx(line.nmse_db, abs=0.05)
+    assert mixed.nmse_db != line.nmse_db
+
+
+def check_measured(entry: zoo.ZooEntry, bits: int | None, paths: list[Path]) -> ResultLine:
+    tests = []
+    for seed, path in enumerate(paths, 20):
         about = {"scenario": "indoor", "samples": 40, "seed": seed, "sha256": f"{seed}" * 32}
         tests.append((read_csi(path), TestSet.model_validate(about)))
     found = measured(entry, bits, "fp32", tests)
@@ -195,3 +231,35 @@ def test_measured_through_bundles(tmp_path: Path, bits: int | None) -> None:
         # Rounded to three places; a code on a threshold may differ.
         assert made.nmse_db == pytest.approx(to_db(nmse(csi.h, h)), abs=2e-3)
         assert np.isfinite(made.sgcs)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--precision", "fp32,int4"], "--precision fp32,int4: some of"),
+        (["--out", "no/folder/results.jsonl"], "cannot write no/folder"),
+        (["--out", "old.jsonl"], "old.jsonl, line 1"),
+        (["no-entry"], "no zoo entry 'no-entry'"),
+    ],
+)
+def test_measure_refuses_before_it_measures(
+    tmp_path: Path,
+    csi_files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    says: str,
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(measure, "measured", never)
+    monkeypatch.chdir(tmp_path)
+    Path("old.jsonl").write_text("{}")
+    app = typer.Typer()
+    app.command()(measure.main)
+    done = CliRunner().invoke(app, ["--test", str(csi_files[0]), "--out", "r.jsonl", *options])
+    assert done.exit_code not in (0, None)
+    assert isinstance(done.exception, SystemExit)
+    assert says in done.output
+    assert not Path("r.jsonl").exists()
