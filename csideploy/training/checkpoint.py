@@ -154,6 +154,13 @@ def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | No
     if metadata["bits"] != bits:
         kind = "float features" if bits is None else f"{bits} bits a feature"
         raise InputError(f"--start-from {path}: give the weights of a link with {kind}")
+    if bits is not None:
+        # A link's weights say it in `feature`, a card itself; both leave out what is uniform.
+        quantizer = (metadata.get("feature") or metadata).get("quantizer", "uniform")
+        if quantizer != link.feature.quantizer:
+            raise InputError(
+                f"--start-from {path}: its quantizer is {quantizer}, not {link.feature.quantizer}"
+            )
 
 
 @cache
