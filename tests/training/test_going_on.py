@@ -21,8 +21,9 @@ from csideploy.training.checkpoint import load_checkpoint, load_parts
 from csideploy.training.data import read
 from csideploy.training.evaluate import validation_nmse_db
 from csideploy.training.exported import export_trained
+from csideploy.training.progress import Progress
 from csideploy.training.publish import publish
-from csideploy.zoo import FILES, folder
+from csideploy.zoo import CARD, FILES, folder, read_card
 
 OPTIONS: dict[str, Any] = {"seed": 3, "threads": 1, "device": "cpu", "quiet": True, "batch": 8}
 
@@ -195,13 +196,46 @@ def test_int8_recipe_leaves_the_encoder(csi_file: Path, tmp_path: Path) -> None:
     assert load_file(further.weights).keys() == load_file(weights).keys()
 
 
+def test_stopped_with_integers_it_goes_on_exactly(
+    csi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**OPTIONS, "recipe": "int8", "start_from": folder() / "bacrnet1x", "epochs": 0.2}
+    whole = train("bacrnet1x", data=csi_file, out=tmp_path / "whole", **options)
+    steps = Progress.step
+
+    def stops(self: Progress, done: int, loss: torch.Tensor, rate: float) -> None:
+        steps(self, done, loss, rate)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train("bacrnet1x", data=csi_file, out=out, checkpoint_seconds=0.0, **options)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    # What was kept is the step before, with the steps of the codes as they had become.
+    assert (state["position"]["stage"], state["position"]["step"]) == (0, 4)
+    assert sum("log_step" in name for name in state["link"]) == 2
+    resumed = train("bacrnet1x", data=csi_file, out=out, resume=True, **options)
+    expected, found = load_file(whole.weights), load_file(resumed.weights)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
 def test_going_on_from_int8_weights(csi_file: Path, tmp_path: Path) -> None:
     """Weights in units of steps get usual sizes back, so that Adam's steps do not destroy them."""
-    options = {**OPTIONS, "start_from": folder() / "bacrnet1x", "epochs": 0.5}
+    start_from = folder() / "bacrnet1x"
+    options = {**OPTIONS, "start_from": start_from, "epochs": 0.5}
     int8 = train("bacrnet1x", data=csi_file, out=tmp_path / "int8", **options, recipe="int8")
     trained, _ = load_checkpoint(int8.weights)
     assert trained.unit_steps
-    entry = publish(int8.weights, tmp_path / "zoo", test_data=csi_file, command="again")
+    entry = publish(
+        int8.weights, tmp_path / "zoo", test_data=csi_file, command="again", start=start_from
+    )
+    card, first = read_card(entry / CARD), read_card(start_from / CARD)
+    assert card["start"] == {key: first[key] for key in ("recipe", "seed", "training")}
     x = samples(csi_file, 20)
     before, validated = link_of(folder() / "bacrnet1x"), read(csi_file, torch.device("cpu"))
     load_parts(before, folder() / "bacrnet1x", bits=4)
@@ -235,6 +269,11 @@ def test_going_on_from_int8_weights(csi_file: Path, tmp_path: Path) -> None:
         ("bacrnet1x", {"binarize": "both"}, "its binarize is encoder, not both"),
         ("bacrnet1x", {"recipe": "zoo-cpu"}, "--start-from goes with"),
         ("crnet", {}, "not crnet"),
+        (
+            "acrnet1x",
+            {"start_from": folder() / "acrnet1x-cr8-codebook", "cr": 8},
+            "its quantizer is codebook, not uniform",
+        ),
         ("bacrnet1x", {"method": "lloyd"}, "--method goes with"),
     ],
 )
