@@ -155,7 +155,7 @@ def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | No
         kind = "float features" if bits is None else f"{bits} bits a feature"
         raise InputError(f"--start-from {path}: give the weights of a link with {kind}")
     if bits is not None:
-        # A link's weights say it in `feature`, a card itself; both leave out what is uniform.
+        # Weights say it in `feature`, a card itself; older weights and uniform cards do not.
         quantizer = (metadata.get("feature") or metadata).get("quantizer", "uniform")
         if quantizer != link.feature.quantizer:
             raise InputError(

@@ -154,9 +154,10 @@ def take_out(link: Link) -> None:
 
 
 _RATIO = 4.0
-"""Root mean square of a folded 1x9 convolution's outputs over that of the weights that read them.
+"""Root mean square of a channel's folded 1x9 weights over that of the 7x7 weights that read it.
 
-From 1 to 17 in links trained in floats, and a channel's factor is off by the root of that.
+It is 1 to 17 in links trained in floats, so that a channel's factor, a square root, is off by 2 at
+most.
 """
 
 
