@@ -249,7 +249,7 @@ def test_going_on_from_int8_weights(csi_file: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(link.eval()(x), trained(x), rtol=0, atol=atol)
         for name, value in link.decoder.named_parameters():
             if name.endswith("body.1.0.weight"):
-                # A channel's factor is that of the float link, or 2 off at most; the mean is over all.
+                # A channel's factor is that of the float link, or 2 off at most.
                 usual = before.decoder.get_parameter(name).detach().abs().mean()
                 assert 0.4 < float(value.detach().abs().mean() / usual) < 2.5
         options = {**OPTIONS, "start_from": source, "epochs": 0.5}
