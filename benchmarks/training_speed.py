@@ -13,8 +13,11 @@ Bytes are counted, not estimated: every operation of a step reads its inputs and
 of those, all tensors with a row a sample (activations and their gradients) count. What is kept for
 the backward pass is counted apart: fused, each of these is still written and read once, and so is
 its gradient, which is the least that `compile` can move, and what its share is computed with.
-The limit is the speed of a large copy on the same device, measured in the same run. Seconds are the
-clock's; on one thread of the CPU the processor's, so that neighbours count less.
+The limit is the speed of a large copy on the same device, measured in the same run. All that is of
+CUDA alone: on a CPU, ACRNet's blocks run as one operation each (`training.block_operation`), whose
+bytes stay in the caches; `training_step.py` has them beside torch's.
+
+Seconds are the clock's; on one thread of the CPU the processor's, so that neighbours count less.
 """
 
 from __future__ import annotations
@@ -154,7 +157,9 @@ def measured(width: int, way: str, precision: Any, given: argparse.Namespace, pl
     stage = replace(stage, batch=min(batch, data.training_rows), precision=precision)
     drawn = torch.randperm(data.training_rows, generator=torch.Generator().manual_seed(1))
     rows = drawn[: stage.batch].to(place.device)
-    moved, kept = counted(Stepper(stage, link, link, data, place, resident=False), rows)
+    moved = kept = 0
+    if cuda:
+        moved, kept = counted(Stepper(stage, link, link, data, place, resident=False), rows)
     model = torch.compile(link, dynamic=False) if way == "compile" else link
     resident = None if way != "eager" else False
     stepper = Stepper(stage, link, model, data, place, resident=resident)  # type: ignore[arg-type]
@@ -163,13 +168,18 @@ def measured(width: int, way: str, precision: Any, given: argparse.Namespace, pl
         stepper.step(next(count), 1e-12, rows)
     spent = best_of(lambda: stepper.step(next(count), 1e-12, rows), place, given.seconds)
     least = 4 * kept
-    return {
+    row = {
         "width": width,
         "way": way if way != "graph" or stepper.recorded else "graph (not recorded)",
         "precision": precision if cuda else "fp32",
         "batch": stage.batch,
         "samples_per_second": stage.batch / spent,
         "epoch_seconds": EPOCH / stage.batch * spent,
+    }
+    if not cuda:
+        return row
+    return {
+        **row,
         "bytes_per_sample": moved / stage.batch,
         "least_bytes_per_sample": least / stage.batch,
         "bytes_per_second": (least if way == "compile" else moved) / spent,
@@ -178,25 +188,31 @@ def measured(width: int, way: str, precision: Any, given: argparse.Namespace, pl
 
 def show(rows: list[dict[str, Any]], about: dict[str, Any]) -> None:
     """Print the table."""
-    limit = about["bytes_per_second"] / 1e9
-    table = Table(title=f"Training steps on {about['device']}; copies at {limit:.0f} GB/s")
+    limit = about.get("bytes_per_second")
+    copies = "" if limit is None else f"; copies at {limit / 1e9:.0f} GB/s"
+    table = Table(title=f"Training steps on {about['device']}{copies}")
     for column in ("width", "way", "precision", "batch", "samples/s", "s an epoch"):
         table.add_column(column, justify="right")
     for column in ("kB a sample", "least", "GB/s", "share of the limit"):
-        table.add_column(column, justify="right")
+        if limit is not None:
+            table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(
+        cells = [
             str(row["width"]),
             row["way"],
             row["precision"],
             str(row["batch"]),
             f"{row['samples_per_second']:,.0f}",
             f"{row['epoch_seconds']:.3g}",
-            f"{row['bytes_per_sample'] / 1e3:,.0f}",
-            f"{row['least_bytes_per_sample'] / 1e3:,.0f}",
-            f"{row['bytes_per_second'] / 1e9:,.1f}",
-            f"{row['share']:.0%}",
-        )
+        ]
+        if limit is not None:
+            cells += [
+                f"{row['bytes_per_sample'] / 1e3:,.0f}",
+                f"{row['least_bytes_per_sample'] / 1e3:,.0f}",
+                f"{row['bytes_per_second'] / 1e9:,.1f}",
+                f"{row['bytes_per_second'] / limit:.0%}",
+            ]
+        table.add_row(*cells)
     Console(width=130).print(table)
 
 
@@ -210,16 +226,17 @@ def main() -> None:
         if not cuda and "graph" in ways:
             raise SystemExit("graph: on CUDA alone")
         name = torch.cuda.get_device_name() if cuda else f"cpu, {given.threads} threads"
-        about = {"device": name, "torch": torch.__version__}
-        about["bytes_per_second"] = bandwidth(place, given.seconds)
-        rows = []
+        about: dict[str, Any] = {"device": name, "torch": torch.__version__}
+        if cuda:
+            about["bytes_per_second"] = bandwidth(place, given.seconds)
+        rows: list[dict[str, Any]] = []
         for width in map(int, given.widths.split(",")):
             for precision in given.precisions.split(",") if cuda else ("fp32",):
                 for way in ways:
                     row = measured(width, way, precision, given, place)
-                    rows.append(
-                        {**row, "share": row["bytes_per_second"] / about["bytes_per_second"]}
-                    )
+                    if cuda:
+                        row["share"] = row["bytes_per_second"] / about["bytes_per_second"]
+                    rows.append(row)
                     if given.json is not None:
                         text = json.dumps({**about, "epoch": EPOCH, "rows": rows}, indent=2)
                         given.json.write_text(text + "\n", encoding="utf-8")

@@ -42,7 +42,7 @@ def plan(
         list[str] | None, typer.Option(help="Only this system; may be given again.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Only these, with commas: fp32, auto, int8.")
+        str | None, typer.Option(help="Only these, with commas: fp32, auto, int8, mixed.")
     ] = None,
     scenario: Annotated[
         str | None, typer.Option(help="Figures of this kind of channels; else most figures.")

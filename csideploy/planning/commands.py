@@ -13,7 +13,7 @@ def zoo_options(entry: str, budgets: Sequence[int | None], bits: int | None, pre
         entry: its name.
         budgets: bits a feature that it was trained for.
         bits: one of them.
-        precision: fp32, auto or int8.
+        precision: fp32, auto, int8 or mixed.
     """
     options = ["--model", entry]
     if len(budgets) > 1:
@@ -28,7 +28,7 @@ def checkpoint_options(path: str, *, several: bool, bits: int | None, precision:
         path: of the run's folder or its weights.
         several: whether they have several budgets (codebooks).
         bits: a feature.
-        precision: fp32, auto or int8.
+        precision: fp32, auto, int8 or mixed.
     """
     options = ["--checkpoint", shlex.quote(path)]
     if several:

@@ -26,11 +26,11 @@ from csideploy.errors import CsideployError, InputError
 from csideploy.feedback import decode, encode
 from csideploy.link_export import Wanted, export_link
 from csideploy.link_source import Bits
+from csideploy.outputs import check_writable
 from csideploy.package import LinkPackage, open_package
 from csideploy.planning.commands import zoo_options
-from csideploy.planning.results import ResultLine, TestSet, append
+from csideploy.planning.results import ResultLine, TestSet, append, read_results
 from csideploy.progress import Advance, quiet
-from csideploy.runtime import Part
 
 PRECISIONS = ("fp32", "auto", "int8", "mixed")
 _CHUNK = 500
@@ -77,7 +77,7 @@ def measured(
         export_link(wanted_package(entry, bits, precision), out=folder / "P")
         package = open_package(folder / "P")
         figures = [
-            _coded(package, csi, folder, advance) if bits else _uncoded(folder / "P", csi)
+            _coded(package, csi, folder, advance) if bits else _uncoded(package, csi)
             for csi, _ in tests
         ]
     made, test = figures[0], tests[0][1]
@@ -113,9 +113,9 @@ def _coded(package: LinkPackage, csi: Csi, folder: Path, advance: Advance) -> di
     return {"payload_bits": sent["payload_bits"], **_rounded(made)}
 
 
-def _uncoded(folder: Path, csi: Csi) -> dict[str, Any]:
+def _uncoded(package: LinkPackage, csi: Csi) -> dict[str, Any]:
     """A feature of floats has no payload: what the UE's bundle makes goes to the BS's."""
-    ue, bs = Part(folder / "ue.csib"), Part(folder / "bs.csib")
+    ue, bs = package.open_part("ue"), package.open_part("bs")
     made: dict[str, float] = dict.fromkeys(("nmse", "sgcs", "rho"), 0.0)
     for begin in range(0, len(csi.h), _CHUNK):
         h = csi.h[begin : begin + _CHUNK]
@@ -161,6 +161,9 @@ def main(
         unknown = sorted(set(precision.split(",")) - set(PRECISIONS))
         if unknown:
             raise InputError(f"--precision {precision}: some of {', '.join(PRECISIONS)}")
+        check_writable(out)
+        if out.exists():
+            read_results(out)
         there = {entry.path.name: entry for entry in zoo.entries()}
         missing = sorted(set(entries or ()) - set(there))
         if missing:

@@ -212,6 +212,19 @@ def _fits(module: Residual | ConvolutionBlock) -> bool:
     )
 
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _has_listeners(module: nn.Module) -> bool:
+    """Whether there are hooks inside it, which would hear nothing; its own are called."""
+    return any(
+        getattr(inner, hooks)
+        for inner in module.modules()
+        if inner is not module
+        for hooks in _HOOKS
+    )
+
+
 def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
     """What the module makes of x, or None where only torch can do it."""
     if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
@@ -220,9 +233,10 @@ def _compute(module: Residual | ConvolutionBlock, x: Tensor) -> Tensor | None:
         return None
     parts = _parts(module)
     for part in parts:
-        # Somebody listens who would hear nothing.
-        if part[1].training or any(m._forward_hooks or m._forward_pre_hooks for m in part):
+        if part[1].training:
             return None
+    if _has_listeners(module):
+        return None
     if x.dtype != torch.float32 or x.shape[1:] != _IMAGE:
         return None
     layers, steps = zip(*map(_folded, parts), strict=True)

@@ -23,6 +23,7 @@ from csideploy.outputs import file_aside
 from csideploy.registry import Feature
 from csideploy.systems.link import Link
 from csideploy.training.entry_weights import load_entry
+from csideploy.training.integers import plain_units
 from csideploy.zoo import CARD, FILES, read_card
 
 CHECKPOINT = "checkpoint.pt"
@@ -141,6 +142,8 @@ def load_parts(link: Link, path: Path, *, bits: int | None = None) -> None:
     _check_same(link, path, metadata, bits)
     link.encoder.load_state_dict(source.encoder.state_dict())
     link.decoder.load_state_dict(source.decoder.state_dict())
+    if source.unit_steps:
+        plain_units(link, folded=False)
 
 
 def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | None) -> None:
@@ -151,6 +154,13 @@ def _check_same(link: Link, path: Path, metadata: dict[str, Any], bits: int | No
     if metadata["bits"] != bits:
         kind = "float features" if bits is None else f"{bits} bits a feature"
         raise InputError(f"--start-from {path}: give the weights of a link with {kind}")
+    if bits is not None:
+        # Weights say it in `feature`, a card itself; older weights and uniform cards do not.
+        quantizer = (metadata.get("feature") or metadata).get("quantizer", "uniform")
+        if quantizer != link.feature.quantizer:
+            raise InputError(
+                f"--start-from {path}: its quantizer is {quantizer}, not {link.feature.quantizer}"
+            )
 
 
 @cache

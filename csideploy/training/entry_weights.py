@@ -16,9 +16,11 @@ from onnx import ModelProto, NodeProto, numpy_helper
 from torch import Tensor, nn
 
 from csideploy.errors import FormatError, InputError
+from csideploy.export.quantize.channel_steps import has_learned
 from csideploy.systems.acrnet import ConvolutionBlock, Residual
 from csideploy.systems.link import Decoder, Encoder, Link
 from csideploy.training.identity import reset_norm
+from csideploy.training.integers import plain_units
 
 
 @torch.no_grad()
@@ -35,10 +37,11 @@ def load_entry(link: Link, files: tuple[Path, Path]) -> None:
     if link.spec.family != "acrnet":
         raise InputError(f"--start-from an entry is for ACRNet and BACRNet, not {link.spec.name}")
     _load_file(link.encoder, "encoder", link.spec.name, files[0])
-    _load_file(link.decoder, "decoder", link.spec.name, files[1])
+    if has_learned(_load_file(link.decoder, "decoder", link.spec.name, files[1])):
+        plain_units(link, folded=True)
 
 
-def _load_file(part: Encoder | Decoder, prefix: str, system: str, path: Path) -> None:
+def _load_file(part: Encoder | Decoder, prefix: str, system: str, path: Path) -> ModelProto:
     try:
         model = onnx.load(path)
     except Exception as error:
@@ -47,6 +50,7 @@ def _load_file(part: Encoder | Decoder, prefix: str, system: str, path: Path) ->
         _load_part(part, prefix, _Graph(model))
     except (KeyError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not the {prefix} of {system}: {error}") from error
+    return model
 
 
 class _Graph:

@@ -153,6 +153,47 @@ def take_out(link: Link) -> None:
             link.unit_steps = True
 
 
+_RATIO = 4.0
+"""Root mean square of a channel's folded 1x9 weights over that of the 7x7 weights that read it.
+
+It is 1 to 17 in links trained in floats, so that a channel's factor, a square root, is off by 2 at
+most.
+"""
+
+
+@torch.no_grad()
+def plain_units(link: Link, *, folded: bool) -> None:
+    """Undo what `take_out` does to the sizes of weights; the function stays.
+
+    In units of steps a norm is a hundred times larger than in a fresh link and the weights behind
+    are as much smaller, so that Adam, whose steps have a length of their own, would destroy them.
+
+    Args:
+        link: of family acrnet, as `take_out` leaves it.
+        folded: its norms are folded into the convolutions in front, as in a zoo entry. Then what a
+            channel's weights once were is unknown, and both sides become about as large.
+    """
+    for before, layer in _pairs(link):
+        front, norm, convolution = before[0], before[1], layer[0]
+        assert isinstance(front, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(convolution, nn.Conv2d)
+        scaled = front.weight if folded else norm.weight
+        made = scaled.square().flatten(1).mean(1).sqrt() if folded else scaled.abs()
+        factor = (made / (_RATIO * _read(convolution))).sqrt() if folded else made
+        # What is 0 on one side has any factor.
+        factor = torch.where(factor.isfinite() & (factor > 0), factor, 1.0)
+        scaled.div_(factor.view(-1, *[1] * (scaled.dim() - 1)))
+        norm.bias.div_(factor)
+        convolution.weight.mul_(_by_output(factor, convolution))
+
+
+def _read(of: nn.Conv2d) -> Tensor:
+    """Root mean square of the weights that read each channel, (C,)."""
+    each = of.weight.view(of.groups, -1, *of.weight.shape[1:]).square().mean((1, 3, 4))
+    return each.flatten().sqrt()
+
+
 def _is_float(link: Link) -> bool:
     return type(link.decoder.fc) is nn.Linear
 

@@ -23,7 +23,7 @@ from csideploy.training.checkpoint import load_checkpoint
 from csideploy.training.data import describe
 from csideploy.training.evaluate import measure_reconstruction
 from csideploy.training.exported import Exported, export_trained
-from csideploy.zoo import CARD, write_entry
+from csideploy.zoo import CARD, read_card, write_entry
 
 
 def publish(
@@ -36,7 +36,7 @@ def publish(
         zoo: the folder of entries.
         test_data: CSI that had no part in the training.
         command: what retrains these weights.
-        start: weights that the training started from, for the card.
+        start: what the training started from, for the card: weights, or a zoo entry.
 
     Returns:
         The entry's folder.
@@ -65,8 +65,9 @@ def publish(
     if link.feature.quantizer == "vector":
         card["length"] = link.feature.length
     if start is not None:
-        _, first = load_checkpoint(start)
-        card["start"] = {key: first[key] for key in ("recipe", "seed", "training")}
+        is_entry = (start / CARD).is_file()
+        first = read_card(start / CARD) if is_entry else load_checkpoint(start)[1]
+        card["start"] = {key: first[key] for key in ("recipe", "seed", "training") if key in first}
     if made.codebooks:
         measured = {
             str(budget): _measure(made, test_data, book) for budget, book in made.codebooks.items()
@@ -100,7 +101,8 @@ def main(
     command: Annotated[str, typer.Option(help="What retrains these weights.")],
     zoo: Annotated[Path, typer.Option(help="The folder of entries.")] = Path("zoo"),
     start: Annotated[
-        Path | None, typer.Option(help="Weights that the training started from, for the card.")
+        Path | None,
+        typer.Option(help="Weights or a zoo entry that the training started from, for the card."),
     ] = None,
 ) -> None:
     """Make a zoo entry of trained weights."""

@@ -26,6 +26,7 @@ from csideploy.training.loop import Options, Run
 from csideploy.training.progress import Progress
 from csideploy.training.recipes import recipe as find_recipe
 from csideploy.training.result_line import append_results, command_of
+from csideploy.zoo import CARD
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def train(
     if results is not None and test_data is None:
         raise InputError(f"--results {results}: give --test-data F, whose figures go there")
     spec = registry.get(system)
+    if minutes is not None and spec.family == "pca":
+        raise InputError(f"{spec.name} is computed, not trained: leave --minutes out")
     cr, bits, binarize = registry.check_options(spec, cr, bits, binarize)
     chosen = find_recipe(
         recipe,
@@ -180,8 +183,12 @@ def _measured(link: Link, path: Path, budgets: tuple[int, ...]) -> dict[str, Any
 
 
 def _portable(path: Path | None) -> Path | None:
-    """As it stands in a command for others: no folders of this machine."""
-    return path if path is None or not path.is_absolute() else Path(path.name)
+    """As it stands in a command for others: no folders of this machine, as of --out."""
+    if path is None or not path.is_absolute():
+        return path
+    if (path / CARD).is_file():
+        return Path("zoo") / path.name
+    return Path("runs") / (path.name if path.is_dir() else Path(path.parent.name, path.name))
 
 
 def _check_minutes(minutes: float, epochs: float | None) -> None:

@@ -172,6 +172,8 @@ class Stepper:
                 self._loss = self._iterate(self._rows)
             self._graph = graph
         except RuntimeError:
+            # What still runs on the other stream must not write over what is put back.
+            torch.cuda.synchronize(self.place.device)
             self._put_back(before, fresh=fresh)
         return self._graph is not None
 

@@ -269,8 +269,23 @@ def test_everything_else_stays_torchs() -> None:
     assert count_calls(link.double(), x.double()) == 0
     block = decoder_block(1).eval()
     assert count_calls(block, torch.rand(2, 2, 16, 32)) == 0
-    block.body[1][0].register_forward_hook(lambda *_: None)
-    assert count_calls(block, x) == 0  # the hook would not be called
+    for inside in (block.body, block.body[0], block.body[1][0], block.last):
+        for register in (
+            inside.register_forward_hook,
+            inside.register_forward_pre_hook,
+            inside.register_full_backward_hook,
+            inside.register_full_backward_pre_hook,
+        ):
+            handle = register(lambda *_: None)
+            assert count_calls(block, x) == 0  # the hook would not be called
+            handle.remove()
+    heard: list[object] = []
+    for register in (block.register_forward_hook, block.register_full_backward_hook):
+        register(lambda *_: heard.append(1))
+    assert count_calls(block, x) == 1
+    with fast_blocks(block):
+        block(x.clone().requires_grad_()).sum().backward()
+    assert len(heard) == 3
     block = decoder_block(1).eval()
     block.body[0][2] = nn.ReLU()
     assert count_calls(block, x) == 0

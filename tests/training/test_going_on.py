@@ -19,8 +19,11 @@ from csideploy.onnx_oracle import Oracle
 from csideploy.training import integers, train
 from csideploy.training.checkpoint import load_checkpoint, load_parts
 from csideploy.training.data import read
+from csideploy.training.evaluate import validation_nmse_db
 from csideploy.training.exported import export_trained
-from csideploy.zoo import FILES, folder
+from csideploy.training.progress import Progress
+from csideploy.training.publish import publish
+from csideploy.zoo import CARD, FILES, folder, read_card
 
 OPTIONS: dict[str, Any] = {"seed": 3, "threads": 1, "device": "cpu", "quiet": True, "batch": 8}
 
@@ -193,6 +196,69 @@ def test_int8_recipe_leaves_the_encoder(csi_file: Path, tmp_path: Path) -> None:
     assert load_file(further.weights).keys() == load_file(weights).keys()
 
 
+def test_stopped_with_integers_it_goes_on_exactly(
+    csi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**OPTIONS, "recipe": "int8", "start_from": folder() / "bacrnet1x", "epochs": 0.2}
+    whole = train("bacrnet1x", data=csi_file, out=tmp_path / "whole", **options)
+    steps = Progress.step
+
+    def stops(self: Progress, done: int, loss: torch.Tensor, rate: float) -> None:
+        steps(self, done, loss, rate)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train("bacrnet1x", data=csi_file, out=out, checkpoint_seconds=0.0, **options)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    # What was kept is the step before, with the steps of the codes as they had become.
+    assert (state["position"]["stage"], state["position"]["step"]) == (0, 4)
+    assert sum("log_step" in name for name in state["link"]) == 2
+    resumed = train("bacrnet1x", data=csi_file, out=out, resume=True, **options)
+    expected, found = load_file(whole.weights), load_file(resumed.weights)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+def test_going_on_from_int8_weights(csi_file: Path, tmp_path: Path) -> None:
+    """Weights in units of steps get usual sizes back, so that Adam's steps do not destroy them."""
+    start_from = folder() / "bacrnet1x"
+    options = {**OPTIONS, "start_from": start_from, "epochs": 0.5}
+    int8 = train("bacrnet1x", data=csi_file, out=tmp_path / "int8", **options, recipe="int8")
+    trained, _ = load_checkpoint(int8.weights)
+    assert trained.unit_steps
+    entry = publish(
+        int8.weights, tmp_path / "zoo", test_data=csi_file, command="again", start=start_from
+    )
+    card, first = read_card(entry / CARD), read_card(start_from / CARD)
+    assert card["start"] == {key: first[key] for key in ("recipe", "seed", "training")}
+    x = samples(csi_file, 20)
+    before, validated = link_of(folder() / "bacrnet1x"), read(csi_file, torch.device("cpu"))
+    load_parts(before, folder() / "bacrnet1x", bits=4)
+    start = validation_nmse_db(trained, validated.validation())
+    for source in (int8.weights, entry):
+        link = link_of(folder() / "bacrnet1x")
+        load_parts(link, source, bits=4)
+        with torch.no_grad():
+            # An entry's decoder has weights of float16: 11 bits of what differs from 0.5 by 0.1.
+            atol = 2e-6 if source == int8.weights else 2e-3
+            torch.testing.assert_close(link.eval()(x), trained(x), rtol=0, atol=atol)
+        for name, value in link.decoder.named_parameters():
+            if name.endswith("body.1.0.weight"):
+                # A channel's factor is that of the float link, or 2 off at most.
+                usual = before.decoder.get_parameter(name).detach().abs().mean()
+                assert 0.4 < float(value.detach().abs().mean() / usual) < 2.5
+        options = {**OPTIONS, "start_from": source, "epochs": 0.5}
+        out = tmp_path / f"further-{source.name}"
+        done = train("bacrnet1x", data=csi_file, out=out, **options, recipe="further")
+        # 24 steps of 8 samples cost this float link 1 dB, and one in units of steps 10.
+        assert done.metadata["training"]["validation_nmse_db"]["further"] < start + 2
+
+
 @pytest.mark.parametrize(
     ("system", "changes", "says"),
     [
@@ -203,6 +269,11 @@ def test_int8_recipe_leaves_the_encoder(csi_file: Path, tmp_path: Path) -> None:
         ("bacrnet1x", {"binarize": "both"}, "its binarize is encoder, not both"),
         ("bacrnet1x", {"recipe": "zoo-cpu"}, "--start-from goes with"),
         ("crnet", {}, "not crnet"),
+        (
+            "acrnet1x",
+            {"start_from": folder() / "acrnet1x-cr8-codebook", "cr": 8},
+            "its quantizer is codebook, not uniform",
+        ),
         ("bacrnet1x", {"method": "lloyd"}, "--method goes with"),
     ],
 )

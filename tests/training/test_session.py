@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from csideploy.errors import CsideployError, FormatError, InputError, OutputError
 from csideploy.training import load_checkpoint, train
+from csideploy.training.session import _portable
 
 TINY: dict[str, Any] = {"cr": 64, "epochs": 0.2, "batch": 16, "threads": 1, "quiet": True}
 
@@ -45,6 +46,11 @@ def test_a_finished_run(csi_file: Path, tmp_path: Path) -> None:
         ({"recipe": "mine"}, InputError, "zoo-cpu"),
         ({"device": "tpu"}, InputError, "cpu or cuda"),
         ({"threads": 0}, InputError, "--threads"),
+        (
+            {"system": "pca", "epochs": None, "minutes": 1.0},
+            InputError,
+            "leave --minutes out",
+        ),
         ({"resume": True}, InputError, "no run in"),
         ({"out": Path(__file__).parent}, OutputError, "--resume"),
         ({"out": Path("/proc/run")}, OutputError, "cannot make the folder"),
@@ -59,6 +65,18 @@ def test_bad_use(
     assert isinstance(caught.value, CsideployError)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_in_a_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    entry, run = tmp_path / "entry", tmp_path / "run"
+    for folder, file in ((entry, "card.json"), (run, "weights.safetensors")):
+        folder.mkdir()
+        (folder / file).write_bytes(b"")
+    assert _portable(None) is None
+    assert _portable(Path("a/b")) == Path("a/b")
+    assert _portable(entry) == Path("zoo/entry")
+    assert _portable(run) == Path("runs/run")
+    assert _portable(run / "stage-1x.safetensors") == Path("runs/run/stage-1x.safetensors")
 
 
 def test_bad_weights(tmp_path: Path) -> None:
