@@ -317,8 +317,8 @@ def page() -> str:
             f"; {op.name}: {_default(r)}" for op, r in own if r.default != limits.default
         )
         parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
-    parts.append("\nCONV_BLOCK's x_scale and m_scale are powers of two from 2^-126 to 2^126 where its")
-    parts.append("weights are integers in all three convolutions, and 1 elsewhere, as is y_scale.")
+    parts.append("\nCONV_BLOCK's x_scale and m_scale are powers of two from 2^-126 to 2^126 where")
+    parts.append("its weights are integers in all three convolutions, else 1, as is y_scale.")
     parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
     parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]
     parts += [f"- {op.name}: {_codes(codes)}" for op, (_, codes) in rules.FUNCTIONS.items()]
