@@ -130,7 +130,7 @@ def _check_types(node: Node, roles: dict[str, Value]) -> None:
 
 
 def _check_block_types(node: Node, roles: dict[str, Value]) -> None:
-    """Integers in front and behind, or in neither, and around integers alone; rows of `channels`."""
+    """Integers at both ends or at none, and around integers alone; the rows of `channels`."""
     ends = {roles[role].dtype == np.int16 for role in ("expand", "project")}
     coded, whole = roles["middle"].dtype == np.int8, True in ends
     demand(len(ends) == 1 and coded >= whole, f"'{node.name}': types of weights")

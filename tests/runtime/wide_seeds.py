@@ -153,7 +153,7 @@ def wide_seeds() -> dict[str, bytes]:
         "wide_conv_block": _coded_block(code_scale=2.0**-6, code_zero=128),
         "wide_conv_block_16": _coded_block(code_scale=2.0**-12, code_bits=16),
         "wide_conv_block_whole": _coded_block(
-            whole=True, code_scale=2.0**13, code_zero=99, x_scale=2.0**-12, m_scale=1.0, y_scale=1e-6
+            whole=True, code_scale=2.0**13, code_zero=99, x_scale=2.0**-12, y_scale=1e-6
         ),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
