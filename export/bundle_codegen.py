@@ -309,12 +309,16 @@ def page() -> str:
     parts.append("|---|---|---|---|")
     for name, limits in rules.PARAM_RULES.items():
         own = [(op, r) for (op, param), r in rules.OWN_RULES.items() if param == name]
-        span = _span(limits) + "".join(f"; {op.name}: {_span(r)}" for op, r in own)
+        span = _span(limits) + "".join(
+            f"; {op.name}: {_span(r)}" for op, r in own if _span(r) != _span(limits)
+        )
         default = _default(limits)
         default += "".join(
             f"; {op.name}: {_default(r)}" for op, r in own if r.default != limits.default
         )
         parts.append(f"| {name} | {limits.kind.type} | {span} | {default} |")
+    parts.append("\nCONV_BLOCK's x_scale and m_scale are powers of two from 2^-126 to 2^126 where")
+    parts.append("its weights are integers in all three convolutions, else 1, as is y_scale.")
     parts.append("\n`function` chooses from a list of its operation; the other codes too:\n")
     parts += [f"- `activation`: {_codes(Activation)}", f"- `mode`: {_codes(PadMode)}"]
     parts += [f"- {op.name}: {_codes(codes)}" for op, (_, codes) in rules.FUNCTIONS.items()]

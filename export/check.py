@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from csideploy.export.check_shapes import RESULTS, GraphError, demand
 from csideploy.export.graph import BATCH, USERS, VIEW, Graph, Node, Value
 from csideploy.export.operation_rules import (
@@ -123,6 +125,18 @@ def _check_types(node: Node, roles: dict[str, Value]) -> None:
             demand(value.data is not None, f"'{node.name}': {role} is no constant")
     alike = {roles[role].dtype for role in SAME_DTYPE.get(node.op, ()) if role in roles}
     demand(len(alike) < 2, f"'{node.name}': types {alike}")
+    if node.op is Op.CONV_BLOCK:
+        _check_block_types(node, roles)
+
+
+def _check_block_types(node: Node, roles: dict[str, Value]) -> None:
+    """Integers at both ends or at none, and around integers alone; the rows of `channels`."""
+    ends = {roles[role].dtype == np.int16 for role in ("expand", "project")}
+    coded, whole = roles["middle"].dtype == np.int8, True in ends
+    demand(len(ends) == 1 and coded >= whole, f"'{node.name}': types of weights")
+    rows = 4 + coded + whole
+    channels = roles["channels"].shape
+    demand(channels[:1] == (rows,), f"'{node.name}': channels {channels}, not {rows} rows")
 
 
 def _check_numbers(node: Node) -> None:

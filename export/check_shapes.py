@@ -239,8 +239,9 @@ def _block(node: Node, shapes: Shapes, _: Shape) -> Shape:
     demand(int(per_group) * node.attributes["groups"] == wide, f"'{node.name}': groups")
     fits = shapes["expand"][:2] == (wide, inputs) and shapes["project"][1] == wide
     demand(fits, f"'{node.name}': {shapes['expand']} to {shapes['project']}")
-    rows, *columns = shapes["channels"]
-    demand(rows in (4, 5, 6) and columns == [wide], f"'{node.name}': {shapes['channels']}")
+    channels = shapes["channels"]
+    rows = channels[0] if len(channels) == 2 else 0
+    demand(rows in (4, 5, 6) and channels[-1] == wide, f"'{node.name}': channels {channels}")
     for i, role in enumerate(("expand", "middle", "project"), 1):
         for side, size in zip(("top", "left"), shapes[role][2:], strict=True):
             demand(node.attributes[f"pad_{side}_{i}"] < int(size), f"'{node.name}': pads")

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -94,8 +95,12 @@ template <class Work> void divide(std::size_t samples, std::size_t threads, Work
         }
     };
     std::vector<std::thread> others;
-    for (std::size_t i = 1; i < std::min(threads, shares); i++)
-        others.emplace_back(run);
+    try {
+        for (std::size_t i = 1; i < std::min(threads, shares); i++)
+            others.emplace_back(run);
+    } catch (const std::exception &) {
+        // No more threads to be had: those there are take all shares.
+    }
     run();
     for (std::thread &other : others)
         other.join();

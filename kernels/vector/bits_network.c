@@ -29,7 +29,7 @@ CSD_NOTHING_PREPARED(bits_network)
 #define MOST_WORDS 32u
 #define MOST_LOOK_UPS (3u * MOST_WORDS + (MOST_WORDS + 4u) / 5u)
 #define MOST_BLOCKS 6u
-#define ROOM 45056u /* bytes for the indices and the hidden codes of a pass */
+#define ROOM 43008u /* bytes for the indices and the hidden codes of a pass */
 #define TILE 8u     /* rows of the second layer at once */
 #define MOST_SUM 65535
 #define MOST_BIAS (1 << 22)

@@ -136,11 +136,13 @@ static float csd_most_sum(const csd_input *weight, size_t o, int bits) {
 /* Codes of rectify(sum multiplier + bias): may multiplier and bias be divided by the scale before?
    By a power of two everything behind them is divided as well, to the last bit, but for numbers
    below 2^-126. With a scale and a slope within 2^60 those are 2^-6 of a code at most, and too small
-   to move the rounding of a sum of half a code. No code is beyond 2^30. */
+   to move the rounding of a sum of half a code. No code is beyond 2^30. Nor is the multiplier of a
+   sum that is 0 whatever the codes are, which must stay finite all the same: no sum counts as less
+   than 1. */
 static int csd_may_divide(float sum, float multiplier, float bias, float slope,
                           const csd_coding *coding) {
     const float steep = csd_max(csd_absolute(slope), 1.0f);
-    const float most = steep * (sum * multiplier + csd_absolute(bias));
+    const float most = steep * (csd_max(sum, 1.0f) * multiplier + csd_absolute(bias));
     return (csd_bits(coding->scale) & 0x007FFFFFu) == 0 && coding->scale >= 0x1p-60f &&
            coding->scale <= 0x1p60f && csd_absolute(slope) <= 0x1p60f &&
            most * coding->inverse < 0x1p29f;

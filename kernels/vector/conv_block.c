@@ -5,7 +5,9 @@
    place whatever the column: x, then v behind `expand`, m behind `middle`, and y, which each group
    adds to. Higher images go by strips of rows; what a strip needs of v and m above and below itself
    is computed again. With images of 32 x 32, two channels a group, 1x9, 7x7 and 9x1 that is one
-   strip: 12 KiB of x, 12 of v, 8 of m, 8 of y, or 8 of two groups' v as codes and 16 of their m. */
+   strip: 12 KiB of x, 12 of v, 8 of m, 8 of y, or 8 of two groups' v as codes and 16 of their m.
+   With integers in all three x and m are pairs of codes as well: 6 KiB of x, 8 of v, 8 of m, 8 of
+   y's sums; 5 of x and 10 of v where v's codes have 16 bits. */
 #include "../fast.h"
 #include "block_prepare.h"
 #include "block_strip.h"

@@ -34,9 +34,9 @@ csd_status csd_bind(csd_bound *bound, csd_part *part, const csd_call *call, void
     return CSD_OK;
 }
 
-/* From cold caches the operands of later steps come while the first one runs; else each would be
-   waited for in its turn. Of more than a few steps the first ones' suffice. */
-static void fetch(const csd_bound *bound) {
+/* From cold caches the records of later steps, where their operands are, come while the first one
+   runs; else each would be waited for in its turn. Of many steps those of the first ones suffice. */
+static void fetch_records(const csd_bound *bound) {
 #if defined(__GNUC__) || defined(__clang__)
     const uint32_t count = bound->count < MOST_FETCHED ? bound->count : MOST_FETCHED;
     const char *end = (const char *)(bound->steps + count);
@@ -48,7 +48,7 @@ static void fetch(const csd_bound *bound) {
 }
 
 void csd_bound_run(const csd_bound *bound) {
-    fetch(bound);
+    fetch_records(bound);
     for (uint32_t s = 0; s < bound->count; s++)
         bound->steps[s].kernel(&bound->steps[s].args);
 }

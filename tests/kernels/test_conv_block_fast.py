@@ -129,19 +129,62 @@ def test_codes_at_both_ends(bits: int) -> None:
     compare(block)
 
 
+def may_divide(block: Block) -> bool:
+    """Whether multipliers and biases are divided by the scales of the codes before: by powers of
+    two within 2^60, slopes within 2^60 as well, and no code beyond 2^29."""
+    fits = True
+    for weight, codes, scale, rows in (
+        (block.expand, 2.0**15, block.shape.scale, (5, 0, 1)),
+        (block.middle, 255.0 if block.bits == 8 else 2.0**15, block.shape.m_scale, (4, 2, 3)),
+    ):
+        multiplier, bias, slope = np.abs(block.channels[list(rows)].astype(np.float64))
+        sums = np.clip(np.abs(weight.astype(np.float64)).sum((1, 2, 3)) * codes, 1, 2.0**31)
+        most = np.maximum(slope, 1) * (sums * multiplier + bias)
+        power = np.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**60
+        fits &= bool(power and (slope <= 2.0**60).all() and (most / scale < 2.0**29).all())
+    return fits
+
+
+def scaled_block(shape: Shape, bits: int) -> Block:
+    """Integers in all three convolutions; what becomes codes is about as large as their scale."""
+    block = Block(shape, bits, True)
+    for row in (0, 2, 4, 5):
+        block.channels[row] *= np.float32(shape.scale)
+    return block
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("scale", [2.0**-61, 2.0**-60, 2.0**-9, 0.3, 2.0**60, 2.0**61])
 def test_scales_that_may_divide_before(bits: int, scale: float) -> None:
-    """Multipliers and biases are divided by a power of two once where that is exact."""
-    shape = dataclasses.replace(FIELD, n=1, scale=scale, m_scale=2.0**-3 if scale == 0.3 else scale)
-    block = Block(shape, bits, True)
-    for row in (0, 2, 4, 5):
-        block.channels[row] *= np.float32(scale)
+    """Multipliers and biases are divided by a power of two once where that is exact; slopes at
+    their greatest, and numbers below 2^-126 that are not divided to the last bit."""
+    divides = scale in (2.0**-60, 2.0**-9, 2.0**60)
+    m_scale = 2.0**-3 if scale == 0.3 else scale
+    block = scaled_block(dataclasses.replace(FIELD, n=1, scale=scale, m_scale=m_scale), bits)
+    assert may_divide(block) == divides
     compare(block)
     block.channels[1, ::3] = 1e-45
     block.channels[3, ::3] = 2.0**60
+    block.channels[[2, 4], ::3] *= np.float32(2.0**-60)
+    assert may_divide(block) == divides
     compare(block)
     block.channels[[0, 2], 1] = 1e-40
+    assert may_divide(block) == divides
+    compare(block)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("weight", "row"), [("expand", 5), ("middle", 4)])
+def test_a_multiplier_of_no_weights_is_not_divided_to_infinity(
+    bits: int, weight: str, row: int
+) -> None:
+    """The sum of an output without weights is 0, whatever it is multiplied by, but not NaN."""
+    shape = dataclasses.replace(FIELD, n=1, groups=3, scale=2.0**-40, m_scale=2.0**-40)
+    block = scaled_block(shape, bits)
+    assert may_divide(block)
+    getattr(block, weight)[1] = 0
+    block.channels[row, 1] = 2.0**100
+    assert not may_divide(block)
     compare(block)
 
 

@@ -55,23 +55,25 @@ def integer_layers(rng: np.random.Generator) -> Iterator[bytes]:
 
 
 def largest_sums() -> Iterator[bytes]:
-    """Numbers that are all x = -zero, times weights of one sign: the largest sums."""
+    """Numbers that are all x = -zero, times weights of one sign: the largest sums; and times
+    those of which one or three in four are 1: sums of four whose low bits are all 1."""
     inputs, outputs = 2048, 40
-    signs = np.repeat(np.array([[255], [0]], np.uint8), inputs // 8, 1)
+    fours = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], np.uint8)
+    ones = np.tile(fours, (outputs // 4, inputs // 4))
     for x_type, zero in (
-        *((np.uint8, zero) for zero in (255, 254)),
+        *((np.uint8, zero) for zero in (255, 254, 253)),
         *((np.int8, zero) for zero in (-128, 127)),
         # Beside the least that no table of words has.
-        *((np.int16, zero) for zero in (300, -300, 16382, -16382, -16383, 32767, -32768)),
+        *((np.int16, zero) for zero in (300, -300, 16382, -16381, -16382, -16383, 32767, -32768)),
     ):
         for op in (Op.QBINARY_LINEAR, Op.QLINEAR):
             hand = HandPlan(n_max=2)
             none = hand.arena("q", ("n", inputs), x_type)
             hand.step(Op.CAST, [hand.input("x", ("n", inputs))], [none])
             binary = op is Op.QBINARY_LINEAR
-            rows = signs if binary else np.repeat(np.array([[127], [-127]], np.int8), inputs, 1)
+            weights = np.packbits(ones, 1) if binary else np.where(ones, 127, -127).astype(np.int8)
             scale = 30000 / (inputs * abs(zero) * (1 if binary else 127))
-            operands: list[int | None] = [none, hand.constant("w", np.tile(rows, (20, 1))), None]
+            operands: list[int | None] = [none, hand.constant("w", weights), None]
             operands.append(hand.constant("m", np.full(outputs, scale, np.float32)))
             y = hand.output("y", ("n", outputs), np.int16)
             hand.step(op, operands, [y], x_zero=zero, y_zero=5, **LIMITS)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from block_bundles import blocks_of_integers
 from c_build import compiler, run
 from convolution_bundles import convolutions
 from every_operation import FILE
@@ -12,7 +14,7 @@ from hand_plan import HandPlan
 from linear_bundles import binary_layers, integer_layers, largest_sums
 
 from csideploy.export.bundle_write import write_bundle
-from csideploy.export.plan import Op
+from csideploy.export.operations import Binary, Op
 
 SEEDS = sorted((FILE.parent / "seeds").glob("*.csib"))
 CPUS = pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def of_bundles(bundles: Iterator[bytes], folder: Path) -> list[Path]:
         (binary_layers, 8, 3),
         (integer_layers, 90, 3),
         (lambda _: largest_sums(), 20, 2),
+        (blocks_of_integers, 10, 2),
     ],
 )
 def test_layers(
@@ -62,19 +65,41 @@ def test_layers(
     same_bits(arm_driver, cpu, isas, files, samples)
 
 
-@CPUS
-def test_residual_scan(arm_driver: Path, tmp_path: Path, cpu: str, isas: list[str]) -> None:
-    """Tiers large enough for the scan in bytes, of noise and of codewords that are equal."""
-    rng = np.random.default_rng(6)
-    files = []
+def tier(book: Any, factor: Any = 1.0, shift: Any = 0.0) -> bytes:
+    """Rows are what the driver gives, times a factor and with a shift, by dimension."""
+    words, width = book.shape
+    hand = HandPlan(n_max=5)
+    row = hand.input("feature", ("n", width))
+    for function, name, value in ((Binary.MUL, "m", factor), (Binary.ADD, "a", shift)):
+        by = hand.constant(name, np.broadcast_to(value, width).astype(np.float32))
+        made = hand.arena(f"{name}.row", ("n", width))
+        hand.step(Op.BINARY, [row, by], [made], function=function)
+        row = made
+    ends = [hand.output("codes", ("n", words.bit_length() - 1), np.uint8)]
+    ends.append(hand.output("rest", ("n", width)))
+    hand.step(Op.RESIDUAL_QUANTIZE, [row, hand.constant("book", book)], ends)
+    return write_bundle(hand.plan())
+
+
+def tiers(rng: np.random.Generator) -> Iterator[bytes]:
+    """Large enough for the scan in bytes, of noise and of codewords that are equal; and such as are
+    scanned in part, being small in a third of the dimensions: for rows like them, and with so many
+    words that are equal in what is scanned, and near, that all is scanned again."""
     for words, width in ((256, 40), (1024, 7), (64, 130)):
         book = rng.normal(size=(words, width)).astype(np.float32)
         book[words // 2 :] = book[: words // 2] if width == 7 else book[words // 2 :]
-        hand = HandPlan(n_max=5)
-        made = [hand.output("codes", ("n", words.bit_length() - 1), np.uint8)]
-        made.append(hand.output("rest", ("n", width)))
-        ends = [hand.input("feature", ("n", width)), hand.constant("book", book)]
-        hand.step(Op.RESIDUAL_QUANTIZE, ends, made)
-        files.append(tmp_path / f"{words}.csib")
-        files[-1].write_bytes(write_bundle(hand.plan()))
+        yield tier(book)
+    small = (np.arange(128) // 16) % 3 == 1
+    factor = np.where(small, 0.1, 1.0)
+    book = (rng.normal(size=(512, 128)) * factor).astype(np.float32)
+    yield tier(book, factor)
+    for equal in (100, 300):
+        book[:equal, ~small] = book[0, ~small]
+        yield tier(book, np.where(small, 0.1, 1e-3), np.where(small, 0.0, book[0]))
+
+
+@CPUS
+def test_residual_scan(arm_driver: Path, tmp_path: Path, cpu: str, isas: list[str]) -> None:
+    files = of_bundles(tiers(np.random.default_rng(6)), tmp_path)
+    assert len(files) == 6
     same_bits(arm_driver, cpu, isas, files, samples=7)

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundle_surgery import put, put_section, rebuilt, repair
 from hand_plan import HandPlan
 from sound_steps import Held, Sound, Tensor, changed
 
 from csideploy.errors import FormatError
+from csideploy.export import bundle_fields as bf
 from csideploy.export.bundle_write import write_bundle
 from csideploy.export.plan import Activation, Op
 from csideploy.runtime import Part
@@ -206,6 +208,18 @@ def test_parameters_have_limits() -> None:
     ):
         with pytest.raises(FormatError, match=r"legal is|not above 0"):
             changed(SOUND, B, **{**CODED, name: value})
+
+
+def test_a_block_of_version_1_6() -> None:
+    """It had twelve parameters: those before the three scales."""
+    sound = changed(SOUND, B, **CODED)
+    data = bytearray(rebuilt(sound, {"params": lambda body: body[: 12 * bf.PARAM.size]}))
+    assert Part(rebuilt(sound)) is not None
+    put(data, bf.HEADER, 0, "minor", 6)
+    put_section(data, "steps", 0, "param_count", 12)
+    with pytest.raises(FormatError, match="refused at step 0") as error:
+        Part(repair(data))
+    assert "[BAD_OPERANDS]" in str(error.value)
 
 
 @pytest.mark.parametrize("role", ["x", "residual"])

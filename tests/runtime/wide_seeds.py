@@ -98,7 +98,8 @@ def _wide_tier() -> bytes:
 
 def _coded_block(*, whole: bool = False, **how: Any) -> bytes:
     """Codes between the convolutions of a block, and rows of more than one tile; `whole`: integers
-    in all three."""
+    in all three. Where their scale is a power of two fast kernels divide by it beforehand; those of
+    the micro-bundle are none."""
     hand = HandPlan(n_max=2)
     c = Constants(hand)
 
@@ -149,10 +150,10 @@ def wide_seeds() -> dict[str, bytes]:
             Op.QLINEAR, ("n", 6, 270), ("n", 6, 5), [("i8", 5, 270), ("i32", 5), ("scale", 5)],
             **i16,
         ),
-        "wide_conv_block": _coded_block(code_scale=0.02, code_zero=128),
-        "wide_conv_block_16": _coded_block(code_scale=0.0002, code_bits=16),
+        "wide_conv_block": _coded_block(code_scale=2.0**-6, code_zero=128),
+        "wide_conv_block_16": _coded_block(code_scale=2.0**-12, code_bits=16),
         "wide_conv_block_whole": _coded_block(
-            whole=True, code_scale=9e3, code_zero=99, x_scale=2.0**-12, m_scale=1.0, y_scale=1e-6
+            whole=True, code_scale=2.0**13, code_zero=99, x_scale=2.0**-12, y_scale=1e-6
         ),
         "wide_bits_network": _one_step(
             Op.BITS_NETWORK, ("n", 121), ("n", 44, 19),
