@@ -22,9 +22,10 @@ static uint64_t scratch_floats(csd_tensor_ref x, csd_tensor_ref middle, int whol
     return planes + (codes > planes ? codes : planes);
 }
 
-/* A power of two that is a normal number, and so is its reciprocal. */
+/* A power of two that is a normal number, and so is its reciprocal. It is above 0: subnormal ones
+   have a bit of the fraction. */
 static int is_exact_scale(csd_param scale) {
-    return (scale.u & 0x007FFFFFu) == 0 && scale.u >> 23 > 0 && scale.u >> 23 < 254u;
+    return (scale.u & 0x007FFFFFu) == 0 && scale.u >> 23 < 254u;
 }
 
 /* Finite and positive: from the least subnormal to below infinity. */

@@ -55,4 +55,4 @@ def test_components_from_training_to_payload(tmp_path: Path, run: Run) -> None:
     refused = run("train", "csinet", "--data", data, "--out", tmp_path / "other",
                   "--recipe", "paper-002", "--method", "lloyd")  # fmt: skip
     assert refused.exit_code == 2
-    assert "go with --recipe paper-001" in refused.stderr
+    assert "--method goes with --recipe paper-001" in refused.stderr

@@ -109,7 +109,7 @@ def test_every_payload_byte(driver: Path, name: str) -> None:
 def test_every_seed_runs() -> None:
     seeds = sorted(SEEDS.glob("*.csib"))
     assert {op.name.lower() for op in Op} <= {seed.stem for seed in seeds}
-    assert len(seeds) == len(Op) + 21
+    assert len(seeds) == len(Op) + 22
     for seed in seeds:
         assert len(Part(seed).steps) == 1
 

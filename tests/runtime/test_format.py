@@ -183,7 +183,7 @@ def test_the_reader_refuses_truncation_and_damage() -> None:
 def test_version_is_named() -> None:
     data = bytearray(micro_bundle())
     data[4:8] = struct.pack("<HH", 3, 1)
-    with pytest.raises(FormatError, match=r"format version 3\.1, supported is 1\.0 to 1\.6"):
+    with pytest.raises(FormatError, match=r"format version 3\.1, supported is 1\.0 to 1\.7"):
         read_bundle(bytes(data))
 
 
