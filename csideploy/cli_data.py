@@ -267,8 +267,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="paper-001, paper-002, zoo-cpu, zoo-wide, zoo-gpu, further or int8; paper-002 if "
-            "left out."
+            help="paper-001, paper-002, zoo-cpu, zoo-wide, zoo-direct, zoo-gpu, further or int8; "
+            "paper-002 if left out."
         ),
     ] = None,
     method: Annotated[

@@ -14,7 +14,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,7 @@ import csideploy
 from csideploy.errors import InputError, MissingDependencyError
 from csideploy.export.functions import attach_functions
 from csideploy.export.graph import USERS
+from csideploy.export.integer.scales import quantize_weight
 from csideploy.export.interface import (
     BATCH,
     IR_VERSION,
@@ -67,6 +68,7 @@ def export_part(
     name: str | None = None,
     csi_shape: tuple[int, int, int] = CSI_SHAPE,
     half_weights: bool = False,
+    integer_weights: Collection[str] = (),
 ) -> ModelProto:
     """Export one part of a link.
 
@@ -84,6 +86,9 @@ def export_part(
         csi_shape: channels, angle, delay.
         half_weights: store float weights of at least 4096 elements as fp16, with a Cast to
             float32 behind each (half the file; the arithmetic stays fp32).
+        integer_weights: names of weights of two dimensions that are stored as int8 with a scale an
+            output, max |w| / 127, with a Cast and a Mul behind each: for those that were trained
+            with that rounding, and lose nothing.
 
     Raises:
         InputError: wrong side, bits, codebook, shapes; a BS part without `features`.
@@ -98,7 +103,14 @@ def export_part(
     prefix = name or {"ue": "encoder", "bs": "decoder"}[side]
     shape = csi_shape if side == "ue" else (int(features or 0),)
     begin, end = ("x", "feature") if side == "ue" else ("feature", "h")
-    model = export_network(module, {begin: shape}, end, prefix, half_weights=half_weights)
+    model = export_network(
+        module,
+        {begin: shape},
+        end,
+        prefix,
+        half_weights=half_weights,
+        integer_weights=integer_weights,
+    )
     if bits is not None and side == "ue":
         append_quantizer(model, bits)
     elif bits is not None:
@@ -119,6 +131,7 @@ def export_network(
     prefix: str,
     *,
     half_weights: bool = False,
+    integer_weights: Collection[str] = (),
 ) -> ModelProto:
     """Export a network as it is, without a payload's end; `attach_functions` is left to do.
 
@@ -128,12 +141,14 @@ def export_network(
         output: name of what it gives.
         prefix: of node names.
         half_weights: see `export_part`.
+        integer_weights: see `export_part`.
 
     Raises:
         InputError: torch cannot export it. MissingDependencyError: torch or onnxscript is missing.
     """
     model = _export_float(module, inputs, output)
     _name_by_modules(model, prefix)
+    _store_integers(model, integer_weights)
     if half_weights:
         _store_half(model)
     return model
@@ -371,6 +386,35 @@ def _tidy(model: ModelProto, prefix: str) -> None:
         imports.append(helper.make_opsetid("csideploy", 1))
     del model.opset_import[:]
     model.opset_import.extend(imports)
+
+
+def _store_integers(model: ModelProto, names: Collection[str]) -> None:
+    """These weights as int8 with a scale an output, as `integer.scales.quantize_weight` makes them.
+
+    Cast and Mul give the floats back, not DequantizeLinear: that would say of the whole network
+    that it comes with scales.
+    """
+    graph = model.graph
+    added = []
+    for tensor in graph.initializer:
+        if tensor.name not in names:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        codes, scale = quantize_weight(values, axis=0)
+        tensor.CopyFrom(numpy_helper.from_array(codes, f"{name}.codes"))
+        scales = numpy_helper.from_array(scale.reshape(-1, 1), f"{name}.scale")
+        added.append(scales)
+        whole = f"{name}.whole"
+        nodes = [
+            helper.make_node(
+                "Cast", [f"{name}.codes"], [whole], name=f"{name}.cast", to=TensorProto.FLOAT
+            ),
+            helper.make_node("Mul", [whole, scales.name], [name], name=f"{name}.scaled"),
+            *graph.node,
+        ]
+        del graph.node[:]
+        graph.node.extend(nodes)
+    graph.initializer.extend(added)
 
 
 def _store_half(model: ModelProto) -> None:

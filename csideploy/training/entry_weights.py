@@ -64,7 +64,10 @@ class _Graph:
                 self.readers.setdefault(name, []).append(node)
 
     def floats(self, name: str) -> Tensor:
-        """A constant; large ones are stored as float16."""
+        """A constant; large ones are stored as float16 or as integers with scales."""
+        if f"{name}.codes" in self.constants:
+            codes = self.constants[f"{name}.codes"].astype(np.float32)
+            return torch.from_numpy(codes * self.constants[f"{name}.scale"])
         found = self.constants.get(name)
         value = self.constants[f"{name}.half"] if found is None else found
         return torch.from_numpy(value.astype(np.float32))

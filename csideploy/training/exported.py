@@ -31,7 +31,8 @@ def export_trained(link: Link, *, half_weights: bool = False) -> Exported:
     Args:
         link: in evaluation mode.
         half_weights: store large weights as fp16, at the BS, and at the UE too where its fully
-            connected layer is float and so most of the file.
+            connected layer is float and so most of the file. A decoder that was trained with
+            integers has those of its fully connected layer stored.
 
     Raises:
         InputError: torch cannot export it.
@@ -41,8 +42,14 @@ def export_trained(link: Link, *, half_weights: bool = False) -> Exported:
     bits = None if isinstance(quantizer, CodebookQuantizer | VectorQuantizer) else link.bits
     half_ue = half_weights and link.binarize == "none"
     ue = export_part(link.encoder, "ue", bits=bits, half_weights=half_ue)
+    rounded = half_weights and link.unit_steps and link.binarize != "both"
     bs = export_part(
-        link.decoder, "bs", bits=bits, features=link.features, half_weights=half_weights
+        link.decoder,
+        "bs",
+        bits=bits,
+        features=link.features,
+        half_weights=half_weights,
+        integer_weights=("decoder.fc.weight",) if rounded else (),
     )
     if link.unit_steps:
         bs.metadata_props.add(key=UNIT_STEPS, value="1")

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 from plan_interpreter import run_plan
 
 from csideploy.export.bundle_write import write_bundle
@@ -236,6 +236,26 @@ def test_half_weights_are_half_the_file_and_round_only() -> None:
     payload = np.random.default_rng(5).integers(0, 256, (2, 256), np.uint8)
     (theirs,) = session(half).run(None, {"payload": payload})
     (ours,) = run_plan(compile_model(half, part="decoder", side="bs"), payload)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound(theirs))
+
+
+def test_integer_weights_are_a_quarter_and_round_as_an_integer_layer_does() -> None:
+    part = link("acrnet1x", 4)
+    name = "decoder.fc.weight"
+    made = export_part(part.decoder, "bs", bits=4, features=512, integer_weights=(name,))
+    full = exported("acrnet1x", "bs", 4)
+    assert len(made.SerializeToString()) < 0.3 * len(full.SerializeToString())
+    stored = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    weight = part.decoder.fc.weight.detach().numpy()
+    assert stored[f"{name}.codes"].dtype == np.int8
+    scale = np.abs(weight).max(1, keepdims=True) / 127
+    np.testing.assert_allclose(stored[f"{name}.scale"], scale, rtol=1e-6)
+    # Half a step, and what float32 makes of the quotient.
+    error = stored[f"{name}.codes"] * stored[f"{name}.scale"] - weight
+    assert (np.abs(error) < 0.5001 * scale).all()
+    payload = np.random.default_rng(5).integers(0, 256, (2, 256), np.uint8)
+    (theirs,) = session(made).run(None, {"payload": payload})
+    (ours,) = run_plan(compile_model(made, part="decoder", side="bs"), payload)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound(theirs))
 
 

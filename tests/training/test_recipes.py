@@ -44,6 +44,22 @@ def test_wide_recipe() -> None:
     assert len(find("zoo-wide", "bacrnet1x").stages) == 1
 
 
+def test_direct_recipe() -> None:
+    for system in ("bacrnet1x", "bacrnet10x"):
+        (stage,) = find("zoo-direct", system).stages
+        assert (stage.start, stage.width, stage.name) == (
+            "closed-form",
+            0,
+            system.removeprefix("bacrnet"),
+        )
+        assert stage.clip > 0
+        assert stage.frozen_norm
+    # The FC layers move as fast as under zoo-cpu, whose convolutions are slower.
+    slow = find("zoo-cpu").stages[1]
+    assert stage.rates[0] > 2 * slow.rates[0]
+    assert stage.rates[0] * stage.decoder_fc < 2 * slow.rates[0] * slow.decoder_fc
+
+
 def test_zoo_stages_are_shared() -> None:
     # bacrnet1x's own run must be the first stage of bacrnet10x's, weights and all.
     assert find("zoo-cpu", "bacrnet1x").stages == find("zoo-cpu", "bacrnet10x").stages[:1]
@@ -52,7 +68,7 @@ def test_zoo_stages_are_shared() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("paper-2", {}, "there are paper-001, paper-002, zoo-cpu"),
+        ("paper-2", {}, "there are paper-001, paper-002, zoo-cpu, zoo-wide, zoo-direct"),
         ("paper-002", {"epochs": 0}, "above 0"),
         ("paper-002", {"epochs": float("nan")}, "above 0"),
         ("paper-002", {"epochs": float("inf")}, "above 0"),

@@ -61,6 +61,33 @@ def test_closed_form_carries_csi(
         assert (link(x) - path(x)).abs().max() < 0.03
 
 
+# What the fits leave (`identity`), with a tenth more for the coarser grid that they were made on.
+@pytest.mark.parametrize(("system", "at_most"), [("bacrnet1x", 0.0086), ("bacrnet4x", 0.003)])
+def test_knees_undo_the_sigmoid(data: TrainingData, system: str, at_most: float) -> None:
+    torch.manual_seed(0)
+    link = systems.build(system, cr=64)
+    x = data.first(200)
+    identity.make_identity(link, x)
+    identity.calibrate(link, x)
+    values = torch.linspace(0.01, 0.99, 1024).view(1, 1, 32, 32).expand(1, 2, 32, 32)
+    with torch.no_grad():
+        out = torch.sigmoid(link.decoder.convolutions(4 * (values - 0.5)))
+    assert (out - values).abs().max() < at_most
+
+
+def test_spread_follows_the_bits(data: TrainingData) -> None:
+    x = data.first(300)
+    spreads = []
+    for bits in (2, 4, None):
+        torch.manual_seed(0)
+        link = systems.build("bacrnet1x", cr=64, bits=bits)
+        closed_form.start(link, x, seed=0)
+        path = closed_form.FullyConnectedPath(link)
+        with torch.no_grad():
+            spreads.append(float(link.encoder.fc(path.straight(x)).std()))
+    assert spreads == pytest.approx([1.2, 0.7, 0.2], rel=1e-3)
+
+
 def test_widened_decoder_computes_the_same(data: TrainingData) -> None:
     torch.manual_seed(0)
     narrow = systems.build("bacrnet1x", cr=64)
