@@ -107,8 +107,10 @@ def show(result: dict[str, Any], console: Console) -> None:
 def _reached(entry: dict[str, Any]) -> str:
     rows = entry["metrics"].get("sum_rate")
     if not rows:
-        reached = entry["metrics"].get("validation_sum_rate")
-        return "" if reached is None else f": {reached:.3f} bit/s/Hz on validation users"
+        reached = entry.get("training", {}).get("validation_sum_rate")
+        if reached is None:
+            return ""
+        return f": {reached:.3f} bit/s/Hz on validation users, in training"
     found = ", ".join(
         f"{row['sum_rate']:.2f} ({row['users']} users, {row['bits']} bits)" for row in rows
     )

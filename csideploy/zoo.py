@@ -15,7 +15,9 @@ trained for, one number, or [least, most] where P is an input of the transmitter
 
 A card with `"kind": "fronthaul"` is of the decoders of a fronthaul quantizer, all in one file,
 `weights.safetensors` (`csideploy.fronthaul.codebooks`): `setup` are its sizes, `channel` what it
-was trained on.
+was trained on. `"kind": "transceiver"` is of one in a file of the same name
+(`csideploy.transceiver.weights`). In both, large weight matrices are float16, and the figures are
+of these.
 """
 
 from __future__ import annotations
@@ -232,7 +234,7 @@ def write_fronthaul(zoo: Path, name: str, card: dict[str, Any], weights: bytes) 
         zoo: the folder of entries; made if it is not there.
         name: of the entry.
         card: system, setup, channel, metrics, command and what else is to be known.
-        weights: the file that `save_codebooks` writes.
+        weights: the file, `codebooks_bytes`.
 
     Raises:
         InputError: the card lacks a key. OutputError: the zoo cannot be written.
@@ -247,7 +249,7 @@ def write_transceiver(zoo: Path, name: str, card: dict[str, Any], weights: bytes
         zoo: the folder of entries; made if it is not there.
         name: of the entry.
         card: system, setup, widths, data, metrics, command and what else is to be known.
-        weights: the file that `transceiver.weights.save_weights` writes.
+        weights: the file, `transceiver.weights.weights_bytes`.
 
     Raises:
         InputError: the card lacks a key. OutputError: the zoo cannot be written.

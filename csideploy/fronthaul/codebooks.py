@@ -1,6 +1,8 @@
 """What a trained fronthaul quantizer is: for every RU a table or a small network. Its file.
 
-Read and written without torch.
+Read and written without torch. In the zoo the large matrices of networks are float16
+(`tensor_file.half_matrices`); they are float32 from `codebooks_from_bytes` on. Tables are always
+float32.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from csideploy.errors import CsideployError, FormatError, InputError
 from csideploy.fronthaul.networks import Network
 from csideploy.fronthaul.setup import MOST_TABLE_BITS, Setup
 from csideploy.outputs import file_aside
-from csideploy.tensor_file import from_bytes, to_bytes
+from csideploy.tensor_file import Stored, from_bytes, half_matrices, to_bytes
 from csideploy.weights_header import KEY, WEIGHTS, metadata
 
 TABLE_METHODS = ("vq", "mq", "smq", "pmq")
@@ -128,10 +130,21 @@ def is_codebooks(path: Path) -> bool:
 
 
 def save_codebooks(path: Path, codebooks: Codebooks) -> None:
-    """Write tables `M.table` float32 (2^B_m, N_m, 2), or layers `M.K.weight` and `M.K.bias`.
+    """Write `codebooks_bytes`.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full.
+    """
+    with file_aside(path) as file:
+        file.write(codebooks_bytes(codebooks))
+
+
+def codebooks_bytes(codebooks: Codebooks, *, half: bool = False) -> bytes:
+    """Tables `M.table` float32 (2^B_m, N_m, 2), or layers `M.K.weight` and `M.K.bias`.
+
+    Args:
+        codebooks: of any method.
+        half: large matrices of networks in float16, as the zoo has them.
     """
     tensors: dict[str, NDArray[np.float32]] = {}
     for m, table in enumerate(codebooks.tables):
@@ -148,8 +161,8 @@ def save_codebooks(path: Path, codebooks: Codebooks) -> None:
         "eta": codebooks.eta,
         "gamma_rounds": codebooks.gamma_rounds,
     }
-    with file_aside(path) as file:
-        file.write(to_bytes(tensors, {KEY: json.dumps(about, sort_keys=True)}))
+    stored: Mapping[str, Stored] = half_matrices(tensors) if half else tensors
+    return to_bytes(stored, {KEY: json.dumps(about, sort_keys=True)})
 
 
 def load_codebooks(path: Path) -> Codebooks:
@@ -162,11 +175,23 @@ def load_codebooks(path: Path) -> Codebooks:
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{path}: no file, or a folder without {WEIGHTS}")
-    about = metadata(file)
-    if about is None or about.get("system") not in METHODS:
+    if not is_codebooks(file):
         raise FormatError(f"{file}: no fronthaul codebooks")
     try:
-        tensors, _ = from_bytes(file.read_bytes())
+        return codebooks_from_bytes(file.read_bytes())
+    except (OSError, FormatError) as error:
+        raise FormatError(f"{file}: broken: {error}") from error
+
+
+def codebooks_from_bytes(data: bytes) -> Codebooks:
+    """Codebooks from the bytes of a file, float32 or in part float16.
+
+    Raises:
+        FormatError: it is not what `codebooks_bytes` makes.
+    """
+    try:
+        tensors, texts = from_bytes(data)
+        about = json.loads(texts[KEY])
         setup = Setup(**about["setup"])
         parts = [_decoder(tensors, m) for m in range(setup.rus)]
         return Codebooks(
@@ -180,8 +205,8 @@ def load_codebooks(path: Path) -> Codebooks:
             gamma_rounds=about.get("gamma_rounds", GAMMA_ROUNDS),
             about=about,
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, CsideployError) as error:
-        raise FormatError(f"{file}: broken: {error}") from error
+    except (ValueError, KeyError, TypeError, IndexError, CsideployError) as error:
+        raise FormatError(str(error)) from error
 
 
 def _decoder(tensors: Mapping[str, NDArray[np.float32]], m: int) -> NDArray[np.complex64] | Network:

@@ -2,23 +2,25 @@
 
     python -m csideploy.training.publish_fronthaul RUN [--zoo zoo]
 
-`csideploy train ... --publish zoo` does the same at the end of a run.
+`csideploy train ... --publish zoo` does the same at the end of a run. An entry's large weight
+matrices are float16 (`tensor_file.half_matrices`): the zoo comes with the sources and has to stay
+small. The figures, on the card and in the file, are of these rounded weights.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from csideploy.errors import CsideployError, InputError
-from csideploy.fronthaul.codebooks import load_codebooks
+from csideploy.fronthaul.codebooks import codebooks_bytes, codebooks_from_bytes, load_codebooks
 from csideploy.fronthaul.setup import Setup
 from csideploy.fronthaul.systems import FRONTHAUL
 from csideploy.training.fronthaul_run import measure_deployed
-from csideploy.weights_header import WEIGHTS
 from csideploy.zoo import CARD, write_fronthaul
 
 SEED = 20_263
@@ -64,6 +66,8 @@ def publish(run: Path, zoo: Path, *, command: str | None = None) -> Path:
     command = command or about.get("command")
     if command is None or "channel" not in about:
         raise InputError(f"{run} does not say what trained it: --command")
+    codebooks = codebooks_from_bytes(codebooks_bytes(codebooks, half=True))
+    metrics = {**measure_deployed(codebooks, about["channel"], SEED), "seed": SEED}
     own = ("steps", "rounds", "rate", "channels", "symbols", "layers", "users", "seconds")
     card: dict[str, Any] = {
         "system": codebooks.method,
@@ -81,12 +85,12 @@ def publish(run: Path, zoo: Path, *, command: str | None = None) -> Path:
         },
         "training": {key: about[key] for key in own if key in about},
         "seed": about.get("seed"),
-        "metrics": {**measure_deployed(codebooks, about["channel"], SEED), "seed": SEED},
+        "metrics": metrics,
         "command": command,
     }
     name = entry_name(codebooks.method, codebooks.setup, about["channel"])
-    weights = (run / WEIGHTS if run.is_dir() else run).read_bytes()
-    return write_fronthaul(zoo, name, card, weights)
+    measured = replace(codebooks, about={**about, "metrics": metrics})
+    return write_fronthaul(zoo, name, card, codebooks_bytes(measured, half=True))
 
 
 def main(

@@ -2,7 +2,10 @@
 
     python -m csideploy.training.publish_transceiver RUN [--data USERS] [--zoo zoo]
 
-With the file of users that it was trained on, the card has sum rates of its test users as deployed.
+An entry's large weight matrices are float16 (`tensor_file.half_matrices`): the zoo comes with the
+sources and has to stay small. With the file of users that it was trained on, the card has sum rates
+of its test users as deployed, of these rounded weights; the validation under `training` is of the
+run, in float32.
 `csideploy train rvq-egat ... --publish zoo` makes an entry at the end of a run.
 """
 
@@ -17,8 +20,14 @@ import numpy as np
 import typer
 
 from csideploy.errors import CsideployError, InputError
-from csideploy.transceiver.weights import PAPER, SYSTEM, Weights, load_weights
-from csideploy.weights_header import WEIGHTS
+from csideploy.transceiver.weights import (
+    PAPER,
+    SYSTEM,
+    Weights,
+    load_weights,
+    read_weights,
+    weights_bytes,
+)
 from csideploy.zoo import CARD, write_transceiver
 
 SEED = 20_264
@@ -66,11 +75,9 @@ def publish(run: Path, zoo: Path, *, command: str | None = None, data: Path | No
     command = command or about.get("command")
     if command is None or "data" not in about:
         raise InputError(f"{run} does not say what trained it: --command")
-    metrics: dict[str, Any] = {}
-    if "training" in about:
-        metrics["validation_sum_rate"] = about["training"].get("validation_sum_rate")
-    if data is not None:
-        metrics |= measure_deployed(weights, data)
+    stored = weights_bytes(weights, half=True)
+    weights = read_weights(stored)
+    metrics = {} if data is None else measure_deployed(weights, data)
     card: dict[str, Any] = {
         "system": SYSTEM,
         "paper": PAPER,
@@ -81,7 +88,6 @@ def publish(run: Path, zoo: Path, *, command: str | None = None, data: Path | No
         "metrics": metrics,
         "command": command,
     }
-    stored = (run / WEIGHTS if run.is_dir() else run).read_bytes()
     return write_transceiver(zoo, entry_name(weights), card, stored)
 
 

@@ -3,7 +3,8 @@
 The file (`weights.safetensors`) holds float32 arrays under torch's names (`pilot`, `extractor.*`,
 `graph.*`, `tiers.books.N`), and of the training users `usage.N`, how often each codeword was
 chosen, and `sample.features` with `sample.regions`, features from which codebooks of other sizes
-are fitted at export.
+are fitted at export. In the zoo the large matrices of extractor and graph are float16
+(`tensor_file.half_matrices`); they are float32 from `read_weights` on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from csideploy.errors import FormatError, InputError
 from csideploy.outputs import file_aside
-from csideploy.tensor_file import from_bytes, to_bytes
+from csideploy.tensor_file import from_bytes, half_matrices, to_bytes
 from csideploy.transceiver.setup import Setup
 from csideploy.weights_header import KEY, WEIGHTS
 
@@ -84,8 +85,8 @@ def save_weights(path: Path, weights: Weights) -> None:
         file.write(weights_bytes(weights))
 
 
-def weights_bytes(weights: Weights) -> bytes:
-    """The bytes of the file."""
+def weights_bytes(weights: Weights, *, half: bool = False) -> bytes:
+    """The bytes of the file; `half`: large matrices in float16, as the zoo has them."""
     tensors = dict(weights.state)
     tensors |= {f"usage.{n}": counts for n, counts in enumerate(weights.usage)}
     tensors["sample.features"] = weights.features
@@ -96,7 +97,7 @@ def weights_bytes(weights: Weights) -> bytes:
         "widths": weights.widths,
         **weights.about,
     }
-    return to_bytes(tensors, {KEY: json.dumps(about)})
+    return to_bytes(half_matrices(tensors) if half else tensors, {KEY: json.dumps(about)})
 
 
 def load_weights(path: Path) -> Weights:
@@ -110,9 +111,26 @@ def load_weights(path: Path) -> Weights:
         hint = " (a run that has not finished?)" if (path / "checkpoint.pt").is_file() else ""
         raise InputError(f"no weights at {file}{hint}")
     try:
-        tensors, metadata = from_bytes(file.read_bytes())
+        data = file.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{file}: not a safetensors file of weights") from error
+    return read_weights(data, file)
+
+
+def read_weights(data: bytes, file: Path = Path(WEIGHTS)) -> Weights:
+    """Weights from the bytes of a file, float32 or in part float16.
+
+    Args:
+        data: what `weights_bytes` makes.
+        file: named in errors.
+
+    Raises:
+        FormatError: not a transceiver's weights of ours.
+    """
+    try:
+        tensors, metadata = from_bytes(data)
         about = json.loads(metadata.get(KEY, "null"))
-    except (FormatError, ValueError, OSError) as error:
+    except (FormatError, ValueError) as error:
         raise FormatError(f"{file}: not a safetensors file of weights") from error
     if not isinstance(about, dict) or about.get("system") != SYSTEM:
         raise FormatError(

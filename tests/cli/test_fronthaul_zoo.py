@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from csideploy.fronthaul.codebooks import load_codebooks
 from csideploy.package import open_package
 
 from .conftest import Run
@@ -43,6 +44,7 @@ def test_a_card_says_how_to_train_again(zoo: Path) -> None:
         "seed": 5,
     }
     assert card["training"]["steps"] == 2
+    assert load_codebooks(zoo / NAME).about["metrics"] == card["metrics"]
 
 
 def test_an_export_from_the_zoo_needs_no_torch(zoo: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from csideploy.errors import InputError
 from csideploy.training.publish_transceiver import entry_name, publish
 from csideploy.transceiver.setup import Setup
 from csideploy.transceiver.users import save_users
-from csideploy.transceiver.weights import save_weights
+from csideploy.transceiver.weights import load_weights, save_weights
 
 from .conftest import Run
 
@@ -173,6 +173,12 @@ def test_the_zoo(run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert card["kind"] == "transceiver"
     assert card["setup"]["tiers"] == [4, 4]
     assert card["command"] == "csideploy train rvq-egat"
+    published, trained = load_weights(entry), load_weights(place / "run")
+    large = {k for k, v in trained.state.items() if "layers" in k and k.endswith("weight")}
+    for name, values in trained.state.items():
+        kind = np.float16 if name in large else np.float32
+        np.testing.assert_array_equal(published.state[name], values.astype(kind), err_msg=name)
+    np.testing.assert_array_equal(published.features, trained.features)
     monkeypatch.setenv(zoo_folder.FOLDER_VARIABLE, str(tmp_path / "zoo"))
     (found,) = zoo_folder.transceiver_entries()
     assert found.path == entry

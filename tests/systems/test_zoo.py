@@ -181,6 +181,23 @@ def umi_light(antennas):
     return heard.h, heard.environment, np.zeros(len(heard.h), np.uint8)
 
 
+def test_large_matrices_of_weights_files_are_float16():
+    """A hundred kB to a MB an entry; what a tie or a code depends on is float32."""
+    for entry in (*zoo.fronthaul_entries(), *zoo.transceiver_entries()):
+        data = zoo.checked_file(entry, zoo.FRONTHAUL_FILE)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header.pop("__metadata__")
+        for name, about in header.items():
+            matrix = name.endswith(".weight") and len(about["shape"]) == 2
+            large = matrix and np.prod(about["shape"]) >= 1024
+            assert about["dtype"] == ("F16" if large else "F32"), f"{entry.path.name} {name}"
+
+
+def test_the_zoo_is_small():
+    """It comes with every checkout."""
+    assert sum(p.stat().st_size for p in zoo.folder().rglob("*") if p.is_file()) < 25_000_000
+
+
 def test_transceiver_cards_say_what_trains_them_again():
     """The last command of a card, read as `train` reads it, is for these sizes and this recipe."""
     for entry in zoo.transceiver_entries():
