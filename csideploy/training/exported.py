@@ -25,14 +25,18 @@ class Exported:
     codebooks: dict[int, Codebook] = field(default_factory=dict)
 
 
-def export_trained(link: Link, *, half_weights: bool = False) -> Exported:
+def export_trained(
+    link: Link, *, half_weights: bool = False, integer_weights: bool = False
+) -> Exported:
     """Export a link with its quantizer.
 
     Args:
         link: in evaluation mode.
         half_weights: store large weights as fp16, at the BS, and at the UE too where its fully
-            connected layer is float and so most of the file. A decoder that was trained with
-            integers has those of its fully connected layer stored.
+            connected layer is float and so most of the file.
+        integer_weights: store the decoder's fully connected layer as int8 with a scale an output,
+            as `--precision mixed` rounds it. A decoder that was trained with integers loses nothing
+            by it.
 
     Raises:
         InputError: torch cannot export it.
@@ -42,7 +46,7 @@ def export_trained(link: Link, *, half_weights: bool = False) -> Exported:
     bits = None if isinstance(quantizer, CodebookQuantizer | VectorQuantizer) else link.bits
     half_ue = half_weights and link.binarize == "none"
     ue = export_part(link.encoder, "ue", bits=bits, half_weights=half_ue)
-    rounded = half_weights and link.unit_steps and link.binarize != "both"
+    rounded = integer_weights and link.binarize != "both"
     bs = export_part(
         link.decoder,
         "bs",

@@ -3,7 +3,7 @@
     python -m csideploy.training.publish WEIGHTS --test-data F.npz --command "..." [--zoo zoo]
 
 What is measured are the files: the payload of `ue.onnx` goes into `bs.onnx`, both run by ONNX
-Runtime, so the figures on the card include the rounding of the decoder's weights to fp16.
+Runtime, so the figures on the card include the rounding of the decoder's weights to fp16 or int8.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from csideploy.zoo import CARD, read_card, write_entry
 
 
 def publish(
-    weights: Path, zoo: Path, *, test_data: Path, command: str, start: Path | None = None
+    weights: Path,
+    zoo: Path,
+    *,
+    test_data: Path,
+    command: str,
+    start: Path | None = None,
+    integers: bool = False,
 ) -> Path:
     """Write an entry; an older one of the same name is replaced.
 
@@ -37,6 +43,8 @@ def publish(
         test_data: CSI that had no part in the training.
         command: what retrains these weights.
         start: what the training started from, for the card: weights, or a zoo entry.
+        integers: store the decoder's fully connected layer as int8, also where it was trained in
+            floats: half the file, and what `--precision mixed` would round it to.
 
     Returns:
         The entry's folder.
@@ -46,7 +54,7 @@ def publish(
         OutputError: the zoo cannot be written.
     """
     link, metadata = load_checkpoint(weights)
-    made = export_trained(link, half_weights=True)
+    made = export_trained(link, half_weights=True, integer_weights=integers or link.unit_steps)
     card = {
         "system": link.spec.name,
         "cr": link.cr,
@@ -104,10 +112,15 @@ def main(
         Path | None,
         typer.Option(help="Weights or a zoo entry that the training started from, for the card."),
     ] = None,
+    integers: Annotated[
+        bool, typer.Option("--integers", help="Store the decoder's FC weights as int8.")
+    ] = False,
 ) -> None:
     """Make a zoo entry of trained weights."""
     try:
-        entry = publish(weights, zoo, test_data=test_data, command=command, start=start)
+        entry = publish(
+            weights, zoo, test_data=test_data, command=command, start=start, integers=integers
+        )
     except CsideployError as error:
         typer.echo(f"csideploy: error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

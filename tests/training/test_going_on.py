@@ -19,6 +19,7 @@ from csideploy.onnx_oracle import Oracle
 from csideploy.training import integers, train
 from csideploy.training.checkpoint import load_checkpoint, load_parts
 from csideploy.training.data import read
+from csideploy.training.entry_weights import load_entry
 from csideploy.training.evaluate import validation_nmse_db
 from csideploy.training.exported import export_trained
 from csideploy.training.progress import Progress
@@ -58,6 +59,24 @@ def test_entry_as_a_link(entry: Path, csi_file: Path) -> None:
     same = (codes.numpy() == sent).all(1)
     # Sums of 98 to 2048 products in another order.
     np.testing.assert_allclose(made.numpy()[same], expected[same], rtol=0, atol=1e-5)
+
+
+def test_integer_weights_of_an_entry_are_read_as_their_floats(tmp_path: Path) -> None:
+    source = folder() / "bacrnet1x"
+    link = link_of(source)
+    load_parts(link, source, bits=4)
+    link.eval()
+    made = export_trained(link, half_weights=True, integer_weights=True)
+    files = (tmp_path / "ue.onnx", tmp_path / "bs.onnx")
+    for path, data in zip(files, (made.ue, made.bs), strict=True):
+        path.write_bytes(data)
+    again = link_of(source).eval()
+    load_entry(again, files)
+    weight = link.decoder.fc.weight.detach()
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    rounded = (weight / scale).round() * scale
+    torch.testing.assert_close(again.decoder.fc.weight.detach(), rounded, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(rounded, weight)
 
 
 def test_integers_are_those_of_the_exporter(csi_file: Path) -> None:
