@@ -299,6 +299,7 @@ def _zoo_direct(spec: SystemSpec, binarize: str) -> tuple[Stage, ...]:
             width=0,
             clip=0.3,
             average=0.998,
+            precision="mixed",
         ),
     )
 

@@ -54,6 +54,7 @@ def test_direct_recipe() -> None:
         )
         assert stage.clip > 0
         assert stage.frozen_norm
+        assert stage.precision == "mixed"
     # The FC layers move as fast as under zoo-cpu, whose convolutions are slower.
     slow = find("zoo-cpu").stages[1]
     assert stage.rates[0] > 2 * slow.rates[0]
